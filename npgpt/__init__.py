@@ -1,0 +1,1 @@
+"""npgpt: a GPT in NumPy alone."""

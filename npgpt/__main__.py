@@ -1,0 +1,58 @@
+"""The command line: `npgpt COMMAND`, or `python -m npgpt COMMAND`. Each command is a file in commands/."""
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from npgpt.commands import evaluate, generate, train
+from npgpt.errors import InputError
+
+COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says a mistake in one line, as every other error is said."""
+
+    def error(self, message: str) -> None:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command  ->  exit status: 0, 2 for a mistake of the user's, 130 after Ctrl-C"""
+    try:
+        args = make_parser().parse_args(arguments)
+        return args.run(args)
+    except InputError as error:
+        return complain(str(error))
+    except BrokenPipeError:                            # whoever read our output has left: nothing to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        return complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except MemoryError:
+        return complain("not enough memory: a smaller model, context or batch needs less")
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="npgpt", description="A GPT in NumPy alone: train it, let it write, read how it works.",
+                    epilog="Start with: npgpt train", allow_abbrev=False)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        summary = module.__doc__.partition(": ")[2].rstrip(".\n")
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".",
+                                      allow_abbrev=False)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def complain(message: str) -> int:
+    print(f"npgpt: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""npgpt evaluate: how well a model predicts a text."""
+import argparse
+import math
+from pathlib import Path
+
+from npgpt.commands.progress import Progress
+from npgpt.interop.huggingface import load_model
+from npgpt.text.corpus import python_documentation, read_text
+from npgpt.text.tokenizer import load_tokenizer
+from npgpt.training.evaluation import batch_losses
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, default=Path("out"), metavar="DIR", help="a model directory (default: out)")
+    parser.add_argument("--data", type=Path, nargs="+", metavar="FILE",
+                        help="UTF-8 text files (default: the documentation that comes with Python)")
+
+
+def run(args: argparse.Namespace) -> int:
+    parameters, config = load_model(args.model)
+    tokenizer = load_tokenizer(args.model)
+    text = read_text(args.data) if args.data else python_documentation()
+    tokens = tokenizer.encode(text)
+
+    progress = Progress()
+    nats, count = 0.0, 0
+    for loss, targets in batch_losses(parameters, config, tokens):
+        nats += loss * targets
+        count += targets
+        progress.status(f"{count:,} of {len(tokens) - 1:,} tokens  loss {nats / count:.4f}")
+    progress.clear()
+
+    loss = nats / count
+    predicted_bytes = len(text.encode("utf-8", "surrogatepass")) - len(tokenizer.decode_bytes(tokens[:1]))
+    print(f"tokens         {count:,} predicted, each but the first")
+    print(f"loss           {loss:.4f} nats a token")
+    print(f"perplexity     {math.exp(loss):.3f}")
+    print(f"bits per byte  {nats / math.log(2) / predicted_bytes:.4f}")
+    return 0

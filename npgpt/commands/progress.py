@@ -1,0 +1,71 @@
+"""Progress on long work: one rewritten line on a terminal, plain lines otherwise."""
+import shutil
+import sys
+import time
+
+from npgpt.training.trainer import Step, TrainingSettings
+
+
+class Progress:
+    """Lines go to standard error, so that standard output keeps the results alone."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.shown = False
+
+    def status(self, text: str) -> None:
+        """What is going on now. Only a terminal shows it, and the next line takes its place."""
+        if self.terminal:
+            width = shutil.get_terminal_size().columns
+            print(f"\r\x1b[K{text[:width - 1]}", end="", file=sys.stderr, flush=True)
+            self.shown = True
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.clear()
+        print(text, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the status away."""
+        if self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self.shown = False
+
+
+class TrainingProgress(Progress):
+    """Counts steps as they come, and tells how it goes: loss, speed, time left."""
+
+    def __init__(self, settings: TrainingSettings, n_positions: int) -> None:
+        super().__init__()
+        self.steps = settings.steps
+        self.tokens_a_step = settings.accumulate * settings.batch_size * n_positions
+        self.losses: list[float] = []          # since the last report
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        self.start = time.perf_counter()
+
+    def count(self, step: Step) -> None:
+        self.losses.append(step.loss)
+        self.status(self.describe(step))
+
+    def report(self, step: Step, validation_loss: float) -> None:
+        self.line(self.describe(step, f"validation {validation_loss:.4f}  "))
+        self.losses.clear()
+
+    def describe(self, step: Step, validation: str = "") -> str:
+        loss = sum(self.losses) / len(self.losses)
+        rate = step.number * self.tokens_a_step / self.seconds()
+        left = self.seconds() / step.number * (self.steps - step.number)
+        return (f"step {step.number:{len(str(self.steps))}}/{self.steps}  loss {loss:.4f}  {validation}"
+                f"learning rate {step.learning_rate:.1e}  {rate:,.0f} tokens/s  {clock(left)} left")
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+
+def clock(seconds: float) -> str:
+    """75 -> 1:15, 3675 -> 1:01:15"""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

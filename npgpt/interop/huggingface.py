@@ -1,0 +1,99 @@
+"""Model directories in Hugging Face's layout: config.json, model.safetensors, and the tokenizer's files."""
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.errors import InputError
+from npgpt.files import read_json, write_json
+from npgpt.interop.safetensors import read_safetensors, write_safetensors
+from npgpt.layers.embedding import sinusoidal_positions
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import PREFIX, named_views, parameter_count, parameter_shapes
+from npgpt.text.tokenizer import Tokenizer
+
+CONFIG, WEIGHTS, TOKENIZER_CONFIG = "config.json", "model.safetensors", "tokenizer_config.json"
+CAUSAL_MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")       # buffers of old files, no parameters
+# Settings of GPT2Config that change what is computed and that npgpt has in this one form only.
+FIXED = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
+         "add_cross_attention": False}
+
+
+def holds_model(folder: Path) -> bool:
+    return (Path(folder) / WEIGHTS).exists()
+
+
+def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None = None) -> None:
+    """Write a model directory that GPT2LMHeadModel.from_pretrained opens. Every file is whole or absent."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = dict(named_views(parameters, config))
+    if config.position_embedding_type == "sinusoidal":              # others have them as parameters
+        tensors[PREFIX + "wpe.weight"] = sinusoidal_positions(config.n_positions, config.n_embd, parameters.dtype)
+    fields = dataclasses.asdict(config)
+    write_json(folder / CONFIG, {"architectures": ["GPT2LMHeadModel"], **FIXED, **fields, "dtype": str(parameters.dtype)})
+    if tokenizer is not None:
+        tokenizer.save(folder)
+        write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
+                                               "model_max_length": config.n_positions,
+                                               "clean_up_tokenization_spaces": False})
+    write_safetensors(folder / WEIGHTS, tensors, {"format": "pt"})
+
+
+def load_config(folder: Path) -> GPTConfig:
+    """Read config.json. Raises InputError for a model that npgpt does not compute, naming the field."""
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} is no model directory: there is no {CONFIG} in it")
+    stored = read_json(path)
+    for name, value in FIXED.items():
+        if stored.get(name, value) != value:
+            raise InputError(f"{path}: {name} is {stored[name]!r}; npgpt knows {value!r} only")
+    known = {field.name for field in dataclasses.fields(GPTConfig)}
+    try:
+        return GPTConfig(**{name: value for name, value in stored.items() if name in known})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray, GPTConfig]:
+    """Read a model directory  ->  the flat vector of parameters, configuration
+
+    dtype: float32 or float64; by default float64 where the file has it, else float32. Names may stand
+    with the prefix "transformer." or without. Raises InputError for a directory that is no model, and
+    for weights that do not fit the configuration: all that is missing, unexpected or misshapen is named.
+    """
+    config = load_config(folder)
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{folder} is no model directory: there is no {WEIGHTS} in it")
+    tensors = parameters_of(read_safetensors(path)[0], config)
+    if config.n_layer > len(tensors):                              # before a list of a lying n_layer's names is made
+        raise InputError(f"{path} holds {len(tensors)} parameters: too few for n_layer {config.n_layer} of its {CONFIG}")
+    shapes = parameter_shapes(config)
+    problems = [f"{name} is missing" for name in shapes if name not in tensors]
+    problems += [f"{name} is unexpected" for name in tensors if name not in shapes]
+    problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in shapes.items()
+                 if name in tensors and tensors[name].shape != shape]
+    if problems:
+        raise InputError(f"{path} does not fit its {CONFIG}: {'; '.join(problems)}")
+    if dtype is None:
+        dtype = np.result_type(np.float32, *{tensor.dtype for tensor in tensors.values()})
+    parameters = np.empty(parameter_count(config), dtype)
+    for name, view in named_views(parameters, config).items():
+        view[...] = tensors[name]
+    return parameters, config
+
+
+def parameters_of(tensors: dict[str, np.ndarray], config: GPTConfig) -> dict[str, np.ndarray]:
+    """The tensors that are parameters, under their full names: no mask buffers, no copy of a tied head."""
+    full = {}
+    for name, tensor in tensors.items():
+        short = name.removeprefix(PREFIX)
+        derived = (CAUSAL_MASK.fullmatch(short)
+                   or short == "lm_head.weight" and config.tie_word_embeddings
+                   or short == "wpe.weight" and config.position_embedding_type == "sinusoidal")
+        if not derived:
+            full[short if short == "lm_head.weight" else PREFIX + short] = tensor
+    return full

@@ -1,0 +1,75 @@
+"""Embedding: from token ids to vectors, and from vectors back to a score for each token."""
+import math
+
+import numpy as np
+
+
+def embedding(ids: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """y = table[ids]: the row of the table that each id names.
+
+    ids (...,) integers in [0, V), table (V, C)  ->  y (..., C)
+
+    Raises IndexError for an id outside the table.
+    """
+    if ids.size and not 0 <= ids.min() <= ids.max() < len(table):
+        raise IndexError(f"token ids must lie in [0, {len(table)}), found {ids.min()} to {ids.max()}")
+    return table[ids], (ids, table.shape)
+
+
+def embedding_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dy (..., C)  ->  dtable (V, C)
+
+    An id that occurs more than once collects the gradient of every occurrence. `dtable[ids] += dy`
+    would keep only the last; np.add.at is right but slow. So: sort the ids, and sum each run.
+    """
+    ids, shape = cache
+    dy = dy.reshape(-1, shape[1])                 # (R, C)
+    ids = ids.reshape(-1)                         # (R,)
+    order = np.argsort(ids, kind="stable")
+    distinct, starts = np.unique(ids[order], return_index=True)
+    dtable = np.zeros(shape, dy.dtype)            # (V, C)
+    if ids.size:
+        dtable[distinct] = np.add.reduceat(dy[order], starts, axis=0)
+    return dtable
+
+
+def unembedding(x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """logits = x table^T: how well each vector matches each token's row.
+
+    x (..., C), table (V, C)  ->  logits (..., V)
+
+    With the embedding's own table this is the tied head (Press and Wolf 2017).
+    """
+    rows = x.reshape(-1, x.shape[-1])             # (R, C)
+    logits = rows @ table.T                       # (R, V)
+    return logits.reshape(*x.shape[:-1], len(table)), (x, table)
+
+
+def unembedding_backward(dlogits: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """dlogits (..., V)  ->  dx (..., C), dtable (V, C)
+
+        dx = dlogits table        dtable = dlogits^T x
+    """
+    x, table = cache
+    rows = x.reshape(-1, x.shape[-1])             # (R, C)
+    dlogits = dlogits.reshape(-1, len(table))     # (R, V)
+    dtable = dlogits.T @ rows                     # (V, C)
+    dx = dlogits @ table                          # (R, C)
+    return dx.reshape(x.shape), dtable
+
+
+def sinusoidal_positions(length: int, channels: int, dtype: np.dtype) -> np.ndarray:
+    """A fixed table of positions (Vaswani et al. 2017, section 3.5)  ->  (length, channels)
+
+        table[t, 2i]     = sin(t / 10000^(2i / C))
+        table[t, 2i + 1] = cos(t / 10000^(2i / C))
+
+    It has no parameters, hence no backward.
+    """
+    t = np.arange(length)[:, None]                # (T, 1)
+    even = np.arange(0, channels, 2)              # (ceil(C / 2),)
+    angle = t * np.exp(even * (-math.log(10000.0) / channels))
+    table = np.empty((length, channels), dtype)
+    table[:, 0::2] = np.sin(angle)
+    table[:, 1::2] = np.cos(angle[:, :channels // 2])
+    return table

@@ -1,0 +1,51 @@
+"""Layer norm: every vector gets mean 0 and variance 1, then a learned gain and bias."""
+import numpy as np
+
+
+def layer_norm(x: np.ndarray, gain: np.ndarray, bias: np.ndarray, eps: float = 1e-5) -> tuple[np.ndarray, tuple]:
+    """Normalise the last axis, then scale and shift (Ba et al. 2016, eq. 4).
+
+    x (..., C), gain (C,), bias (C,)  ->  y (..., C)
+
+        xhat = (x - mean x) * r,   r = 1 / sqrt(var x + eps)      biased variance: divided by C
+        y    = gain * xhat + bias
+    """
+    xhat = x - x.mean(axis=-1, keepdims=True)                      # centred
+    variance = mean_of_product(xhat, xhat)                         # (..., 1)
+    r = 1 / np.sqrt(variance + eps)                                # (..., 1)
+    xhat *= r
+    y = xhat * gain
+    y += bias
+    return y, (xhat, r, gain)
+
+
+def layer_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """dy (..., C)  ->  dx (..., C), dgain (C,), dbias (C,)
+
+    With dxhat = dy * gain, and m = mean x. Write xhat = (x - m) r and take its differential:
+
+        d xhat = (dx - dm) r + (x - m) dr
+        dm     = mean(dx)
+        dr     = -r^3 mean((x - m) dx)            from r = (mean (x - m)^2 + eps)^(-1/2)
+        d xhat = r (dx - mean(dx) - xhat mean(xhat dx))
+
+    The map dx -> d xhat is symmetric, so the gradient goes back through the same formula:
+
+        dx = r * (dxhat - mean dxhat - xhat * mean(dxhat * xhat))
+    """
+    xhat, r, gain = cache
+    C = len(gain)
+    dbias = dy.reshape(-1, C).sum(axis=0)                          # (C,)
+    dgain = np.einsum("ri,ri->i", dy.reshape(-1, C), xhat.reshape(-1, C))
+    dxhat = dy * gain
+    along_xhat = mean_of_product(dxhat, xhat)                      # (..., 1)
+    dx = dxhat
+    dx -= dxhat.mean(axis=-1, keepdims=True)
+    dx -= xhat * along_xhat
+    dx *= r
+    return dx, dgain, dbias
+
+
+def mean_of_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean of a * b along the last axis  ->  (..., 1). No conjugate, so that it stays analytic."""
+    return np.einsum("...i,...i->...", a, b)[..., None] / a.shape[-1]

@@ -1,0 +1,37 @@
+"""Softmax: scores along the last axis become weights that sum to 1."""
+import numpy as np
+
+
+def softmax(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, tuple]:
+    """y_i = exp(x_i) / sum_j exp(x_j), over the entries that the mask keeps.
+
+    x (..., S), mask broadcastable to x: True keeps an entry, False gives it weight 0  ->  y (..., S)
+
+    Adding a constant to a row changes nothing, so each row's largest entry is first taken off and
+    exp cannot overflow. A row of which nothing is kept gives zeros.
+    """
+    if mask is not None:
+        x = np.where(mask, x, -np.inf)
+    largest = x.real.max(axis=-1, keepdims=True)  # (..., 1)
+    largest[largest == -np.inf] = 0
+    y = x - largest
+    np.exp(y, out=y)
+    total = y.sum(axis=-1, keepdims=True)         # (..., 1)
+    total[total == 0] = 1
+    y /= total
+    return y, (y,)
+
+
+def softmax_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dy (..., S)  ->  dx (..., S)
+
+    Every weight depends on every score of its row: dy_i/dx_j = y_i (1[i = j] - y_j). Summed over i:
+
+        dx_j = y_j * (dy_j - sum_i dy_i y_i)
+
+    A masked entry has y_j = 0 and so a gradient of 0.
+    """
+    y, = cache
+    dx = dy - np.einsum("...i,...i->...", dy, y)[..., None]
+    dx *= y
+    return dx

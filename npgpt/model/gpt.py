@@ -1,0 +1,100 @@
+"""The GPT: token ids in, a score for every possible next token out, and the way back."""
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
+from npgpt.layers.dropout import dropout, dropout_backward
+from npgpt.layers.embedding import (embedding, embedding_backward, sinusoidal_positions, unembedding,
+                                    unembedding_backward)
+from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
+from npgpt.model.block import BlockCache, block, block_backward
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import block_views, named_views, parameter_count
+
+
+class GPTCache(NamedTuple):
+    tokens: tuple
+    positions: tuple | None                     # None where positions are sinusoidal
+    dropout: tuple | None
+    blocks: list[BlockCache]
+    ln_f: tuple
+    head: tuple
+    config: GPTConfig
+
+
+def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
+        rng: np.random.Generator | None = None) -> tuple[np.ndarray, GPTCache]:
+    """Scores of the next token after every position (Radford et al. 2019).
+
+    ids (B, T) with T <= n_positions, parameters: the flat vector  ->  logits (B, T, V)
+
+        x = wte[ids] + wpe[0..T-1]
+        x = block_i(x)                          for i = 0 .. n_layer - 1
+        logits = layer_norm(x) head^T           the head is wte itself where tied
+
+    Dropout acts only where rng is given. Raises ValueError where T > n_positions or ids is not (B, T).
+    """
+    if ids.ndim != 2 or not 1 <= ids.shape[1] <= config.n_positions:
+        raise ValueError(f"gpt: ids must be (B, T) with 1 <= T <= n_positions ({config.n_positions}), not {ids.shape}")
+    p = named_views(parameters, config)
+    B, T = ids.shape
+
+    tokens, tokens_cache = embedding(ids, p["transformer.wte.weight"])                 # (B, T, C)
+    if config.position_embedding_type == "learned":
+        positions, positions_cache = embedding(np.arange(T), p["transformer.wpe.weight"])
+    else:
+        positions, positions_cache = sinusoidal_positions(T, config.n_embd, tokens.dtype), None
+    x = tokens + positions                                                             # (B, T, C)
+    dropout_cache = None
+    if rng is not None and config.embd_pdrop > 0:
+        x, dropout_cache = dropout(x, config.embd_pdrop, rng)
+
+    blocks = []
+    for i in range(config.n_layer):
+        x, block_cache = block(x, *block_views(p, i), config, rng)
+        blocks.append(block_cache)
+
+    x, ln_f = layer_norm(x, p["transformer.ln_f.weight"], p["transformer.ln_f.bias"], config.layer_norm_epsilon)
+    head_table = p["transformer.wte.weight" if config.tie_word_embeddings else "lm_head.weight"]
+    logits, head = unembedding(x, head_table)                                          # (B, T, V)
+    return logits, GPTCache(tokens_cache, positions_cache, dropout_cache, blocks, ln_f, head, config)
+
+
+def gpt_backward(dlogits: np.ndarray, cache: GPTCache) -> np.ndarray:
+    """dlogits (B, T, V)  ->  the gradient of every parameter, one flat vector in the layout of parameters
+
+    Positions are shared by all sequences of the batch, so their gradients sum over it. The tied table
+    is used twice, to read tokens and to score them; its two gradients add up.
+    """
+    config = cache.config
+    gradients = np.empty(parameter_count(config), dlogits.dtype)
+    g = named_views(gradients, config)
+
+    dx, dhead_table = unembedding_backward(dlogits, cache.head)                        # (B, T, C)
+    dx, g["transformer.ln_f.weight"][...], g["transformer.ln_f.bias"][...] = layer_norm_backward(dx, cache.ln_f)
+
+    for i in reversed(range(config.n_layer)):
+        dx, *dblock = block_backward(dx, cache.blocks[i])
+        for view, gradient in zip(block_views(g, i), dblock, strict=True):
+            view[...] = gradient
+
+    if cache.dropout is not None:
+        dx = dropout_backward(dx, cache.dropout)
+    if cache.positions is not None:
+        g["transformer.wpe.weight"][...] = embedding_backward(dx.sum(axis=0), cache.positions)
+    g["transformer.wte.weight"][...] = embedding_backward(dx, cache.tokens)
+    if config.tie_word_embeddings:
+        g["transformer.wte.weight"][...] += dhead_table
+    else:
+        g["lm_head.weight"][...] = dhead_table
+    return gradients
+
+
+def loss_and_gradients(ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig,
+                       rng: np.random.Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """ids (B, T), targets (B, T): the token that follows each, or IGNORED  ->  loss (), gradients (flat)"""
+    logits, cache = gpt(ids, parameters, config, rng)
+    loss, loss_cache = cross_entropy(logits, targets)
+    dlogits = cross_entropy_backward(1.0, loss_cache)
+    return loss, gpt_backward(dlogits, cache)

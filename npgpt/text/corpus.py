@@ -1,0 +1,120 @@
+"""Corpus: from files of text, or of token ids, to batches for training."""
+import importlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.errors import InputError
+from npgpt.files import write_whole
+from npgpt.text.tokenizer import Tokenizer
+
+TOKEN = np.dtype("<u2")                        # nanoGPT's token files: little-endian uint16, no header
+TRAIN_SHARE = 0.9
+
+
+class Corpus(NamedTuple):
+    """Token ids to learn from, and others to validate on."""
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def read_text(paths: Iterable[Path]) -> str:
+    """The UTF-8 text of one or several files, one after the other.
+
+    Raises OSError for a file that cannot be read, InputError for one that is empty or not text.
+    """
+    return "".join(map(read_text_file, paths))
+
+
+def read_text_file(path: Path) -> str:
+    data = Path(path).read_bytes()
+    if not data:
+        raise InputError(f"{path} is empty: a text file was expected")
+    if b"\0" in data:
+        raise InputError(f"{path} is no text: it has a zero byte at offset {data.index(0)}")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}") from None
+
+
+def python_documentation() -> str:
+    """The help topics that come with CPython: some 465,000 characters of English prose (pydoc_data.topics)."""
+    try:
+        topics = importlib.import_module("pydoc_data.topics").topics
+    except ImportError:
+        raise InputError("this Python comes without its documentation (pydoc_data): name a text file with --data") from None
+    return "\n".join(topics[name] for name in sorted(topics))
+
+
+def split_text(text: str) -> tuple[str, str]:
+    """The first 90% to train on, the last 10% to validate on, as nanoGPT splits."""
+    boundary = int(len(text) * TRAIN_SHARE)
+    return text[:boundary], text[boundary:]
+
+
+def encode_corpus(text: str, tokenizer: Tokenizer) -> Corpus:
+    train, validation = split_text(text)
+    return Corpus(tokenizer.encode(train), tokenizer.encode(validation))
+
+
+def open_token_folder(folder: Path) -> Corpus:
+    """train.bin and val.bin of a folder, as nanoGPT's prepare.py writes them."""
+    return Corpus(open_tokens(Path(folder) / "train.bin"), open_tokens(Path(folder) / "val.bin"))
+
+
+def open_tokens(path: Path) -> np.ndarray:
+    """A token file as a read-only array that stays on the disk: only what is indexed is read.
+
+    Raises OSError for a file that cannot be read, InputError for one that is no sequence of uint16.
+    """
+    size = Path(path).stat().st_size
+    if size == 0 or size % TOKEN.itemsize:
+        raise InputError(f"{path} is no token file: {size:,} bytes are not one or more uint16")
+    return np.memmap(path, TOKEN, mode="r")
+
+
+def write_tokens(path: Path, ids: np.ndarray) -> None:
+    """Write a token file. Raises InputError for an id that does not fit uint16."""
+    if len(ids) and not 0 <= ids.min() <= ids.max() <= 0xFFFF:
+        raise InputError(f"token files hold ids from 0 to 65535, found {ids.min()} to {ids.max()}")
+    write_whole(Path(path), [ids.astype(TOKEN).tobytes()])
+
+
+def require_length(tokens: np.ndarray, length: int, name: str) -> None:
+    """Raise InputError where not even one window of `length` tokens and the next one fits."""
+    if len(tokens) <= length:
+        raise InputError(f"the {name} has {len(tokens):,} tokens, and a context of {length} needs {length + 1} or more: "
+                         "give more text, or a smaller context")
+
+
+def require_ids(ids: np.ndarray, vocab_size: int) -> None:
+    """Raise InputError where a token id lies outside the vocabulary."""
+    if ids.max() >= vocab_size:
+        raise InputError(f"the data has the token id {ids.max()}, but the model's vocabulary is 0 to {vocab_size - 1}")
+
+
+def random_batch(tokens: np.ndarray, batch_size: int, length: int,
+                 rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Windows from random places  ->  ids (B, T), targets (B, T): each token, and the one that follows it"""
+    starts = rng.integers(len(tokens) - length, size=batch_size)
+    windows = np.stack([tokens[start:start + length + 1] for start in starts]).astype(np.int64)
+    return windows[:, :-1], windows[:, 1:]
+
+
+def every_batch(tokens: np.ndarray, batch_size: int, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Windows side by side, so that every token but the first is a target once  ->  ids, targets (B, T)
+
+    The last batch may have fewer windows, and one window may be shorter: it comes by itself.
+    """
+    N = len(tokens) - 1                                        # targets
+    whole = N // length * length
+    for start in range(0, whole, batch_size * length):
+        stop = min(start + batch_size * length, whole)
+        ids = np.asarray(tokens[start:stop], np.int64).reshape(-1, length)
+        targets = np.asarray(tokens[start + 1:stop + 1], np.int64).reshape(-1, length)
+        yield ids, targets
+    if whole < N:
+        yield np.asarray(tokens[whole:-1], np.int64)[None], np.asarray(tokens[whole + 1:], np.int64)[None]

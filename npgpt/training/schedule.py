@@ -1,0 +1,14 @@
+"""Learning rate: a linear warm-up, then half a cosine down."""
+import math
+
+
+def learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
+    """The rate of step 0 .. steps - 1 (Loshchilov and Hutter 2017, eq. 5, with a warm-up).
+
+        step < warmup:  peak * (step + 1) / (warmup + 1)
+        after that:     floor + (peak - floor) * (1 + cos(pi * progress)) / 2
+    """
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(steps - warmup, 1)
+    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2
