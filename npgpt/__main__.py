@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from npgpt.commands import evaluate, generate, train
+from npgpt.commands import evaluate, generate, gradcheck, train
 from npgpt.errors import InputError
 
-COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate}
+COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "gradcheck": gradcheck}
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,0 +1,130 @@
+"""Catalogue: every layer, in every setting, with arguments on which to check it.
+
+All dimensions of a case differ from each other, so that a transpose cannot pass for the right thing.
+"""
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.checking.layer import check_layer
+from npgpt.checking.model import check_model
+from npgpt.checking.report import Report
+from npgpt.layers.activations import gelu, gelu_backward, relu, relu_backward
+from npgpt.layers.attention import (attention, attention_backward, causal_self_attention,
+                                    causal_self_attention_backward)
+from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
+from npgpt.layers.dropout import dropout, dropout_backward
+from npgpt.layers.embedding import embedding, embedding_backward, unembedding, unembedding_backward
+from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
+from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
+from npgpt.layers.linear import linear, linear_backward
+from npgpt.layers.softmax import softmax, softmax_backward
+from npgpt.model.block import block, block_backward
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import block_shapes
+
+B, T, S, H, C, I, V = 2, 4, 5, 2, 6, 7, 8
+SMALL_GPT = GPTConfig(vocab_size=V, n_positions=T + 1, n_embd=C, n_layer=2, n_head=H, n_inner=I).without_dropout()
+DROPPING = {"embd_pdrop": 0.2, "attn_pdrop": 0.3, "resid_pdrop": 0.1}
+GPT_VARIANTS = {
+    "gpt": {},
+    "gpt, untied head": {"tie_word_embeddings": False},
+    "gpt, ReLU": {"activation_function": "relu"},
+    "gpt, sinusoidal positions": {"position_embedding_type": "sinusoidal"},
+    "gpt, dropout": DROPPING,
+}
+
+
+class Case(NamedTuple):
+    """A layer pair in one setting. make draws its arguments."""
+    layer: str
+    setting: str
+    forward: Callable
+    backward: Callable
+    make: Callable[[np.random.Generator], list]
+    settings: dict
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}, {self.setting}" if self.setting else self.layer
+
+
+def normal(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: rng.standard_normal(shape)
+
+
+def gain(size: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: 1 + 0.3 * rng.standard_normal(size)
+
+
+def ids(below: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """Ids of which one stands at least twice."""
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        drawn = rng.integers(below, size=shape)
+        drawn.flat[-1] = drawn.flat[0]
+        return drawn
+    return draw
+
+
+def case(layer: str, setting: str, forward: Callable, backward: Callable, *arguments: Callable, **settings) -> Case:
+    return Case(layer, setting, forward, backward, lambda rng: [draw(rng) for draw in arguments], settings)
+
+
+def some_ignored(rng: np.random.Generator) -> np.ndarray:
+    targets = rng.integers(V, size=(B, T))
+    targets[0, 1] = targets[1, 0] = IGNORED
+    return targets
+
+
+def block_parameters() -> list[Callable]:
+    return [gain(*shape) if ".ln_" in "." + name and name.endswith("weight") else normal(*shape)
+            for name, shape in block_shapes(C, I).items()]
+
+
+# One row has nothing to keep; the others see some keys and not others.
+MASK = np.tri(T, S, 0, dtype=bool)[:, ::-1].copy()
+MASK[1] = False
+QKV = normal(B, H, T, 3), normal(B, H, T, 3), normal(B, H, T, 3)
+ACROSS = normal(B, H, T, 3), normal(B, H, S, 3), normal(B, H, S, 6)
+SELF_ATTENTION = normal(B, T, C), normal(C, 3 * C), normal(3 * C), normal(C, C), normal(C)
+FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
+
+CASES = [
+    case("linear", "", linear, linear_backward, normal(B, T, C), normal(C, I), normal(I)),
+    case("embedding", "repeated ids", embedding, embedding_backward, ids(V, B, T), normal(V, C)),
+    case("unembedding", "", unembedding, unembedding_backward, normal(B, T, C), normal(V, C)),
+    case("layer_norm", "", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C)),
+    case("layer_norm", "large eps", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C), eps=0.5),
+    case("gelu", "", gelu, gelu_backward, normal(B, T, I)),
+    case("relu", "", relu, relu_backward, normal(B, T, I)),
+    case("softmax", "", softmax, softmax_backward, normal(B, T, S)),
+    case("softmax", "masked", softmax, softmax_backward, normal(B, T, S), mask=MASK),
+    case("attention", "unmasked", attention, attention_backward, *QKV),
+    case("attention", "causal", attention, attention_backward, *QKV, causal=True),
+    case("attention", "across, masked", attention, attention_backward, *ACROSS, mask=MASK),
+    case("attention", "across, causal", attention, attention_backward, *ACROSS, causal=True),
+    case("attention", "dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
+    case("causal_self_attention", "", causal_self_attention, causal_self_attention_backward, *SELF_ATTENTION, n_head=H),
+    case("feed_forward", "GELU", feed_forward, feed_forward_backward, *FEED_FORWARD),
+    case("feed_forward", "ReLU", feed_forward, feed_forward_backward, *FEED_FORWARD, activation="relu"),
+    case("dropout", "", dropout, dropout_backward, normal(B, T, C), p=0.3, rng=np.random.default_rng(0)),
+    case("cross_entropy", "", cross_entropy, cross_entropy_backward, normal(B, T, V), ids(V, B, T)),
+    case("cross_entropy", "some ignored", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored),
+    case("block", "", block, block_backward, normal(B, T, C), *block_parameters(), config=SMALL_GPT),
+    case("block", "dropout", block, block_backward, normal(B, T, C), *block_parameters(),
+         config=dataclasses.replace(SMALL_GPT, **DROPPING), rng=np.random.default_rng(0)),
+]
+NAMES = [*dict.fromkeys(c.layer for c in CASES), "gpt"]
+
+
+def check_case(case: Case, methods: tuple[str, ...], seed: int = 0) -> Report:
+    arguments = case.make(np.random.default_rng(seed))
+    return check_layer(case.forward, case.backward, *arguments, methods=methods, seed=seed, name=case.name, **case.settings)
+
+
+def check_variant(name: str, methods: tuple[str, ...], seed: int = 0) -> Report:
+    """The small GPT in one of GPT_VARIANTS, on sequences shorter than its context."""
+    config = dataclasses.replace(SMALL_GPT, **GPT_VARIANTS[name])
+    return check_model(config, B, T, seed, methods, name)

@@ -1,0 +1,80 @@
+"""The contract of a layer pair, checked: pure, unaliased, true to shapes and dtypes, linear in dy."""
+import copy
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+Forward = Callable[..., tuple[np.ndarray, object]]
+Backward = Callable[[np.ndarray, object], np.ndarray | tuple[np.ndarray, ...]]
+
+
+def is_differentiable(argument: object) -> bool:
+    """Arrays of real or complex numbers are; ids, masks and settings are not."""
+    return isinstance(argument, np.ndarray) and argument.dtype.kind in "fc"
+
+
+def call(forward: Forward, arguments: Sequence, settings: dict) -> tuple[np.ndarray, object]:
+    """forward(*arguments, **settings), a random generator among them always in the state given."""
+    fresh = [copy.deepcopy(a) if isinstance(a, np.random.Generator) else a for a in arguments]
+    return forward(*fresh, **{name: copy.deepcopy(value) if isinstance(value, np.random.Generator) else value
+                              for name, value in settings.items()})
+
+
+def gradients_of(backward: Backward, dy: np.ndarray, cache: object) -> tuple[np.ndarray, ...]:
+    """backward's gradients as a tuple, also where it gives a single array."""
+    gradients = backward(dy, cache)
+    return gradients if isinstance(gradients, tuple) else (gradients,)
+
+
+def contract_breaches(layer: str, forward: Forward, backward: Backward, arguments: Sequence, settings: dict,
+                      rng: np.random.Generator) -> list[str]:
+    """What a pair does that the contract forbids, in words; empty for a good one."""
+    breaches = []
+    for dtype in (np.float32, np.float64):
+        cast = [a.astype(dtype) if is_differentiable(a) else a for a in arguments]
+        breaches += breaches_in(dtype, forward, backward, cast, settings, rng)
+    return [f"{layer}: {breach}" for breach in dict.fromkeys(breaches)]
+
+
+def breaches_in(dtype: type, forward: Forward, backward: Backward, arguments: list, settings: dict,
+                rng: np.random.Generator) -> list[str]:
+    breaches = []
+    inputs = [a for a in arguments if is_differentiable(a)]
+    before = copy.deepcopy([a for a in arguments if isinstance(a, np.ndarray)])
+    y, cache = call(forward, arguments, settings)
+    dy = np.asarray(rng.standard_normal(y.shape)).astype(dtype)
+    dy_before = dy.copy()
+    gradients = gradients_of(backward, dy, cache)
+    again = gradients_of(backward, dy, cache)
+
+    if not all(same(a, b) for a, b in zip(before, [a for a in arguments if isinstance(a, np.ndarray)])):
+        breaches.append("an argument was changed")
+    if not same(dy, dy_before):
+        breaches.append("backward changes dy")
+    if not all(same(a, b) for a, b in zip(gradients, again)):
+        breaches.append("backward gives something else the second time: it changes its cache")
+    if [g.shape for g in gradients] != [a.shape for a in inputs]:
+        return breaches + [f"backward gives shapes {[g.shape for g in gradients]} for arguments {[a.shape for a in inputs]}"]
+    if {y.dtype, *(g.dtype for g in gradients)} != {np.dtype(dtype)}:
+        breaches.append(f"{np.dtype(dtype)} comes in, {', '.join(str(a.dtype) for a in (y, *gradients))} comes out")
+    if shares_memory([y, *gradients], [a for a in arguments if isinstance(a, np.ndarray)] + [dy]):
+        breaches.append("an output shares memory with an argument or with another output")
+
+    other = np.asarray(rng.standard_normal(y.shape)).astype(dtype)
+    sums = gradients_of(backward, dy + 2 * other, cache)
+    parts = gradients_of(backward, other, cache)
+    for total, one, two in zip(sums, gradients, parts):
+        # rounding grows with the number of terms summed; what is not linear is off by far more than this
+        size = np.abs(one).max(initial=0) + 2 * np.abs(two).max(initial=0)
+        if np.abs(total - one - 2 * two).max(initial=0) > 1e4 * np.finfo(dtype).eps * size:
+            breaches.append("backward is not linear in dy")
+            break
+    return breaches
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def shares_memory(outputs: list[np.ndarray], arguments: list[np.ndarray]) -> bool:
+    return any(np.may_share_memory(a, b) for i, a in enumerate(outputs) for b in outputs[:i] + arguments)

@@ -1,0 +1,52 @@
+"""Check any layer pair: its gradients against numerical ones, and the contract that layers keep."""
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+
+from npgpt.checking.contract import Backward, Forward, call, contract_breaches, gradients_of, is_differentiable
+from npgpt.checking.derivatives import numerical_gradient
+from npgpt.checking.report import Comparison, Report
+
+
+def check_layer(forward: Forward, backward: Backward, *arguments, methods: Sequence[str] = ("complex", "central"),
+                seed: int = 0, zero: Sequence[str] = (), name: str | None = None, **settings) -> Report:
+    """Compare backward with the derivative of forward, for every argument that is an array of numbers.
+
+    forward(*arguments, **settings) -> y, cache;  backward(dy, cache) -> one gradient for each such
+    argument, in order. dy is drawn at random: sums of outputs, that is a dy of ones, would hide what
+    cancels in a sum. A random generator among the arguments starts each call in the state given.
+
+    zero names arguments whose gradient is proven to vanish; any other that vanishes is reported as wrong.
+    Arguments are converted to float64. Nothing is raised for a wrong gradient: see Report.require.
+    """
+    layer = name or forward.__name__
+    rng = np.random.default_rng(seed)
+    arguments = [a.astype(np.float64) if is_differentiable(a) else a for a in arguments]
+    breaches = contract_breaches(layer, forward, backward, arguments, settings, rng)
+    y, cache = call(forward, arguments, settings)
+    dy = np.asarray(rng.standard_normal(y.shape))
+    gradients = gradients_of(backward, dy, cache)
+    names = list(inspect.signature(forward).parameters)
+    inputs = [i for i, a in enumerate(arguments) if is_differentiable(a)]
+    if [g.shape for g in gradients] != [arguments[i].shape for i in inputs]:
+        return Report([], breaches)
+
+    comparisons = []
+    for i, analytic in zip(inputs, gradients):
+        def objective(value: np.ndarray) -> complex | float:
+            changed = [a.astype(value.dtype) if is_differentiable(a) else a for a in arguments]
+            changed[i] = value
+            return (call(forward, changed, settings)[0] * dy).sum()
+
+        numeric = {method: numerical_gradient(objective, arguments[i], method) for method in methods}
+        comparisons.append(compare(layer, names[i], analytic, numeric, gradients, names[i] in zero))
+    return Report(comparisons, breaches)
+
+
+def compare(layer: str, argument: str, analytic: np.ndarray, numeric: dict[str, np.ndarray],
+            gradients: Sequence[np.ndarray], zero: bool = False) -> Comparison:
+    """Errors are relative to the argument's largest gradient; to the largest of all where it is proven zero."""
+    judged = gradients if zero else [analytic, *numeric.values()]
+    scale = max(float(np.abs(g).max(initial=0)) for g in judged)
+    return Comparison(layer, argument, analytic.shape, analytic, numeric, scale, zero)

@@ -1,0 +1,123 @@
+"""Reports: how an analytic gradient compares with a numerical one, for a reader and for a test."""
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.checking.derivatives import TOLERANCES
+
+
+class GradientError(AssertionError):
+    """A hand-written gradient, or a layer's contract, is wrong. The message says where and how."""
+
+
+class Comparison(NamedTuple):
+    """One argument's gradient: by hand and by numbers. Where directions were drawn instead of coordinates,
+    the arrays hold the derivatives along them, and `scale` the gradient's norm.
+    """
+    layer: str
+    argument: str
+    shape: tuple[int, ...]
+    analytic: np.ndarray
+    numeric: dict[str, np.ndarray]              # by method
+    scale: float                                # what errors are relative to
+    zero: bool = False                          # whether the gradient is proven to vanish
+
+    def error(self, method: str) -> float:
+        """Largest difference, relative to the scale. Infinite where a number is not finite."""
+        difference = self.difference(method).max(initial=0.0)
+        if not np.isfinite(difference):
+            return np.inf
+        return float(difference / self.scale) if self.scale else float(difference)
+
+    def difference(self, method: str) -> np.ndarray:
+        return np.abs(self.analytic - self.numeric[method])
+
+    @property
+    def vanishes(self) -> bool:
+        """Identically zero, though nobody proved that it must be."""
+        return not self.zero and self.analytic.size > 0 and not self.analytic.any()
+
+    @property
+    def right(self) -> bool:
+        return not self.vanishes and all(self.error(method) <= TOLERANCES[method] for method in self.numeric)
+
+    @property
+    def verdict(self) -> str:
+        return "ok" if self.right else "zero" if self.vanishes else "WRONG"
+
+    def explain(self) -> str:
+        """Where it is worst, by how much, how many entries are off, and what that looks like."""
+        method = max(self.numeric, key=lambda m: self.error(m) / TOLERANCES[m])
+        numeric, difference = self.numeric[method], self.difference(method)
+        worst = np.unravel_index(int(np.nan_to_num(difference, nan=np.inf).argmax()), difference.shape)
+        off = int((~(difference <= TOLERANCES[method] * (self.scale or 1))).sum())
+        place = tuple(int(i) for i in worst)
+        return (f"{self.layer}: the gradient of {self.argument} {self.shape} is wrong: at {place} it is "
+                f"{self.analytic[worst]:.10g} by hand and {numeric[worst]:.10g} by {method} step; relative error "
+                f"{self.error(method):.1e}, {off} of {difference.size} entries off{hint(self.analytic, numeric)}")
+
+
+def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
+    """What kind of mistake the two arrays look like; empty where they look like none we know."""
+    if not analytic.any():
+        return "; identically zero by hand"
+    if not numeric.any():
+        return "; identically zero by numbers"
+    firm = np.abs(numeric) > 1e-6 * np.abs(numeric).max()
+    ratios = numeric[firm] / np.where(analytic[firm] == 0, np.nan, analytic[firm])
+    if ratios.size > 1 and np.allclose(ratios, ratios[0], rtol=1e-6, atol=0):
+        return f"; numeric / analytic is {ratios[0]:.4g} everywhere"
+    if analytic.ndim >= 2 and analytic.shape[-1] == analytic.shape[-2] and close(analytic.swapaxes(-1, -2), numeric):
+        return "; matches after a transpose"
+    if analytic.ndim >= 2 and close(analytic.reshape(-1).reshape(*analytic.shape[:-2], analytic.shape[-1], analytic.shape[-2])
+                                    .swapaxes(-1, -2), numeric):
+        return "; matches after a transpose: it was reshaped where axes should have been swapped"
+    if close(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
+        return "; the same numbers in another order"
+    return ""
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.allclose(a, b, rtol=1e-6, atol=1e-6 * np.abs(b).max())
+
+
+class Report(NamedTuple):
+    """Comparisons, and breaches of the contract in words. Prints as a table."""
+    comparisons: list[Comparison]
+    breaches: list[str] = []
+
+    @property
+    def right(self) -> bool:
+        return not self.breaches and all(comparison.right for comparison in self.comparisons)
+
+    def worst(self, method: str) -> float:
+        """Largest relative error of all arguments by this method; 0 where it was not used."""
+        return max((c.error(method) for c in self.comparisons if method in c.numeric), default=0.0)
+
+    def problems(self) -> str:
+        """Everything that is wrong, a line each."""
+        return "\n".join(self.breaches + [c.explain() for c in self.comparisons if not c.right])
+
+    def require(self) -> "Report":
+        """Raise GradientError, naming everything that is wrong, unless all is right."""
+        if not self.right:
+            raise GradientError(self.problems())
+        return self
+
+    def __str__(self) -> str:
+        return "\n".join([HEADER, *map(comparison_row, self.comparisons), *self.breaches])
+
+
+def table_row(layer: str, argument: str, shape: str, errors: dict[str, float], verdict: str) -> str:
+    """A row of the table, 98 columns wide. A method that was not used has a dash."""
+    columns = "".join(f"{errors[method]:11.1e}" if method in errors else f"{'-':>11}" for method in TOLERANCES)
+    return f"{layer:27}{argument:26}{shape:>14}{columns}  {verdict}"
+
+
+HEADER = f"{'layer':27}{'argument':26}{'shape':>14}{'complex':>11}{'central':>11}  verdict"
+
+
+def comparison_row(comparison: Comparison) -> str:
+    shape = " x ".join(map(str, comparison.shape)) or "()"
+    errors = {method: comparison.error(method) for method in comparison.numeric}
+    return table_row(comparison.layer, comparison.argument, shape, errors, comparison.verdict)
