@@ -1,1 +1,24 @@
-"""npgpt: a GPT in NumPy alone."""
+"""npgpt: a GPT in NumPy alone, every layer with its backward pass written by hand.
+
+In reading order:
+
+    layers/     linear, embedding, layer_norm, activations, softmax, attention, causal_attention,
+                self_attention, feed_forward, dropout, cross_entropy
+                            each a pair of pure functions, forward directly above backward
+    model/      config      what a GPT is made of
+                parameters  one flat vector, and named views of it
+                block, gpt  the layers assembled, and the way back
+                presets     configurations by name
+    text/       characters, raw_bytes, tokenizer, corpus
+                            text <-> token ids -> batches
+    training/   schedule, adamw, trainer, evaluation
+                            the loop, and what it needs
+                parallel, blas, memory, interrupt
+                            how it gets both cores, keeps its memory, and stops when asked
+    generation/ sampling, generate
+    checking/   derivatives, contract, layer, model, report, catalogue
+                            hand-written gradients against numerical ones
+    interop/    safetensors, huggingface
+                            model directories that transformers opens
+    commands/   one file a subcommand
+"""

@@ -2,6 +2,7 @@
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from npgpt.commands import evaluate, generate, gradcheck, train
@@ -19,9 +20,15 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command  ->  exit status: 0, 2 for a mistake of the user's, 130 after Ctrl-C"""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")       # a character that the terminal lacks is no reason to stop
     try:
         args = make_parser().parse_args(arguments)
-        return args.run(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)     # the commands look at their numbers themselves
+            status = args.run(args)
+        sys.stdout.flush()
+        return status
     except InputError as error:
         return complain(str(error))
     except BrokenPipeError:                            # whoever read our output has left: nothing to say
@@ -50,7 +57,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def complain(message: str) -> int:
-    print(f"npgpt: error: {message}", file=sys.stderr)
+    """Say it in one line, whatever stands in the names and texts that it quotes."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    print(f"npgpt: error: {line}", file=sys.stderr)
     return 2
 
 

@@ -1,7 +1,10 @@
 """Files: written whole or not at all, and read with suspicion."""
+import contextlib
 import json
 import os
-from collections.abc import Iterable
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from npgpt.errors import InputError
@@ -13,7 +16,8 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file under a temporary name beside it, flush it to the disk, and rename it into place.
 
     Whoever reads `path` finds the old content or the new, never half of either, even after a crash.
-    Raises OSError where the disk is full or the folder read-only; the temporary file is then removed.
+    Raises OSError, naming the file, where the disk is full or the folder read-only; the temporary file
+    is then removed.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -23,10 +27,30 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     flush_folder(path.parent)
+
+
+@contextlib.contextmanager
+def files_together(folder: Path) -> Iterator[Path]:
+    """A temporary folder in `folder`, whose files move there when the context ends well, and else are removed.
+
+    So files that belong together take the place of older ones only when all of them are on the disk.
+    Raises OSError, naming the folder.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder, ignore_cleanup_errors=True) as staging:
+            yield Path(staging)
+            for file in sorted(Path(staging).iterdir()):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
+    flush_folder(folder)
 
 
 def flush_folder(folder: Path) -> None:
@@ -70,8 +94,8 @@ def parse_json(data: bytes, where: str) -> dict:
 def distinct_keys(pairs: list[tuple[str, object]]) -> dict:
     value = dict(pairs)
     if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+        (key, _), = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key!r} stands twice")
     return value
 
 

@@ -12,20 +12,21 @@ from npgpt.checking.layer import check_layer
 from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
 from npgpt.layers.activations import gelu, gelu_backward, relu, relu_backward
-from npgpt.layers.attention import (attention, attention_backward, causal_self_attention,
-                                    causal_self_attention_backward)
+from npgpt.layers.attention import attention, attention_backward
+from npgpt.layers.causal_attention import causal_attention, causal_attention_backward
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward, unembedding, unembedding_backward
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.layers.linear import linear, linear_backward
+from npgpt.layers.self_attention import causal_self_attention, causal_self_attention_backward
 from npgpt.layers.softmax import softmax, softmax_backward
 from npgpt.model.block import block, block_backward
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import block_shapes
 
-B, T, S, H, C, I, V = 2, 4, 5, 2, 6, 7, 8
+B, T, S, H, C, I, V = 4, 5, 8, 2, 6, 7, 9
 SMALL_GPT = GPTConfig(vocab_size=V, n_positions=T + 1, n_embd=C, n_layer=2, n_head=H, n_inner=I).without_dropout()
 DROPPING = {"embd_pdrop": 0.2, "attn_pdrop": 0.3, "resid_pdrop": 0.1}
 GPT_VARIANTS = {
@@ -87,7 +88,7 @@ def block_parameters() -> list[Callable]:
 MASK = np.tri(T, S, 0, dtype=bool)[:, ::-1].copy()
 MASK[1] = False
 QKV = normal(B, H, T, 3), normal(B, H, T, 3), normal(B, H, T, 3)
-ACROSS = normal(B, H, T, 3), normal(B, H, S, 3), normal(B, H, S, 6)
+ACROSS = normal(B, H, T, 3), normal(B, H, S, 3), normal(B, H, S, 9)
 SELF_ATTENTION = normal(B, T, C), normal(C, 3 * C), normal(3 * C), normal(C, C), normal(C)
 FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
 
@@ -106,6 +107,7 @@ CASES = [
     case("attention", "across, masked", attention, attention_backward, *ACROSS, mask=MASK),
     case("attention", "across, causal", attention, attention_backward, *ACROSS, causal=True),
     case("attention", "dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
+    case("causal_attention", "", causal_attention, causal_attention_backward, *QKV),
     case("causal_self_attention", "", causal_self_attention, causal_self_attention_backward, *SELF_ATTENTION, n_head=H),
     case("feed_forward", "GELU", feed_forward, feed_forward_backward, *FEED_FORWARD),
     case("feed_forward", "ReLU", feed_forward, feed_forward_backward, *FEED_FORWARD, activation="relu"),

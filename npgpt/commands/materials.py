@@ -40,7 +40,7 @@ def gather(args: argparse.Namespace) -> Materials:
     tokenizer, corpus = read_corpus(args)
     sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
     if config is None:
-        vocab_size = tokenizer.vocab_size if tokenizer else args.vocab_size or GPT2_VOCABULARY
+        vocab_size = tokenizer.vocab_size if tokenizer else GPT2_VOCABULARY if args.vocab_size is None else args.vocab_size
         config = preset(args.preset or "small", vocab_size=vocab_size, bos_token_id=None, eos_token_id=None, **sizes)
     elif sizes or args.preset:
         raise InputError("--init brings its own sizes: leave out --preset, "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from npgpt.commands.arguments import count
 from npgpt.commands.materials import Materials, gather
 from npgpt.commands.progress import TrainingProgress, clock
 from npgpt.errors import InputError
@@ -33,15 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
     data.add_argument("--tokenizer", choices=("char", "byte"),
                       help="a token for every character that occurs (char, the default), or for every byte")
-    data.add_argument("--vocab-size", type=int, metavar="N",
+    data.add_argument("--vocab-size", type=count, metavar="N",
                       help="token ids of train.bin, where no tokenizer lies beside it (default: GPT-2's 50257)")
 
     model = parser.add_argument_group("model")
     model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
-    model.add_argument("--n-layer", type=int, metavar="N", help=f"blocks (default: {small.n_layer})")
-    model.add_argument("--n-head", type=int, metavar="N", help=f"attention heads in each (default: {small.n_head})")
-    model.add_argument("--n-embd", type=int, metavar="N", help=f"channels (default: {small.n_embd})")
-    model.add_argument("--n-positions", type=int, metavar="N",
+    model.add_argument("--n-layer", type=count, metavar="N", help=f"blocks (default: {small.n_layer})")
+    model.add_argument("--n-head", type=count, metavar="N", help=f"attention heads in each (default: {small.n_head})")
+    model.add_argument("--n-embd", type=count, metavar="N", help=f"channels (default: {small.n_embd})")
+    model.add_argument("--n-positions", type=count, metavar="N",
                        help=f"context: how many tokens are seen at once (default: {small.n_positions})")
     model.add_argument("--dropout", type=float, metavar="P", help="share of activations dropped in training (default: the preset's)")
     model.add_argument("--init", type=Path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
@@ -60,11 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        ("clip", "largest norm of a gradient; 0 means no limit"),
                        ("seed", "the same seed gives the same model")):
         value = getattr(settings, name)
-        training.add_argument("--" + name.replace("_", "-"), type=type(value), default=value,
+        kind = count if isinstance(value, int) and name != "seed" else type(value)
+        training.add_argument("--" + name.replace("_", "-"), type=kind, default=value,
                               metavar="N" if isinstance(value, int) else "X", help=f"{text} (default: {value})")
-    training.add_argument("--eval-every", type=int, metavar="N",
+    training.add_argument("--eval-every", type=count, metavar="N",
                           help="steps between looks at the validation text (default: a tenth of --steps)")
-    training.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between saves (default: --eval-every)")
+    training.add_argument("--checkpoint-every", type=count, metavar="N", help="steps between saves (default: --eval-every)")
     training.add_argument("--dry-run", action="store_true", help="say what would be trained, and stop")
 
 
@@ -83,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
     parameters = materials.parameters(settings.seed, args.dtype)
     saved = "nothing was saved yet"
     progress.start_clock()
-    with FirstInterrupt() as interrupt:
-        try:
+    try:
+        with FirstInterrupt() as interrupt:
             for step in train(parameters, config, settings, corpus.train):
                 progress.count(step)
                 last = step.number == settings.steps
@@ -96,18 +98,17 @@ def run(args: argparse.Namespace) -> int:
                 if interrupt.came:
                     progress.line(f"interrupted at step {step.number} of {settings.steps}: {saved}")
                     return 130
-        except Diverged as error:
-            raise InputError(f"{error}; {saved}") from None
-        except KeyboardInterrupt:
-            progress.line(f"stopped at once: {saved}")
-            return 130
-
-    seconds = progress.seconds()
-    progress.report(step, evaluate(parameters, config, corpus.validation))
-    progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(corpus.validation):,} tokens of its "
-                  f"split; {saved}")
-    if tokenizer is not None:
-        print_sample(parameters, materials, settings.seed)
+        seconds = progress.seconds()
+        progress.report(step, evaluate(parameters, config, corpus.validation))
+        progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(corpus.validation):,} tokens "
+                      f"of its split; {saved}")
+        if tokenizer is not None:
+            print_sample(parameters, materials, settings.seed)
+    except Diverged as error:
+        raise InputError(f"{error}; {saved}") from None
+    except KeyboardInterrupt:
+        progress.line(f"stopped at once: {saved}")
+        return 130
     progress.line(f"next: npgpt generate --model {args.out}")
     return 0
 

@@ -17,7 +17,8 @@ def generate(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], r
 
     greedy takes the likeliest token; otherwise sampling's settings go to next_token. The model sees the
     last n_positions tokens; once there are more, the window slides, and what has left it is forgotten.
-    Raises InputError for an empty prompt and for ids outside the vocabulary.
+    Raises InputError for an empty prompt, for ids outside the vocabulary, and for a model whose scores
+    are no finite numbers.
     """
     ids = [int(i) for i in prompt]
     if not ids:
@@ -28,6 +29,8 @@ def generate(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], r
         ids = ids[-config.n_positions:]
         logits, _ = gpt(np.array([ids]), parameters, config)
         last = logits[0, -1]                                   # (V,)
+        if not np.isfinite(last).all():
+            raise InputError("the model's scores are no finite numbers: its weights are damaged, or its training diverged")
         token = int(last.argmax()) if greedy else next_token(last, rng, **sampling)
         ids.append(token)
         yield token

@@ -16,7 +16,9 @@ def next_token(logits: np.ndarray, rng: np.random.Generator, temperature: float 
     Raises InputError unless temperature > 0, top_k >= 1 and 0 < top_p <= 1.
     """
     check_sampling(temperature, top_k, top_p)
-    scaled = logits / temperature
+    scaled = logits.astype(np.float64) - logits.max()          # at most 0: no temperature is too low
+    with np.errstate(over="ignore"):
+        scaled /= temperature
     if top_k is not None:
         scaled = keep_top_k(scaled, top_k)
     if top_p is not None:

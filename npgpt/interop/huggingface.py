@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import read_json, write_json
+from npgpt.files import files_together, read_json, write_json
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.config import GPTConfig
@@ -25,20 +25,24 @@ def holds_model(folder: Path) -> bool:
 
 
 def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None = None) -> None:
-    """Write a model directory that GPT2LMHeadModel.from_pretrained opens. Every file is whole or absent."""
+    """Write a model directory that GPT2LMHeadModel.from_pretrained opens.
+
+    A model that is there already is replaced only when all of the new one is on the disk.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = dict(named_views(parameters, config))
     if config.position_embedding_type == "sinusoidal":              # others have them as parameters
         tensors[PREFIX + "wpe.weight"] = sinusoidal_positions(config.n_positions, config.n_embd, parameters.dtype)
     fields = dataclasses.asdict(config)
-    write_json(folder / CONFIG, {"architectures": ["GPT2LMHeadModel"], **FIXED, **fields, "dtype": str(parameters.dtype)})
-    if tokenizer is not None:
-        tokenizer.save(folder)
-        write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
-                                               "model_max_length": config.n_positions,
-                                               "clean_up_tokenization_spaces": False})
-    write_safetensors(folder / WEIGHTS, tensors, {"format": "pt"})
+    with files_together(folder) as new:
+        write_json(new / CONFIG, {"architectures": ["GPT2LMHeadModel"], **FIXED, **fields, "dtype": str(parameters.dtype)})
+        if tokenizer is not None:
+            tokenizer.save(new)
+            write_json(new / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
+                                                "model_max_length": config.n_positions,
+                                                "clean_up_tokenization_spaces": False})
+        write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
 
 
 def load_config(folder: Path) -> GPTConfig:

@@ -58,7 +58,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     start = 8 + length
     layout = {name: checked_entry(entry, f"{path}: tensor {name!r}") for name, entry in header.items()}
     require_tiling(layout, size - start, path)
-    data = np.memmap(path, np.uint8, mode="r") if size > start else np.empty(start, np.uint8)
+    data = np.memmap(path, np.uint8, mode="r")
     return {name: view_tensor(data[start + begin:start + end], dtype, shape)
             for name, (dtype, shape, begin, end) in layout.items()}, metadata
 
@@ -72,6 +72,8 @@ def checked_entry(entry: object, where: str) -> tuple[str, tuple[int, ...], int,
         raise InputError(f"{where}: the dtype {dtype!r} is none of {', '.join(DTYPES)}")
     if not is_counts(shape) or len(shape) > 32:
         raise InputError(f"{where}: the shape {shape!r} is no list of at most 32 sizes")
+    if math.prod(size or 1 for size in shape) >= 2**60:                # NumPy refuses it, even with a size of 0
+        raise InputError(f"{where}: the shape {shape!r} is too large")
     if not is_counts(offsets) or len(offsets) != 2:
         raise InputError(f"{where}: data_offsets {offsets!r} are no two positions")
     begin, end = offsets

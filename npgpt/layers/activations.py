@@ -4,7 +4,7 @@ import math
 import numpy as np
 
 CUBIC = 0.044715
-SLOPE = math.sqrt(2 / math.pi)
+SLOPE = 2 * math.sqrt(2 / math.pi)
 
 
 def gelu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
@@ -12,39 +12,36 @@ def gelu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
 
     x (...)  ->  y (...)
 
-        u = sqrt(2/pi) * (x + 0.044715 x^3)
-        y = x/2 * (1 + tanh u)
+        y = x/2 * (1 + tanh(u/2)),   u = 2 sqrt(2/pi) * (x + 0.044715 x^3)
+          = x * sigmoid(u)           since 1 + tanh(u/2) = 2 sigmoid(u); one exp is cheaper than tanh
     """
-    u = x * x
-    u *= CUBIC
-    u += 1
-    u *= x
-    u *= SLOPE
-    tanh = np.tanh(u, out=u)
-    y = tanh + 1
-    y *= x
-    y *= 0.5
-    return y, (x, tanh)
+    minus_u = x * x
+    minus_u *= -SLOPE * CUBIC
+    minus_u -= SLOPE
+    minus_u *= x
+    with np.errstate(over="ignore"):              # far below 0 exp overflows to infinity, and 1/infinity is right
+        sigmoid = np.exp(minus_u, out=minus_u)
+    sigmoid += 1
+    np.reciprocal(sigmoid, out=sigmoid)
+    return x * sigmoid, (x, sigmoid)
 
 
 def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dy (...)  ->  dx (...)
 
-    By the product rule, with tanh' = 1 - tanh^2:
+    By the product rule, with sigmoid' = sigmoid (1 - sigmoid):
 
-        y' = 1/2 (1 + tanh u) + x/2 (1 - tanh^2 u) u',   u' = sqrt(2/pi) * (1 + 3 * 0.044715 x^2)
+        y' = sigmoid * (1 + x (1 - sigmoid) u'),   u' = 2 sqrt(2/pi) * (1 + 3 * 0.044715 x^2)
     """
-    x, tanh = cache
+    x, sigmoid = cache
     slope = x * x
-    slope *= 3 * CUBIC
-    slope += 1
+    slope *= SLOPE * 3 * CUBIC
+    slope += SLOPE                                # u'
     slope *= x
-    slope *= SLOPE                                # x u'
-    slope *= 1 - tanh
-    slope += 1                                    # 1 + x (1 - tanh) u'
-    slope *= 1 + tanh
+    slope *= 1 - sigmoid
+    slope += 1
+    slope *= sigmoid
     slope *= dy
-    slope *= 0.5
     return slope
 
 

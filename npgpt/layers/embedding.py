@@ -17,20 +17,28 @@ def embedding(ids: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
 
 
 def embedding_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
-    """dy (..., C)  ->  dtable (V, C)
+    """dy (..., C)  ->  dtable (V, C): zero but for the rows that were looked up"""
+    _, shape = cache
+    dtable = np.zeros(shape, dy.dtype)            # (V, C)
+    distinct, drows = embedding_backward_rows(dy, cache)
+    dtable[distinct] = drows
+    return dtable
+
+
+def embedding_backward_rows(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """dy (..., C)  ->  the N distinct ids, and the gradients of their rows (N, C)
 
     An id that occurs more than once collects the gradient of every occurrence. `dtable[ids] += dy`
     would keep only the last; np.add.at is right but slow. So: sort the ids, and sum each run.
     """
     ids, shape = cache
-    dy = dy.reshape(-1, shape[1])                 # (R, C)
     ids = ids.reshape(-1)                         # (R,)
     order = np.argsort(ids, kind="stable")
     distinct, starts = np.unique(ids[order], return_index=True)
-    dtable = np.zeros(shape, dy.dtype)            # (V, C)
-    if ids.size:
-        dtable[distinct] = np.add.reduceat(dy[order], starts, axis=0)
-    return dtable
+    if not ids.size:
+        return distinct, np.zeros((0, shape[1]), dy.dtype)
+    dy = dy.reshape(-1, shape[1])                 # (R, C)
+    return distinct, np.add.reduceat(dy[order], starts, axis=0)
 
 
 def unembedding(x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:

@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.layers.attention import SelfAttentionCache, causal_self_attention, causal_self_attention_backward
+from npgpt.layers.self_attention import SelfAttentionCache, causal_self_attention, causal_self_attention_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.feed_forward import FeedForwardCache, feed_forward, feed_forward_backward
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward

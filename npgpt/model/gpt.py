@@ -5,12 +5,15 @@ import numpy as np
 
 from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
-from npgpt.layers.embedding import (embedding, embedding_backward, sinusoidal_positions, unembedding,
-                                    unembedding_backward)
+from npgpt.layers.embedding import (embedding, embedding_backward, embedding_backward_rows, sinusoidal_positions,
+                                    unembedding, unembedding_backward)
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.model.block import BlockCache, block, block_backward
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import block_views, named_views, parameter_count
+from npgpt.model.parameters import block_views, head_name, named_views, parameter_count
+
+
+VOCABULARY_SLICE = 4096       # tokens
 
 
 class GPTCache(NamedTuple):
@@ -56,8 +59,7 @@ def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
         blocks.append(block_cache)
 
     x, ln_f = layer_norm(x, p["transformer.ln_f.weight"], p["transformer.ln_f.bias"], config.layer_norm_epsilon)
-    head_table = p["transformer.wte.weight" if config.tie_word_embeddings else "lm_head.weight"]
-    logits, head = unembedding(x, head_table)                                          # (B, T, V)
+    logits, head = unembedding(x, p[head_name(config)])                                # (B, T, V)
     return logits, GPTCache(tokens_cache, positions_cache, dropout_cache, blocks, ln_f, head, config)
 
 
@@ -65,13 +67,13 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache) -> np.ndarray:
     """dlogits (B, T, V)  ->  the gradient of every parameter, one flat vector in the layout of parameters
 
     Positions are shared by all sequences of the batch, so their gradients sum over it. The tied table
-    is used twice, to read tokens and to score them; its two gradients add up.
+    is used twice, to score tokens and to read them; its two gradients add up.
     """
     config = cache.config
     gradients = np.empty(parameter_count(config), dlogits.dtype)
     g = named_views(gradients, config)
 
-    dx, dhead_table = unembedding_backward(dlogits, cache.head)                        # (B, T, C)
+    dx = head_backward(dlogits, cache.head, g[head_name(config)])                      # (B, T, C)
     dx, g["transformer.ln_f.weight"][...], g["transformer.ln_f.bias"][...] = layer_norm_backward(dx, cache.ln_f)
 
     for i in reversed(range(config.n_layer)):
@@ -83,18 +85,38 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache) -> np.ndarray:
         dx = dropout_backward(dx, cache.dropout)
     if cache.positions is not None:
         g["transformer.wpe.weight"][...] = embedding_backward(dx.sum(axis=0), cache.positions)
-    g["transformer.wte.weight"][...] = embedding_backward(dx, cache.tokens)
-    if config.tie_word_embeddings:
-        g["transformer.wte.weight"][...] += dhead_table
-    else:
-        g["lm_head.weight"][...] = dhead_table
+    if not config.tie_word_embeddings:
+        g["transformer.wte.weight"][...] = 0
+    looked_up, drows = embedding_backward_rows(dx, cache.tokens)
+    g["transformer.wte.weight"][looked_up] += drows
     return gradients
 
 
+def head_backward(dlogits: np.ndarray, cache: tuple, dtable: np.ndarray) -> np.ndarray:
+    """dlogits (B, T, V)  ->  dx (B, T, C); writes the gradient of the head's table into dtable (V, C)
+
+    unembedding_backward for some thousand tokens of the vocabulary at a time: the whole of GPT-2's
+    table is 154 MB, and its gradient would be written twice.
+    """
+    x, table = cache
+    dx = np.zeros_like(x)
+    for start in range(0, len(table), VOCABULARY_SLICE):
+        some = slice(start, start + VOCABULARY_SLICE)
+        dx_some, dtable[some] = unembedding_backward(dlogits[..., some], (x, table[some]))
+        dx += dx_some
+    return dx
+
+
 def loss_and_gradients(ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig,
-                       rng: np.random.Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """ids (B, T), targets (B, T): the token that follows each, or IGNORED  ->  loss (), gradients (flat)"""
+                       rng: np.random.Generator | None = None, share: float = 1.0) -> tuple[float, np.ndarray]:
+    """ids (B, T), targets (B, T): the token that follows each, or IGNORED  ->  loss, gradients (flat)
+
+    Both are multiplied by `share`: what part these targets are of a larger batch, so that the losses
+    and gradients of its parts add up to those of the whole.
+    """
     logits, cache = gpt(ids, parameters, config, rng)
     loss, loss_cache = cross_entropy(logits, targets)
-    dlogits = cross_entropy_backward(1.0, loss_cache)
-    return loss, gpt_backward(dlogits, cache)
+    del logits                                    # as large as all else where the vocabulary is
+    dlogits = cross_entropy_backward(share, loss_cache)
+    del loss_cache
+    return share * float(loss), gpt_backward(dlogits, cache)

@@ -1,4 +1,5 @@
 """Parameters: one flat vector, and named views of it. parameter_shapes is the one truth about both."""
+import itertools
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -45,15 +46,15 @@ def named_views(vector: np.ndarray, config: GPTConfig) -> Mapping[str, np.ndarra
     """Views of a flat vector of parameters, gradients or moments, by name.
 
     Writing into a view writes into the vector. The mapping is read-only, because a view that is put in
-    another's place would part from the vector silently: write view[...] = value.
+    another's place would part from the vector silently: write view[...] = value. Raises ValueError for a
+    vector of another length.
     """
-    views, start = {}, 0
-    for name, shape in parameter_shapes(config).items():
-        stop = start + math.prod(shape)
-        views[name] = vector[start:stop].reshape(shape)
-        start = stop
-    if start != len(vector):
-        raise ValueError(f"this configuration has {start:,} parameters, the vector holds {len(vector):,}")
+    shapes = parameter_shapes(config)
+    ends = list(itertools.accumulate(math.prod(shape) for shape in shapes.values()))
+    if ends[-1] != len(vector):
+        raise ValueError(f"this configuration has {ends[-1]:,} parameters, the vector holds {len(vector):,}")
+    views = {name: vector[start:end].reshape(shape)
+             for (name, shape), start, end in zip(shapes.items(), [0, *ends], ends)}
     return MappingProxyType(views)
 
 
@@ -61,6 +62,11 @@ def block_views(views: Mapping[str, np.ndarray], i: int) -> list[np.ndarray]:
     """The parameters of block i, in the order in which `block` takes them."""
     prefix = f"{PREFIX}h.{i}."
     return [view for name, view in views.items() if name.startswith(prefix)]
+
+
+def head_name(config: GPTConfig) -> str:
+    """The table that scores the tokens: the embedding's own where tied."""
+    return PREFIX + "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
 
 
 def initial_parameters(config: GPTConfig, seed: int = 0, dtype: np.dtype = np.float32) -> np.ndarray:

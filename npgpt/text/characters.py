@@ -13,7 +13,7 @@ FILE = "tokenizer.json"
 class CharacterTokenizer:
     """Ids 0 .. V - 1 stand for the characters of `vocabulary`, in their order.
 
-    Raises InputError where a character stands twice or there is none.
+    Raises InputError where a character stands twice, is half of a surrogate pair, or there is none.
     """
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
@@ -23,6 +23,8 @@ class CharacterTokenizer:
         self._points = points[self._ids]                       # so that searchsorted finds them
         if not self.vocabulary or (np.diff(self._points) == 0).any():
             raise InputError("a character vocabulary needs at least one character, and each only once")
+        if ((points >= 0xD800) & (points <= 0xDFFF)).any():
+            raise InputError("a character vocabulary cannot have halves of surrogate pairs: no file can hold them")
 
     @classmethod
     def of_text(cls, text: str) -> "CharacterTokenizer":
@@ -35,7 +37,7 @@ class CharacterTokenizer:
 
     def encode(self, text: str) -> np.ndarray:
         """text  ->  ids (N,). Raises InputError for an unknown character, naming it and its position."""
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
         places = np.minimum(np.searchsorted(self._points, points), len(self._points) - 1)
         unknown = np.flatnonzero(self._points[places] != points)
         if len(unknown):

@@ -56,8 +56,13 @@ def split_text(text: str) -> tuple[str, str]:
 
 
 def encode_corpus(text: str, tokenizer: Tokenizer) -> Corpus:
+    """Raises InputError for a character that the tokenizer does not know, naming its position in the text."""
     train, validation = split_text(text)
-    return Corpus(tokenizer.encode(train), tokenizer.encode(validation))
+    try:
+        return Corpus(tokenizer.encode(train), tokenizer.encode(validation))
+    except InputError:
+        tokenizer.encode(text)                 # says where it stands in the whole text, not in a part of it
+        raise
 
 
 def open_token_folder(folder: Path) -> Corpus:
@@ -109,7 +114,7 @@ def every_batch(tokens: np.ndarray, batch_size: int, length: int) -> Iterator[tu
 
     The last batch may have fewer windows, and one window may be shorter: it comes by itself.
     """
-    N = len(tokens) - 1                                        # targets
+    N = max(len(tokens) - 1, 0)                                # targets
     whole = N // length * length
     for start in range(0, whole, batch_size * length):
         stop = min(start + batch_size * length, whole)

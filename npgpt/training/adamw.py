@@ -1,13 +1,14 @@
 """AdamW: every parameter moves by its own measure, and matrices decay towards zero."""
 import itertools
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import decays, parameter_shapes
 
-SLICE = 16384       # entries; five slices of this length stay in a core's L2 cache
+SLICE = 2**17       # entries: small enough for the caches, large enough that threads seldom wait for Python's lock
 
 
 class AdamW:
@@ -18,46 +19,57 @@ class AdamW:
     """
 
     def __init__(self, parameters: np.ndarray, config: GPTConfig, beta1: float = 0.9, beta2: float = 0.99,
-                 weight_decay: float = 0.1, eps: float = 1e-8) -> None:
+                 weight_decay: float = 0.1, eps: float = 1e-8, threads: int = 1) -> None:
         self.beta1, self.beta2, self.weight_decay, self.eps = beta1, beta2, weight_decay, eps
         self.mean = np.zeros_like(parameters)
         self.square = np.zeros_like(parameters)
         self.updates = 0
-        self.slices = decay_slices(config)
+        slices = decay_slices(config)
+        threads = min(threads, len(parameters) // (4 * SLICE) + 1)       # small models gain nothing from more
+        self.parts = [slices[i::threads] for i in range(threads)]
+        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
-    def update(self, parameters: np.ndarray, gradients: np.ndarray, rate: float) -> None:
-        """One step, in place:
+    def update(self, parameters: np.ndarray, gradients: np.ndarray, rate: float, scale: float = 1.0) -> None:
+        """One step, in place, with the gradients times `scale`:
 
+            g      = scale * gradients
             mean   = beta1 mean   + (1 - beta1) g
             square = beta2 square + (1 - beta2) g^2
             p      = (1 - rate * weight_decay) p - rate * m / (sqrt(s) + eps)
             where    m = mean / (1 - beta1^t),  s = square / (1 - beta2^t),  t = updates made
         """
         self.updates += 1
+        def update_part(slices: list[tuple[int, int, bool]]) -> None:
+            self.update_slices(slices, parameters, gradients, rate, scale)
+
+        list((self.pool.map if self.pool else map)(update_part, self.parts))
+
+    def update_slices(self, slices: list[tuple[int, int, bool]], parameters: np.ndarray, gradients: np.ndarray,
+                      rate: float, scale: float) -> None:
         correction1 = 1 - self.beta1 ** self.updates
         correction2 = math.sqrt(1 - self.beta2 ** self.updates)
         # sqrt(s) + eps = (sqrt(square) + eps * correction2) / correction2
         eps = self.eps * correction2
-        rate_corrected = rate * correction2 / correction1
-        scratch = np.empty(SLICE, parameters.dtype)
-        for start, stop, decay in self.slices:
-            p, g = parameters[start:stop], gradients[start:stop]
-            mean, square = self.mean[start:stop], self.square[start:stop]
-            t = scratch[:stop - start]
+        corrected_rate = rate * correction2 / correction1
+        scratch_g, scratch_t = np.empty((2, SLICE), parameters.dtype)
+        for start, stop, decay in slices:
+            p, mean, square = parameters[start:stop], self.mean[start:stop], self.square[start:stop]
+            g, t = scratch_g[:stop - start], scratch_t[:stop - start]
+            np.multiply(gradients[start:stop], scale, out=g)
 
             np.subtract(g, mean, out=t)
             t *= 1 - self.beta1
             mean += t
 
-            np.multiply(g, g, out=t)
-            t -= square
-            t *= 1 - self.beta2
-            square += t
+            g *= g
+            g -= square
+            g *= 1 - self.beta2
+            square += g
 
             np.sqrt(square, out=t)
             t += eps
             np.divide(mean, t, out=t)
-            t *= rate_corrected
+            t *= corrected_rate
             if decay:
                 p *= 1 - rate * self.weight_decay
             p -= t
@@ -73,9 +85,11 @@ def decay_slices(config: GPTConfig) -> list[tuple[int, int, bool]]:
     return slices
 
 
-def clip_norm(gradients: np.ndarray, limit: float) -> float:
-    """Scale the gradients in place so that their norm is at most `limit` (0: no limit)  ->  the norm before"""
-    norm = math.sqrt(gradients @ gradients)
-    if norm > limit > 0:
-        gradients *= limit / norm
-    return norm
+def norm(gradients: np.ndarray) -> float:
+    """Euclidean norm of the flat vector."""
+    return math.sqrt(gradients @ gradients)
+
+
+def clip_scale(norm: float, limit: float) -> float:
+    """What a gradient of this norm is multiplied by, so that its norm is at most `limit` (0: no limit)."""
+    return limit / norm if norm > limit > 0 else 1.0

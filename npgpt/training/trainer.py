@@ -1,6 +1,6 @@
 """Trainer: the loop. Draw a batch, find the gradient, clip it, step; again."""
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from npgpt.errors import InputError
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
 from npgpt.text.corpus import random_batch, require_ids, require_length
-from npgpt.training.adamw import AdamW, clip_norm
+from npgpt.training.adamw import AdamW, clip_scale, norm
 from npgpt.training.schedule import learning_rate
 
 
@@ -20,9 +20,9 @@ class TrainingSettings:
     steps: int = 2000
     batch_size: int = 12                        # sequences in a batch,
     accumulate: int = 1                         # and batches for one update
-    learning_rate: float = 4e-3
-    min_learning_rate: float = 4e-4
-    warmup: int = 100                           # steps
+    learning_rate: float = 5e-3                 # its peak, after the warm-up; at 128 channels this suits
+    min_learning_rate: float = 0.0
+    warmup: int = 400                           # steps
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
@@ -54,31 +54,37 @@ class Step(NamedTuple):
     learning_rate: float
 
 
-def train(parameters: np.ndarray, config: GPTConfig, settings: TrainingSettings, tokens: np.ndarray) -> Iterator[Step]:
+def train(parameters: np.ndarray, config: GPTConfig, settings: TrainingSettings, tokens: np.ndarray,
+          gradients_of: Callable = loss_and_gradients, threads: int = 1) -> Iterator[Step]:
     """Train in place: each step that is asked for updates the parameters, and is reported.
 
     Batches and dropout draw from generators of their own, seeded by settings.seed, so that the same
-    seed gives the same parameters bit for bit. Raises Diverged where the loss or the gradient's norm is
+    seed gives the same parameters bit for bit. gradients_of is model.gpt.loss_and_gradients, or what
+    parallel.parallel_gradients makes of it; threads are those of the optimiser. Raises Diverged where the loss or the gradient's norm is
     not finite, and InputError where the tokens are fewer than a context or outside the vocabulary.
     """
     require_length(tokens, config.n_positions, "training text")
     batch_rng = np.random.default_rng([settings.seed, 1])
     dropout_rng = np.random.default_rng([settings.seed, 2])
-    optimiser = AdamW(parameters, config, settings.beta1, settings.beta2, settings.weight_decay)
+    optimiser = AdamW(parameters, config, settings.beta1, settings.beta2, settings.weight_decay, threads=threads)
+
+    def next_part() -> tuple[float, np.ndarray]:
+        ids, targets = random_batch(tokens, settings.batch_size, config.n_positions, batch_rng)
+        require_ids(targets, config.vocab_size)
+        return gradients_of(ids, targets, parameters, config, dropout_rng, 1 / settings.accumulate)
 
     for step in range(settings.steps):
-        loss, gradients = 0.0, np.zeros_like(parameters)
-        for _ in range(settings.accumulate):
-            ids, targets = random_batch(tokens, settings.batch_size, config.n_positions, batch_rng)
-            require_ids(targets, config.vocab_size)
-            batch_loss, batch_gradients = loss_and_gradients(ids, targets, parameters, config, dropout_rng)
-            loss += float(batch_loss) / settings.accumulate
-            gradients += batch_gradients / settings.accumulate
+        loss, gradients = next_part()
+        for _ in range(settings.accumulate - 1):
+            part_loss, part_gradients = next_part()
+            loss += part_loss
+            gradients += part_gradients
 
-        norm = clip_norm(gradients, settings.clip)
-        if not math.isfinite(loss + norm):
-            raise Diverged(f"the loss was {loss} and the gradient's norm {norm} at step {step + 1}: "
+        gradient_norm = norm(gradients)
+        if not math.isfinite(loss + gradient_norm):
+            raise Diverged(f"the loss was {loss} and the gradient's norm {gradient_norm} at step {step + 1}: "
                            "a lower learning rate, or a longer warm-up, may help")
         rate = learning_rate(step, settings.steps, settings.learning_rate, settings.min_learning_rate, settings.warmup)
-        optimiser.update(parameters, gradients, rate)
-        yield Step(step + 1, loss, norm, rate)
+        optimiser.update(parameters, gradients, rate, clip_scale(gradient_norm, settings.clip))
+        del gradients                                          # or they would lie beside the next step's
+        yield Step(step + 1, loss, gradient_norm, rate)

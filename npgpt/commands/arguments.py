@@ -1,0 +1,15 @@
+"""Kinds of arguments that more than one command takes."""
+import argparse
+
+LIMIT = 10**9    # Python's integers have no limit, NumPy's sizes do
+
+
+def count(text: str) -> int:
+    """A whole number of modest size. Its least value is checked where it is used, where its meaning is known."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or value > LIMIT:
+        raise argparse.ArgumentTypeError(f"a whole number of at most {LIMIT:,} was expected, not {text}")
+    return value

@@ -1,0 +1,82 @@
+"""Parallel: the batch is split over threads, and each runs the plain code on its share.
+
+NumPy lets go of Python's lock inside its loops and its matrix products, so that threads use every core
+for both, and the layers know nothing of it.
+"""
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+
+from npgpt.layers.cross_entropy import IGNORED
+from npgpt.model.config import GPTConfig
+from npgpt.model.gpt import loss_and_gradients
+from npgpt.model.parameters import parameter_count
+from npgpt.training.blas import blas_threads
+
+ACTIVATIONS_A_TOKEN = 20      # times n_embd: what a block keeps of each token for its backward pass, attention's weights aside
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def parallel_gradients(threads: int) -> Iterator[Callable]:
+    """While the context lasts, a loss_and_gradients that uses `threads` threads, with BLAS held to one each.
+
+    With one thread it is model.gpt.loss_and_gradients itself, with no machinery between. Where BLAS
+    cannot be held, that is said once on standard error, and everything works, if slower.
+    """
+    with blas_threads(1) as held:
+        if threads == 1:
+            yield loss_and_gradients
+            return
+        if not held:
+            print("npgpt: this NumPy's BLAS cannot be held to one thread, so threads may get in each other's way; "
+                  "OPENBLAS_NUM_THREADS=1 or the like in the environment may help", file=sys.stderr)
+        with ThreadPoolExecutor(threads) as pool:
+            yield SplitBatch(threads, pool).loss_and_gradients
+
+
+class SplitBatch:
+    """Threads that share each batch."""
+
+    def __init__(self, threads: int, pool: ThreadPoolExecutor) -> None:
+        self.threads, self.pool = threads, pool
+
+    def loss_and_gradients(self, ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig,
+                           rng: np.random.Generator | None = None, share: float = 1.0) -> tuple[float, np.ndarray]:
+        """As model.gpt.loss_and_gradients. The parts' gradients are added in the order of the parts, so that
+        the same seed and number of threads give the same bytes. What a part raises is raised here.
+
+        Not every batch is worth splitting (see splits). One that is not runs inline, and there each matrix
+        product takes all the threads.
+        """
+        if not splits(ids, config, self.threads):
+            with blas_threads(self.threads):
+                return loss_and_gradients(ids, targets, parameters, config, rng, share)
+        counted = max(np.count_nonzero(targets != IGNORED), 1)
+        parts = []
+        for part_ids, part_targets in zip(np.array_split(ids, self.threads), np.array_split(targets, self.threads)):
+            part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
+            part_share = share * np.count_nonzero(part_targets != IGNORED) / counted
+            parts.append(self.pool.submit(loss_and_gradients, part_ids, part_targets, parameters, config, part_rng, part_share))
+        loss, gradients = parts[0].result()
+        for part in parts[1:]:
+            part_loss, part_gradients = part.result()
+            loss += part_loss
+            gradients += part_gradients
+        return loss, gradients
+
+
+def splits(ids: np.ndarray, config: GPTConfig, threads: int) -> bool:
+    """Whether to split a batch: not where there are fewer sequences than threads, nor where a gradient
+    vector for each thread would outweigh the activations, for then adding them up costs what is won.
+    """
+    activations = ids.size * config.n_layer * ACTIVATIONS_A_TOKEN * config.n_embd
+    return len(ids) >= threads and parameter_count(config) < activations

@@ -1,0 +1,214 @@
+"""Model directories in Hugging Face's layout."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from npgpt.errors import InputError
+from npgpt.interop.huggingface import CONFIG, FIXED, TOKENIZER_CONFIG, WEIGHTS, holds_model, load_config, load_model, save_model
+from npgpt.interop.safetensors import read_safetensors, write_safetensors
+from npgpt.layers.embedding import sinusoidal_positions
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import initial_parameters, parameter_shapes
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.tokenizer import load_tokenizer
+
+GPT = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=2, n_head=2, resid_pdrop=0.25, bos_token_id=4)
+
+configs = st.builds(lambda heads, width, **fields: GPTConfig(n_head=heads, n_embd=heads * width, **fields),
+                    heads=st.integers(1, 2), width=st.integers(1, 2), vocab_size=st.integers(1, 5), n_positions=st.integers(1, 5),
+                    n_layer=st.integers(1, 2), n_inner=st.none() | st.integers(1, 5), resid_pdrop=st.floats(0, 0.9),
+                    activation_function=st.sampled_from(["gelu_new", "relu"]), layer_norm_epsilon=st.floats(1e-12, 1),
+                    tie_word_embeddings=st.booleans(), position_embedding_type=st.sampled_from(["learned", "sinusoidal"]),
+                    eos_token_id=st.none() | st.just(0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model on the disk, in float32."""
+    save_model(tmp_path, initial_parameters(GPT), GPT)
+    return tmp_path
+
+
+def edit_config(folder, **changes):
+    stored = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(stored | changes))
+
+
+def edit_weights(folder, change):
+    """Replace the tensors by what `change` makes of a dictionary of them."""
+    tensors = {name: tensor.copy() for name, tensor in read_safetensors(folder / WEIGHTS)[0].items()}
+    write_safetensors(folder / WEIGHTS, change(tensors) or tensors, {})
+
+
+@given(configs, st.sampled_from([np.float32, np.float64]), st.integers(0, 10**6))
+def test_a_model_comes_back_bit_for_bit(tmp_path_factory, config, dtype, seed):
+    folder = tmp_path_factory.mktemp("model")
+    parameters = initial_parameters(config, seed, dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)              # slow on some disks
+        save_model(folder, parameters, config)
+    loaded, loaded_config = load_model(folder)
+    assert loaded_config == config
+    assert loaded.dtype == dtype and loaded.tobytes() == parameters.tobytes()
+
+
+def test_the_weights_are_named_and_shaped_as_in_gpt2lmheadmodel(folder):
+    tensors, metadata = read_safetensors(folder / WEIGHTS)
+    assert {name: tensor.shape for name, tensor in tensors.items()} == parameter_shapes(GPT)
+    assert metadata == {"format": "pt"}                            # without it transformers does not load the file
+
+
+def test_the_config_is_gpt2configs(folder):
+    stored = json.loads((folder / CONFIG).read_text())
+    assert stored["model_type"] == "gpt2" and stored["architectures"] == ["GPT2LMHeadModel"] and stored["dtype"] == "float32"
+    assert (stored["n_embd"], stored["n_inner"], stored["resid_pdrop"], stored["bos_token_id"]) == (4, None, 0.25, 4)
+    assert stored["activation_function"] == "gelu_new" and stored["scale_attn_weights"] is True
+
+
+def test_sinusoidal_positions_are_written_for_those_who_have_them_as_parameters(tmp_path):
+    config = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=1, n_head=2, position_embedding_type="sinusoidal")
+    save_model(tmp_path, initial_parameters(config), config)
+    stored = read_safetensors(tmp_path / WEIGHTS)[0]["transformer.wpe.weight"]
+    np.testing.assert_array_equal(stored, sinusoidal_positions(3, 4, np.float32))
+
+
+def test_the_tokenizer_lies_beside_the_weights(tmp_path):
+    save_model(tmp_path, initial_parameters(GPT), GPT, CharacterTokenizer("abcde"))
+    assert load_tokenizer(tmp_path).vocabulary == list("abcde")
+    stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
+    assert stored["tokenizer_class"] == "PreTrainedTokenizerFast" and stored["model_max_length"] == 3
+
+
+def test_only_a_folder_with_weights_holds_a_model(folder, tmp_path_factory):
+    assert holds_model(folder) and not holds_model(tmp_path_factory.mktemp("empty")) and not holds_model(folder / "missing")
+
+
+def test_a_folder_is_made_with_its_parents_and_holds_the_model_alone(tmp_path):
+    save_model(tmp_path / "a" / "b", initial_parameters(GPT), GPT)
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == [CONFIG, WEIGHTS]
+
+
+def test_a_model_that_does_not_fit_the_disk_leaves_the_old_one_as_it_was(folder):
+    """Another configuration in between would spoil it. A limit on the size of files stands for the full disk."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    program = f"""
+import resource
+from npgpt.interop.huggingface import save_model
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import initial_parameters
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+config = GPTConfig(vocab_size=500, n_positions=3, n_embd=4, n_layer=1, n_head=1)
+try:
+    save_model({str(folder)!r}, initial_parameters(config), config)
+except OSError as error:
+    assert error.filename == {str(folder)!r}
+else:
+    raise SystemExit("it was written")
+"""
+    pytest.importorskip("resource")
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_names_without_the_prefix_are_understood(folder):
+    expected, _ = load_model(folder)
+    edit_weights(folder, lambda tensors: {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()})
+    np.testing.assert_array_equal(load_model(folder)[0], expected)
+
+
+def test_mask_buffers_and_the_copy_of_a_tied_head_are_no_parameters(folder):
+    expected, _ = load_model(folder)
+    edit_weights(folder, lambda tensors: tensors | {
+        "transformer.h.0.attn.bias": np.tri(3, dtype=np.uint8), "h.1.attn.masked_bias": np.float32(-1e4),
+        "lm_head.weight": tensors["transformer.wte.weight"]})
+    np.testing.assert_array_equal(load_model(folder)[0], expected)
+
+
+@pytest.mark.parametrize("stored, dtype, expected", [("f4", None, "f4"), ("f8", None, "f8"), ("f2", None, "f4"),
+                                                     ("f8", np.float32, "f4"), ("f4", np.float64, "f8")])
+def test_the_dtype_is_the_files_unless_another_is_asked_for(folder, stored, dtype, expected):
+    edit_weights(folder, lambda tensors: {name: tensor.astype(stored) for name, tensor in tensors.items()})
+    parameters, _ = load_model(folder, dtype)
+    assert parameters.dtype == expected
+    np.testing.assert_array_equal(parameters, initial_parameters(GPT).astype(stored).astype(expected))
+
+
+def test_loaded_parameters_may_be_changed_and_the_file_stays(folder):
+    parameters, _ = load_model(folder)
+    parameters += 1
+    np.testing.assert_array_equal(load_model(folder)[0], initial_parameters(GPT))
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_a_folder_that_lacks_a_file_is_no_model(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"{folder} is no model directory: there is no {name} in it"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("changes", [{name: None} for name in FIXED] + [
+    {"model_type": "llama"}, {"scale_attn_weights": False}, {"scale_attn_by_inverse_layer_idx": True}, {"add_cross_attention": True}])
+def test_a_model_that_computes_otherwise_is_refused_with_the_setting_named(folder, changes):
+    edit_config(folder, **changes)
+    with pytest.raises(InputError, match=f"{CONFIG}: {next(iter(changes))} is "):
+        load_config(folder)
+
+
+@pytest.mark.parametrize("changes", [{"n_head": 3}, {"n_embd": 0}, {"vocab_size": "5"}, {"activation_function": "swish"}, {"n_layer": 1e9},
+                                     {"layer_norm_epsilon": None}, {"position_embedding_type": {}}])
+def test_a_field_that_is_wrong_is_named_with_the_file(folder, changes):
+    edit_config(folder, **changes)
+    with pytest.raises(InputError, match=f"{CONFIG}: {next(iter(changes))} must be "):
+        load_config(folder)
+
+
+def test_fields_that_are_missing_have_gpt2s_values_and_others_do_not_matter(folder):
+    (folder / CONFIG).write_text('{"n_layer": 3, "summary_type": "cls_index"}')
+    assert load_config(folder) == GPTConfig(n_layer=3)
+
+
+def test_all_that_does_not_fit_is_named(folder):
+    def damage(tensors):
+        del tensors["transformer.h.1.ln_2.bias"]
+        tensors["transformer.h.0.mlp.c_fc.weight"] = tensors["transformer.h.0.mlp.c_fc.weight"].T
+        tensors["surprise"] = np.zeros(1)
+        return tensors
+    edit_weights(folder, damage)
+    with pytest.raises(InputError) as error:
+        load_model(folder)
+    assert "transformer.h.1.ln_2.bias is missing" in str(error.value)
+    assert "surprise is unexpected" in str(error.value)
+    assert "transformer.h.0.mlp.c_fc.weight has shape (16, 4) for (4, 16)" in str(error.value)
+
+
+@pytest.mark.parametrize("field, value", [("n_layer", 10**9), ("vocab_size", 10**12), ("n_positions", 10**18), ("n_inner", 10**30)])
+def test_a_config_that_claims_enormous_sizes_is_refused_at_once(folder, field, value):
+    edit_config(folder, **{field: value})
+    with pytest.raises(InputError):
+        load_model(folder)
+
+
+def test_an_untied_head_is_a_parameter(tmp_path):
+    config = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=1, n_head=2, tie_word_embeddings=False)
+    save_model(tmp_path, initial_parameters(config), config)
+    edit_weights(tmp_path, lambda tensors: {name: tensor for name, tensor in tensors.items() if name != "lm_head.weight"})
+    with pytest.raises(InputError, match="lm_head.weight is missing"):
+        load_model(tmp_path)
+
+
+@given(st.data())
+def test_a_damaged_config_is_a_config_or_an_input_error(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("model")
+    values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+    stored = data.draw(st.dictionaries(st.sampled_from([*FIXED, "n_head", "n_inner", "attn_pdrop", "layer_norm_epsilon", "eos_token_id",
+                                                        "tie_word_embeddings", "activation_function"]), values))
+    (folder / CONFIG).write_text(json.dumps(stored))
+    try:
+        assert isinstance(load_config(folder), GPTConfig)
+    except InputError as error:
+        assert str(error).startswith(str(folder))

@@ -1,0 +1,116 @@
+"""The story of attention: what a query sees, what it collects, and the way back."""
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from npgpt.checking.layer import check_layer
+from npgpt.layers.attention import attention, attention_backward, causal_mask
+
+sizes = st.integers(1, 4)
+several = st.integers(2, 5)
+seeds = st.integers(0, 10**6)
+
+
+def draw(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+def plain_attention(q, k, v, sees):
+    """Attention of (T, D), (S, D), (S, E) as one would explain it: query by query, key by key."""
+    y = np.zeros((len(q), v.shape[1]))
+    for t in range(len(q)):
+        weights = [math.exp(q[t] @ k[s] / math.sqrt(q.shape[1])) if sees(t, s) else 0.0 for s in range(len(k))]
+        for s in range(len(k)):
+            if weights[s]:
+                y[t] += weights[s] / sum(weights) * v[s]
+    return y
+
+
+@given(sizes, sizes, sizes, sizes, seeds)
+def test_a_query_collects_values_by_the_softmax_of_its_matches(T, S, D, E, seed):
+    q, k, v = draw(seed, (T, D), (S, D), (S, E))
+    np.testing.assert_allclose(attention(q, k, v)[0], plain_attention(q, k, v, lambda t, s: True), rtol=1e-12, atol=1e-14)
+
+
+@given(sizes, sizes, sizes, seeds)
+def test_causal_queries_are_the_last_positions_and_see_no_further_than_themselves(T, past, D, seed):
+    q, k, v = draw(seed, (T, D), (T + past, D), (T + past, D))
+    expected = plain_attention(q, k, v, lambda t, s: s <= t + past)
+    np.testing.assert_allclose(attention(q, k, v, causal=True)[0], expected, rtol=1e-12, atol=1e-14)
+
+
+@given(sizes, sizes, sizes, seeds)
+def test_a_mask_says_which_keys_a_query_sees(T, S, D, seed):
+    """Among them rows that see nothing: they collect nothing."""
+    q, k, v = draw(seed, (T, D), (S, D), (S, D))
+    mask = np.random.default_rng(seed).random((T, S)) < 0.5
+    np.testing.assert_allclose(attention(q, k, v, mask=mask)[0], plain_attention(q, k, v, lambda t, s: mask[t, s]),
+                               rtol=1e-12, atol=1e-14)
+
+
+def test_a_mask_and_causality_hold_together():
+    q, k, v = draw(0, (4, 3), (4, 3), (4, 2))
+    mask = np.array([True, False, True, True])
+    np.testing.assert_allclose(attention(q, k, v, mask=mask, causal=True)[0],
+                               plain_attention(q, k, v, lambda t, s: mask[s] and s <= t), rtol=1e-12)
+
+
+def test_more_queries_than_positions_leave_the_first_with_nothing_to_see():
+    q, k, v = draw(0, (3, 2), (1, 2), (1, 2))
+    y, _ = attention(q, k, v, causal=True)
+    assert not y[:2].any() and (y[2] == v[0]).all()
+    assert causal_mask(3, 1).tolist() == [[False], [False], [True]]
+
+
+@given(st.lists(sizes, max_size=2), several, several, several, seeds)
+def test_gradients_unmasked_and_across_sequences(leading, T, S, D, seed):
+    q, k, v = draw(seed, (*leading, T, D), (*leading, S, D), (*leading, S, D + 1))
+    check_layer(attention, attention_backward, q, k, v, seed=seed).require()
+
+
+@given(sizes, several, st.integers(0, 3), several, seeds)
+def test_gradients_causal(B, T, past, D, seed):
+    q, k, v = draw(seed, (B, T, D), (B, T + past, D), (B, T + past, D))
+    check_layer(attention, attention_backward, q, k, v, causal=True, seed=seed).require()
+
+
+@given(sizes, several, several, seeds)
+def test_gradients_under_any_mask(B, T, S, seed):
+    q, k, v = draw(seed, (B, T, 3), (B, S, 3), (B, S, 2))
+    mask = np.random.default_rng(seed).random((B, T, S)) < 0.7
+    mask[0, 0, :2], mask[-1, -1] = True, False        # somebody has a choice, and somebody sees nothing
+    check_layer(attention, attention_backward, q, k, v, mask=mask, seed=seed).require()
+
+
+@given(several, several, seeds)
+def test_gradients_with_dropout_on_the_weights(T, D, seed):
+    """Unmasked and with many keys, so that no draw drops all that a gradient flows through."""
+    q, k, v = draw(seed, (2, T, D), (2, 7, D), (2, 7, D))
+    check_layer(attention, attention_backward, q, k, v, p=0.3, rng=np.random.default_rng(seed), seed=seed).require()
+
+
+def test_a_single_key_takes_all_so_that_its_match_has_no_gradient():
+    q, k, v = draw(0, (2, 1, 3), (2, 1, 3), (2, 1, 4))
+    check_layer(attention, attention_backward, q, k, v, zero=("q", "k")).require()
+
+
+@given(several, seeds)
+def test_a_shift_of_all_keys_changes_nothing_so_their_gradient_sums_to_zero(T, seed):
+    q, k, v, dy = draw(seed, (T, 3), (5, 3), (5, 2), (T, 2))
+    _, dk, _ = attention_backward(dy, attention(q, k, v)[1])
+    assert np.abs(dk.sum(axis=0)).max() < 1e-14
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (4, 5), (4, 5)), ((2, 3), (4, 3), (5, 3)), ((2, 2, 3), (1, 4, 3), (1, 4, 3))])
+def test_shapes_that_do_not_fit_are_refused(shapes):
+    with pytest.raises(ValueError, match="do not fit"):
+        attention(*draw(0, *shapes))
+
+
+def test_extreme_scores_stay_finite():
+    q, k, v = (np.full((1, 4, 2), value, np.float32) for value in (100, -100, 1))
+    y, cache = attention(q, k, v, causal=True)
+    assert (y == 1).all() and all(np.isfinite(d).all() for d in attention_backward(y, cache))

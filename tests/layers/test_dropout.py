@@ -1,0 +1,53 @@
+"""Dropout: inverted, its mask drawn from the generator that is passed in."""
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from npgpt.checking.layer import check_layer
+from npgpt.layers.dropout import dropout, dropout_backward
+
+probabilities = st.floats(0, 0.7)
+seeds = st.integers(0, 10**6)
+
+
+@given(st.lists(st.integers(2, 5), min_size=2, max_size=3), probabilities, seeds)
+def test_gradient_with_the_mask_held_still(shape, p, seed):
+    x = np.random.default_rng(seed).standard_normal(shape)
+    dropped = not dropout(np.ones(shape), p, np.random.default_rng(seed))[0].any()
+    check_layer(dropout, dropout_backward, x, p, rng=np.random.default_rng(seed), zero=("x",) if dropped else ()).require()
+
+
+@given(probabilities, seeds)
+def test_entries_are_dropped_or_scaled_up(p, seed):
+    y, _ = dropout(np.full((4, 5), 3.0), p, np.random.default_rng(seed))
+    kept = 3.0 * (1 / (1 - p))
+    assert set(y.flat) <= {0.0, kept}
+
+
+def test_the_share_that_is_dropped_is_p_and_the_mean_stays():
+    y, _ = dropout(np.ones(100_000), 0.3, np.random.default_rng(0))
+    assert np.mean(y == 0) == pytest.approx(0.3, abs=0.005)       # 3.5 standard deviations
+    assert y.mean() == pytest.approx(1, abs=0.01)
+
+
+def test_p_zero_changes_nothing_and_shares_nothing():
+    x = np.ones((3, 4))
+    y, _ = dropout(x, 0.0, np.random.default_rng(0))
+    assert (y == x).all() and not np.shares_memory(x, y)
+
+
+def test_backward_lets_through_what_forward_did():
+    y, cache = dropout(np.ones((6, 7)), 0.5, np.random.default_rng(1))
+    assert (dropout_backward(np.ones((6, 7)), cache) == y).all()
+
+
+def test_the_same_generator_state_drops_the_same_in_both_dtypes():
+    a, _ = dropout(np.ones((6, 7), np.float32), 0.5, np.random.default_rng(1))
+    b, _ = dropout(np.ones((6, 7), np.float64), 0.5, np.random.default_rng(1))
+    assert (a == b).all()
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+def test_a_p_that_is_no_probability_is_refused(p):
+    with pytest.raises(ValueError, match=r"\[0, 1\)"):
+        dropout(np.ones(3), p, np.random.default_rng(0))

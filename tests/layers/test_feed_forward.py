@@ -1,0 +1,41 @@
+"""Feed-forward: linear, activation, linear."""
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from npgpt.checking.layer import check_layer
+from npgpt.layers.activations import gelu, relu
+from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
+from npgpt.layers.linear import linear
+
+sizes = st.integers(1, 5)
+seeds = st.integers(0, 10**6)
+
+
+def arguments(leading, channels, inner, seed):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in ((*leading, channels), (channels, inner), (inner,), (inner, channels), (channels,))]
+
+
+@given(st.lists(sizes, max_size=2), sizes, sizes, seeds)
+def test_gradients_with_gelu(leading, channels, inner, seed):
+    check_layer(feed_forward, feed_forward_backward, *arguments(leading, channels, inner, seed)).require()
+
+
+@given(sizes, sizes, sizes, seeds)
+def test_gradients_with_relu(rows, channels, inner, seed):
+    x, w_up, b_up, w_down, b_down = arguments([rows], channels, inner, seed)
+    b_up += 5                              # every unit is on somewhere, or its gradients would rightly vanish
+    check_layer(feed_forward, feed_forward_backward, x, w_up, b_up, w_down, b_down, activation="relu").require()
+
+
+@pytest.mark.parametrize("name, activation", [("gelu_new", gelu), ("relu", relu)])
+def test_it_is_linear_activation_linear(name, activation):
+    x, w_up, b_up, w_down, b_down = arguments([2, 3], 4, 5, seed=0)
+    expected = linear(activation(linear(x, w_up, b_up)[0])[0], w_down, b_down)[0]
+    assert (feed_forward(x, w_up, b_up, w_down, b_down, activation=name)[0] == expected).all()
+
+
+def test_an_unknown_activation_is_refused():
+    with pytest.raises(KeyError, match="swish"):
+        feed_forward(*arguments([1], 2, 3, seed=0), activation="swish")

@@ -1,0 +1,122 @@
+"""Mutants: real bugs, each a small patch to the source, which the suite must catch.
+
+Those with a source were found in published code; the others are what a hand slips into while writing
+or speeding up a backward pass. test_mutants.py applies each to a copy of the project and runs the test
+that is named as catching it.
+"""
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    bug: str
+    seen: str                # where
+    file: str                # under npgpt/
+    right: str               # stands in the file exactly once
+    wrong: str
+    caught_by: str           # under tests/
+
+
+PUBLISHED = "published NumPy GPTs"
+OWN = "written while making npgpt"
+
+MUTANTS = [
+    Mutant("dK transposed, then reshaped to fit", PUBLISHED, "layers/attention.py",
+           "dk = dscores.mT @ q", "dk = (q.mT @ dscores).reshape(k.shape)",
+           "layers/test_attention.py::test_gradients_unmasked_and_across_sequences"),
+    Mutant("layer norm's gain applied outside the means", PUBLISHED, "layers/layer_norm.py",
+           "dx *= r\n", "dx *= r * gain\n", "layers/test_layer_norm.py::test_gradients_of_x_gain_and_bias"),
+    Mutant("the gain forgotten in layer norm's backward", PUBLISHED, "layers/layer_norm.py",
+           "    dxhat = dy * gain\n", "    dxhat = dy.copy()\n", "layers/test_layer_norm.py::test_gradients_of_x_gain_and_bias"),
+    Mutant("softmax backward divided by the batch size", PUBLISHED, "layers/softmax.py",
+           "dx *= y\n", "dx *= y / len(y)\n", "layers/test_softmax.py::test_gradient_under_a_mask"),
+    Mutant("the residual's gradient sent through layer norm", PUBLISHED, "model/block.py",
+           "dm, dgain_2, dbias_2 = layer_norm_backward(dnormed, cache.ln_2)\n    dm += dy",
+           "dm, dgain_2, dbias_2 = layer_norm_backward(dnormed + dy, cache.ln_2)", "model/test_block.py::test_gradients"),
+    Mutant("the tied head's gradient dropped", PUBLISHED, "model/gpt.py",
+           'g["transformer.wte.weight"][looked_up] += drows', 'g["transformer.wte.weight"][...] = 0\n    g["transformer.wte.weight"][looked_up] += drows',
+           "model/test_gpt.py::test_the_tied_table_collects_the_gradients_of_both_its_uses"),
+    Mutant("0.0044715 for 0.044715 in GELU, forward and backward alike", PUBLISHED, "layers/activations.py",
+           "CUBIC = 0.044715", "CUBIC = 0.0044715", "layers/test_activations.py::test_gelu_is_the_papers_tanh_form"),
+    Mutant("scores divided by sqrt(C) in the place of sqrt(D), forward and backward alike", PUBLISHED, "layers/attention.py",
+           "scores *= 1 / math.sqrt(D)", "scores *= 1 / math.sqrt(D * q.shape[-3] if q.ndim > 3 else D)",
+           "layers/test_self_attention.py::test_each_head_attends_by_itself"),
+    Mutant("zero scores taken for masked ones", PUBLISHED, "layers/softmax.py",
+           "    largest = x.real.max", "    x = np.where(x == 0, -np.inf, x)\n    largest = x.real.max",
+           "layers/test_softmax.py::test_a_score_of_zero_is_not_a_masked_one"),
+    Mutant("dW[ids] += d, which keeps only the last of repeated ids", PUBLISHED, "layers/embedding.py",
+           "dtable[distinct] = drows", "dtable[cache[0]] += dy",
+           "layers/test_embedding.py::test_a_repeated_id_collects_the_gradient_of_every_occurrence"),
+    Mutant("an epsilon inside the logarithm that the gradient ignores", PUBLISHED, "layers/cross_entropy.py",
+           "np.log(total[counted])", "np.log(total[counted] + 1e-3)", "layers/test_cross_entropy.py::test_gradient"),
+    Mutant("attention recomputed without the mask in backward", PUBLISHED, "layers/attention.py",
+           "    dv = weights.mT @ dy", "    _, softmax_cache = softmax(q @ k.mT / math.sqrt(q.shape[-1]))\n    dv = weights.mT @ dy",
+           "layers/test_attention.py::test_gradients_causal"),
+    Mutant("epsilon outside the root in layer norm", PUBLISHED, "layers/layer_norm.py",
+           "r = 1 / np.sqrt(variance + eps) ", "r = 1 / (np.sqrt(variance) + eps) ",
+           "layers/test_layer_norm.py::test_values_follow_the_papers_equation"),
+    Mutant("the root forgotten in layer norm", PUBLISHED, "layers/layer_norm.py",
+           "r = 1 / np.sqrt(variance + eps) ", "r = 1 / (variance + eps) ",
+           "layers/test_layer_norm.py::test_values_follow_the_papers_equation"),
+    Mutant("dropout scales in forward only", PUBLISHED, "layers/dropout.py",
+           "    dx *= scale\n", "", "layers/test_dropout.py::test_gradient_with_the_mask_held_still"),
+    Mutant("a new dropout mask in backward", PUBLISHED, "layers/dropout.py",
+           "dx = dy * keep", "dx = dy * np.roll(keep, 1)", "layers/test_dropout.py::test_backward_lets_through_what_forward_did"),
+    Mutant("the unbiased variance in layer norm", "torch.var's default, taken over", "layers/layer_norm.py",
+           "variance = mean_of_product(xhat, xhat) ", "variance = mean_of_product(xhat, xhat) * len(gain) / max(len(gain) - 1, 1) ",
+           "layers/test_layer_norm.py::test_values_follow_the_papers_equation"),
+    Mutant("layer norm's second mean forgotten", PUBLISHED, "layers/layer_norm.py",
+           "    dx -= xhat * along_xhat\n", "", "layers/test_layer_norm.py::test_gradients_of_x_gain_and_bias"),
+    Mutant("the causal mask one too wide: each query sees the next token", OWN, "layers/attention.py",
+           "np.tri(T, S, S - T, dtype=bool)", "np.tri(T, S, S - T + 1, dtype=bool)",
+           "layers/test_self_attention.py::test_a_later_token_leaves_earlier_outputs_bit_identical"),
+    Mutant("the causal mask aligned to the first positions in the place of the last", "torch's is_causal with T unlike S",
+           "layers/attention.py", "np.tri(T, S, S - T, dtype=bool)", "np.tri(T, S, 0, dtype=bool)",
+           "layers/test_attention.py::test_causal_queries_are_the_last_positions_and_see_no_further_than_themselves"),
+    Mutant("a mask of which nothing is kept gives NaN", PUBLISHED, "layers/softmax.py",
+           "    largest[largest == -np.inf] = 0\n", "",
+           "layers/test_softmax.py::test_a_row_masked_out_entirely_gives_zeros_forward_and_backward"),
+    Mutant("softmax without taking off the largest score", PUBLISHED, "layers/softmax.py",
+           "    y = x - largest\n", "    y = x * 1\n", "layers/test_softmax.py::test_extreme_scores_give_weights_that_sum_to_one"),
+    Mutant("softmax backward with the diagonal only", PUBLISHED, "layers/softmax.py",
+           'dx = dy - np.einsum("...i,...i->...", dy, y)[..., None]', "dx = dy * (1 - y)", "layers/test_softmax.py::test_gradient"),
+    Mutant("dq not divided by sqrt(D)", PUBLISHED, "layers/attention.py",
+           "    dscores *= 1 / math.sqrt(q.shape[-1])\n    dk", "    dk",
+           "layers/test_attention.py::test_gradients_unmasked_and_across_sequences"),
+    Mutant("attention's dropout forgotten on the way back", OWN, "layers/attention.py",
+           "        dweights = dropout_backward(dweights, dropout_cache)\n", "        pass\n",
+           "layers/test_attention.py::test_gradients_with_dropout_on_the_weights"),
+    Mutant("dv from the weights before dropout", OWN, "layers/attention.py",
+           "    dv = weights.mT @ dy", "    dv = softmax_cache[0].mT @ dy",
+           "layers/test_attention.py::test_gradients_with_dropout_on_the_weights"),
+    Mutant("heads merged without moving the axes back", PUBLISHED, "layers/self_attention.py",
+           "return heads.transpose(0, 2, 1, 3).reshape(B, T, H * D)", "return heads.reshape(B, T, H * D)",
+           "layers/test_self_attention.py::test_heads_are_split_by_channels_and_merged_again"),
+    Mutant("q, k and v taken in another order on the way back", OWN, "layers/self_attention.py",
+           "for d in (dq, dk, dv)]", "for d in (dk, dq, dv)]",
+           "layers/test_self_attention.py::test_gradients_of_causal_self_attention"),
+    Mutant("a block's keys get the gradient of that block alone", OWN, "layers/causal_attention.py",
+           "dk[..., :stop, :] += dk_block", "dk[..., :stop, :] = dk_block", "layers/test_causal_attention.py::test_gradients"),
+    Mutant("GELU's slope without the inner derivative's cube", OWN, "layers/activations.py",
+           "slope *= SLOPE * 3 * CUBIC", "slope *= SLOPE * CUBIC", "layers/test_activations.py::test_gradient_of_gelu"),
+    Mutant("ReLU's gradient by the sign of dy", OWN, "layers/activations.py",
+           "return np.where(off, 0, dy)", "return np.maximum(dy, 0)", "layers/test_activations.py::test_gradient_of_relu"),
+    Mutant("the bias's gradient averaged over rows", PUBLISHED, "layers/linear.py",
+           "db = dy.sum(axis=0)", "db = dy.mean(axis=0)", "layers/test_linear.py::test_gradients_of_x_w_and_b"),
+    Mutant("ignored targets still divide the mean", OWN, "layers/cross_entropy.py",
+           "N = max(len(counted), 1)", "N = len(targets)", "layers/test_cross_entropy.py::test_padding_with_ignored_targets_changes_nothing"),
+    Mutant("ignored targets still get a gradient", OWN, "layers/cross_entropy.py",
+           "scale[counted] = dmean / total[counted]", "scale[:] = dmean / total",
+           "layers/test_cross_entropy.py::test_padding_with_ignored_targets_changes_nothing"),
+    Mutant("the loss's own upstream gradient ignored", PUBLISHED, "layers/cross_entropy.py",
+           "dmean = dloss / N", "dmean = 1 / N", "layers/test_cross_entropy.py::test_gradient"),
+    Mutant("positions' gradient averaged over the batch", OWN, "model/gpt.py",
+           "embedding_backward(dx.sum(axis=0), cache.positions)", "embedding_backward(dx.mean(axis=0), cache.positions)",
+           "model/test_gpt.py::test_every_gradient_by_complex_step"),
+    Mutant("the stream's own gradient forgotten beside attention's branch", PUBLISHED, "model/block.py",
+           "    dx += dm\n", "", "model/test_block.py::test_gradients"),
+    Mutant("layer norm changes its input in place", OWN, "layers/layer_norm.py",
+           "xhat = x - mean(x) ", "xhat = x; xhat -= mean(x) ", "layers/test_layer_norm.py::test_gradients_of_x_gain_and_bias"),
+    Mutant("a NumPy float64 among float32: the mean, and all that follows, becomes float64", PUBLISHED, "layers/layer_norm.py",
+           'return np.einsum("...i->...", a)[..., None] / a.shape[-1]', 'return np.einsum("...i->...", a)[..., None] / np.float64(a.shape[-1])',
+           "layers/test_layer_norm.py::test_gradients_of_x_gain_and_bias"),
+]

@@ -1,0 +1,52 @@
+"""Which tokenizer a folder holds."""
+import json
+
+import pytest
+from hypothesis import given, strategies as st
+
+from npgpt.errors import InputError
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.tokenizer import FILE, holds_tokenizer, load_tokenizer
+
+
+def test_a_character_tokenizer_is_recognised(tmp_path):
+    CharacterTokenizer("abc").save(tmp_path)
+    assert load_tokenizer(tmp_path).vocabulary == ["a", "b", "c"]
+
+
+def test_a_byte_tokenizer_is_recognised(tmp_path):
+    ByteTokenizer().save(tmp_path)
+    assert isinstance(load_tokenizer(tmp_path), ByteTokenizer)
+
+
+def test_a_folder_without_one_is_named(tmp_path):
+    assert not holds_tokenizer(tmp_path)
+    with pytest.raises(InputError, match=f"{tmp_path.name} holds no tokenizer"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_folder_called_like_the_file_is_none(tmp_path):
+    (tmp_path / FILE).mkdir()
+    assert not holds_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("model", [None, [], {"type": "Unigram"}, {"type": ["WordLevel"]}, {"type": "BPE", "vocab": {"a": 0}, "merges": []}])
+def test_tokenizers_that_are_not_known_are_refused(tmp_path, model):
+    (tmp_path / FILE).write_text(json.dumps({"model": model}))
+    with pytest.raises(InputError):
+        load_tokenizer(tmp_path)
+
+
+@given(st.data())
+def test_a_damaged_file_is_a_tokenizer_or_an_input_error(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    CharacterTokenizer("abé").save(folder)
+    text = bytearray((folder / FILE).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+    (folder / FILE).write_bytes(text)
+    try:
+        assert load_tokenizer(folder).vocab_size == 3
+    except InputError:
+        pass
