@@ -23,18 +23,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")       # a character that the terminal lacks is no reason to stop
     try:
-        args = make_parser().parse_args(arguments)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)     # the commands look at their numbers themselves
-            status = args.run(args)
-        sys.stdout.flush()
-        return status
+        try:
+            args = make_parser().parse_args(arguments)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)     # the commands look at their numbers themselves
+                return args.run(args)
+        finally:
+            sys.stdout.flush()                         # while what goes wrong with it can still be said
     except InputError as error:
         return complain(str(error))
     except BrokenPipeError:                            # whoever read our output has left: nothing to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 141
     except OSError as error:
+        drop_output()
         return complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except MemoryError:
         return complain("not enough memory: a smaller model, context or batch needs less")
@@ -54,6 +56,14 @@ def make_parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def drop_output() -> None:
+    """Let go of what standard output cannot take, of which Python would complain once more at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(message: str) -> int:

@@ -30,6 +30,7 @@ def central_difference(f: Function, x: np.ndarray, v: np.ndarray) -> float:
 
 
 METHODS = {"complex": complex_step, "central": central_difference}
+IN_WORDS = {"complex": "complex step", "central": "central differences"}
 TOLERANCES = {"complex": 1e-12, "central": 1e-7}         # of a tensor's largest gradient
 
 

@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.checking.derivatives import TOLERANCES
+from npgpt.checking.derivatives import IN_WORDS, TOLERANCES
 
 
 class GradientError(AssertionError):
@@ -53,7 +53,7 @@ class Comparison(NamedTuple):
         off = int((~(difference <= TOLERANCES[method] * (self.scale or 1))).sum())
         place = tuple(int(i) for i in worst)
         return (f"{self.layer}: the gradient of {self.argument} {self.shape} is wrong: at {place} it is "
-                f"{self.analytic[worst]:.10g} by hand and {numeric[worst]:.10g} by {method} step; relative error "
+                f"{self.analytic[worst]:.10g} by hand and {numeric[worst]:.10g} by {IN_WORDS[method]}; relative error "
                 f"{self.error(method):.1e}, {off} of {difference.size} entries off{hint(self.analytic, numeric)}")
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 
 from npgpt.checking.catalogue import CASES, GPT_VARIANTS, NAMES, check_case, check_variant
-from npgpt.checking.derivatives import METHODS, TOLERANCES
+from npgpt.checking.derivatives import IN_WORDS, METHODS, TOLERANCES
 from npgpt.checking.report import HEADER, Report, comparison_row, table_row
 from npgpt.errors import InputError
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = args.layers or NAMES
     start = time.perf_counter()
 
-    print("Each hand-written gradient against two numerical ones, in float64: the largest error of any entry,\n"
+    print("Each hand-written gradient against numerical ones, in float64: the largest error of any entry,\n"
           "relative to the largest entry of the tensor.\n")
     print(HEADER + "\n" + "-" * len(HEADER))
     reports = []
@@ -63,7 +63,7 @@ def summary(variant: str, report: Report) -> str:
 def conclusion(reports: list[Report], methods: tuple[str, ...], seconds: float) -> str:
     gradients = [comparison for report in reports for comparison in report.comparisons]
     wrong = sum(not comparison.right for comparison in gradients) + sum(len(report.breaches) for report in reports)
-    worst = " and ".join(f"{max(report.worst(method) for report in reports):.1e} by {method} step (allowed {TOLERANCES[method]:.0e})"
+    worst = " and ".join(f"{max(report.worst(method) for report in reports):.1e} by {IN_WORDS[method]} (allowed {TOLERANCES[method]:.0e})"
                          for method in methods)
     return (f"{len(gradients)} gradients, {sum(comparison.analytic.size for comparison in gradients):,} entries, "
             f"{'all right' if not wrong else f'{wrong} WRONG'}; {seconds:.0f} s\nlargest error {worst}")

@@ -13,14 +13,20 @@ from npgpt.commands.progress import TrainingProgress, clock
 from npgpt.errors import InputError
 from npgpt.generation.generate import default_prompt, generate, stream_text
 from npgpt.interop.huggingface import holds_model, save_model
+from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
 from npgpt.model.presets import PRESETS, preset
 from npgpt.training.evaluation import evaluate
+from npgpt.training.footprint import footprint
 from npgpt.training.interrupt import FirstInterrupt
+from npgpt.training.memory import keep_freed_memory
+from npgpt.training.parallel import available_cores, parallel_gradients
 from npgpt.training.trainer import Diverged, TrainingSettings, train
 
 VALIDATION_BATCHES = 8       # looked at while training; at the end it is the whole split
 SAMPLE_TOKENS = 400
+RATE_TIMES_WIDTH = 0.64      # wide models want smaller steps (Yang et al. 2022, table 8); at 128 channels 5e-3 did best
+DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd", "warmup": "a fifth of --steps"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,32 +68,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        ("seed", "the same seed gives the same model")):
         value = getattr(settings, name)
         kind = count if isinstance(value, int) and name != "seed" else type(value)
-        training.add_argument("--" + name.replace("_", "-"), type=kind, default=value,
-                              metavar="N" if isinstance(value, int) else "X", help=f"{text} (default: {value})")
+        training.add_argument("--" + name.replace("_", "-"), type=kind, default=None if name in DERIVED else value,
+                              metavar="N" if isinstance(value, int) else "X",
+                              help=f"{text} (default: {DERIVED.get(name, value)})")
     training.add_argument("--eval-every", type=count, metavar="N",
                           help="steps between looks at the validation text (default: a tenth of --steps)")
     training.add_argument("--checkpoint-every", type=count, metavar="N", help="steps between saves (default: --eval-every)")
+    training.add_argument("--threads", type=count, default=available_cores(), metavar="N",
+                          help="how many share a batch; 1 runs inline, for the debugger (default: all cores, here %(default)s)")
     training.add_argument("--dry-run", action="store_true", help="say what would be trained, and stop")
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = TrainingSettings(**{field.name: getattr(args, field.name) for field in dataclasses.fields(TrainingSettings)})
+    materials = gather(args)
+    settings = training_settings(args, materials.config)
     eval_every = interval("--eval-every", args.eval_every, max(settings.steps // 10, 1))
     checkpoint_every = interval("--checkpoint-every", args.checkpoint_every, eval_every)
-    materials = gather(args)
+    if not args.dry_run:
+        require_free(args.out, args.overwrite)
     tokenizer, config, corpus = materials.tokenizer, materials.config, materials.corpus
     progress = TrainingProgress(settings, config.n_positions)
     progress.line(describe(args, materials, settings))
     if args.dry_run:
         return 0
-    require_free(args.out, args.overwrite)
 
+    keep_freed_memory()
     parameters = materials.parameters(settings.seed, args.dtype)
     saved = "nothing was saved yet"
     progress.start_clock()
     try:
-        with FirstInterrupt() as interrupt:
-            for step in train(parameters, config, settings, corpus.train):
+        with FirstInterrupt() as interrupt, parallel_gradients(args.threads) as gradients_of:
+            for step in train(parameters, config, settings, corpus.train, gradients_of, args.threads):
                 progress.count(step)
                 last = step.number == settings.steps
                 if step.number % eval_every == 0 and not last:
@@ -113,6 +124,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def training_settings(args: argparse.Namespace, config: GPTConfig) -> TrainingSettings:
+    """Those of the arguments; what is derived where it was not given."""
+    if args.threads < 1:
+        raise InputError(f"--threads must be 1 or more, not {args.threads}")
+    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(TrainingSettings)}
+    if args.learning_rate is None:
+        given["learning_rate"] = RATE_TIMES_WIDTH / config.n_embd
+    if args.warmup is None:
+        given["warmup"] = max(args.steps, 0) // 5
+    return TrainingSettings(**given)
+
+
 def interval(flag: str, value: int | None, default: int) -> int:
     if value is not None and value < 1:
         raise InputError(f"{flag} must be 1 or more, not {value}")
@@ -126,7 +149,14 @@ def describe(args: argparse.Namespace, materials: Materials, settings: TrainingS
             f"{config.vocab_size:,} different\n"
             f"model  {parameter_count(config):,} parameters in {args.dtype}: {config.n_layer} layers, {config.n_head} heads, "
             f"{config.n_embd} channels, context {config.n_positions}\n"
-            f"steps  {settings.steps:,} of {settings.accumulate * settings.batch_size} sequences each")
+            f"steps  {settings.steps:,} of {settings.accumulate * settings.batch_size} sequences each, "
+            f"on {args.threads} thread{'s' * (args.threads > 1)}; {memory(args, config, settings)}")
+
+
+def memory(args: argparse.Namespace, config: GPTConfig, settings: TrainingSettings) -> str:
+    need = footprint(config, settings.batch_size, args.threads, np.dtype(args.dtype))
+    parts = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in need._asdict().items())
+    return f"about {need.total / 2**20:,.0f} MB of memory ({parts})"
 
 
 def require_free(folder: Path, overwrite: bool) -> None:

@@ -1,39 +1,120 @@
 """Generation: one token after another, each drawn from what the model expects next."""
 import codecs
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.generation.sampling import next_token
+from npgpt.generation.cached_gpt import Views, arrange, cached_gpt
+from npgpt.generation.kv_cache import KeyValueCache, empty_cache
+from npgpt.generation.sampling import log_probability, next_token, penalise_repetition
 from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt
 from npgpt.text.tokenizer import Tokenizer
 
 
+class Choice(NamedTuple):
+    """A token that was chosen, and the logarithm of the probability that the model itself gave it: whatever
+    temperature, top-k, top-p and penalty made of that."""
+    token: int
+    log_probability: float
+
+
 def generate(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], rng: np.random.Generator,
-             greedy: bool = False, **sampling) -> Iterator[int]:
+             greedy: bool = False, **settings) -> Iterator[int]:
     """Token ids that continue the prompt, without end: take as many as you want.
 
-    greedy takes the likeliest token; otherwise sampling's settings go to next_token. The model sees the
-    last n_positions tokens; once there are more, the window slides, and what has left it is forgotten.
-    Raises InputError for an empty prompt, for ids outside the vocabulary, and for a model whose scores
-    are no finite numbers.
+    generate_batch for one prompt: settings and errors are the same.
     """
+    for choice, in generate_batch(parameters, config, [prompt], [rng], greedy, **settings):
+        yield choice.token
+
+
+def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[Sequence[int]],
+                   rngs: Sequence[np.random.Generator], greedy: bool = False, repetition_penalty: float = 1.0,
+                   end: int | None = None, slide: int | None = None, **sampling) -> Iterator[list[Choice | None]]:
+    """The next token of every prompt, again and again. With `end`, a text that has come to this token gets
+    None from then on, and when all have, the iteration ends; else it does not.
+
+    greedy takes the likeliest token; otherwise sampling's settings go to next_token, and text b draws from
+    rngs[b], so that the same seeds give the same texts. repetition_penalty acts on all tokens of the text,
+    the prompt's too, before either. For several continuations of one prompt, give it several times: where
+    it stands beside itself it is read once.
+
+    Each prompt is read in one pass, by itself; from then on every text gets one token a pass. A text that
+    is shorter than others begins further right in the cache.
+
+    The model sees at most the last n_positions tokens. When they are full, the window slides: the first
+    `slide` are forgotten (an eighth by default), and because every token that stays has moved to another
+    position, all of it is read anew. That costs as much as a prompt of this length, once in `slide` tokens;
+    with slide = 1 the model always sees as much as it can, for a prompt's price a token.
+
+    Raises InputError for an empty prompt, for ids outside the vocabulary, for settings out of range, and
+    for a model whose scores are no finite numbers.
+    """
+    texts = [checked_prompt(prompt, config) for prompt in prompts]
+    slide = max(config.n_positions // 8, 1) if slide is None else slide
+    if not 1 <= slide <= config.n_positions:
+        raise InputError(f"slide must lie between 1 and the context ({config.n_positions}), not {slide}")
+    views, cache = arrange(parameters, config), empty_cache(config, len(texts), parameters.dtype)
+    ended = [False] * len(texts)
+    logits, length, first = read_texts([text[-config.n_positions:] for text in texts], views, cache)
+    while True:
+        choices = [None if over else choose(row, text, rng, greedy, repetition_penalty, sampling)
+                   for row, text, rng, over in zip(logits, texts, rngs, ended, strict=True)]
+        for b, choice in enumerate(choices):
+            if choice is not None:
+                texts[b].append(choice.token)
+                ended[b] = choice.token == end
+        yield choices
+        if all(ended):
+            return
+        if length == config.n_positions:
+            logits, length, first = read_texts([text[slide - 1 - config.n_positions:] for text in texts], views, cache)
+        else:
+            logits = cached_gpt(np.array([text[-1:] for text in texts]), views, cache, length, first)
+            length += 1
+
+
+def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
     ids = [int(i) for i in prompt]
     if not ids:
         raise InputError("the prompt is empty: give at least one token to continue from")
     if not 0 <= min(ids) <= max(ids) < config.vocab_size:
         raise InputError(f"the prompt has ids from {min(ids)} to {max(ids)}; the model's vocabulary is 0 to {config.vocab_size - 1}")
-    while True:
-        ids = ids[-config.n_positions:]
-        logits, _ = gpt(np.array([ids]), parameters, config)
-        last = logits[0, -1]                                   # (V,)
-        if not np.isfinite(last).all():
-            raise InputError("the model's scores are no finite numbers: its weights are damaged, or its training diverged")
-        token = int(last.argmax()) if greedy else next_token(last, rng, **sampling)
-        ids.append(token)
-        yield token
+    return ids
+
+
+def read_texts(texts: list[list[int]], views: Views, cache: KeyValueCache) -> tuple[np.ndarray, int, np.ndarray | None]:
+    """Fill the cache with the texts, so that all end in the same column  ->  scores (B, V) of what follows
+    each, columns in use, and each text's first column (B,); None where all begin in the first of all.
+    """
+    length = max(len(text) for text in texts)
+    logits = []
+    for b, text in enumerate(texts):
+        start = length - len(text)
+        if b and text == texts[b - 1]:
+            for array in cache:
+                array[:, b, :, start:length] = array[:, b - 1, :, start:length]
+            logits.append(logits[-1])
+        else:
+            logits.append(cached_gpt(np.array([text]), views, cache.text(b, start), 0)[0])
+    first = np.array([length - len(text) for text in texts])
+    return np.stack(logits), length, first if first.any() else None
+
+
+def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, greedy: bool,
+           repetition_penalty: float, sampling: dict) -> Choice:
+    """One token from the scores (V,) of what may follow the text."""
+    require_finite(logits)
+    scores = penalise_repetition(logits, text, repetition_penalty)
+    token = int(scores.argmax()) if greedy else next_token(scores, rng, **sampling)
+    return Choice(token, log_probability(logits, token))
+
+
+def require_finite(logits: np.ndarray) -> None:
+    if not np.isfinite(logits).all():
+        raise InputError("the model's scores are no finite numbers: its weights are damaged, or its training diverged")
 
 
 def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:
@@ -46,19 +127,22 @@ def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:
         return [0]
 
 
-def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | None = None) -> Iterator[str]:
+def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequence[str] | None = None) -> Iterator[str]:
     """Text of the tokens as they come, piece by piece; never half a character.
 
-    Ends before the first occurrence of `stop`; what might still become one is held back until it is sure.
+    stop: one text or several. Ends before the first that occurs; what might still become one is held back
+    until it is sure.
     """
+    stops = [stop] if isinstance(stop, str) else [text for text in stop or () if text]
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     held = ""
     for token in tokens:
         held += decoder.decode(tokenizer.decode_bytes([token]))
-        if stop and stop in held:
-            yield held[:held.index(stop)]
+        found = [held.index(text) for text in stops if text in held]
+        if found:
+            yield held[:min(found)]
             return
-        sure = len(held) - overlap(held, stop or "")
+        sure = len(held) - max((overlap(held, text) for text in stops), default=0)
         if sure:
             yield held[:sure]
         held = held[sure:]

@@ -1,4 +1,6 @@
 """Sampling: from scores to the next token."""
+from collections.abc import Collection
+
 import numpy as np
 
 from npgpt.errors import InputError
@@ -11,7 +13,8 @@ def next_token(logits: np.ndarray, rng: np.random.Generator, temperature: float 
 
     The logits are divided by the temperature; below 1 the likelier tokens gain, above 1 they lose.
     top_k keeps the k likeliest tokens. top_p then keeps the likeliest ones that together have
-    probability p, the one that crosses p included (Holtzman et al. 2020, eq. 2).
+    probability p, the one that crosses p included (Holtzman et al. 2020, eq. 2). So does transformers;
+    OpenAI's code for GPT-2 leaves that one out, and draws from fewer tokens at the same p.
 
     Raises InputError unless temperature > 0, top_k >= 1 and 0 < top_p <= 1.
     """
@@ -37,6 +40,23 @@ def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -
         raise InputError(f"top-p must lie in (0, 1], not {top_p}")
 
 
+def penalise_repetition(logits: np.ndarray, ids: Collection[int], penalty: float) -> np.ndarray:
+    """Logits (V,) in which every id that stands in `ids` is less likely (Keskar et al. 2019, section 4.1).
+
+    A positive logit is divided by the penalty, a negative one multiplied, as transformers does; the paper
+    divides both, which would favour those below 0. Once is enough: how often an id stands does not matter.
+    Below 1 it is a reward. Raises InputError unless 0 < penalty.
+    """
+    if not 0 < penalty < np.inf:
+        raise InputError(f"repetition-penalty must be above 0, not {penalty}; 1 changes nothing")
+    if penalty == 1:
+        return logits
+    seen = np.unique(list(ids))
+    penalised = logits.copy()
+    penalised[seen] = np.where(logits[seen] < 0, logits[seen] * penalty, logits[seen] / penalty)
+    return penalised
+
+
 def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
     """All but the k largest become -inf; ties with the k-th stay."""
     if k >= len(logits):
@@ -46,11 +66,28 @@ def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
 
 
 def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
-    """All become -inf but the fewest, largest first, whose probabilities sum to p or more."""
+    """All become -inf but the fewest, largest first, whose probabilities sum to p or more.
+
+    Not all need sorting: those that have less than (1 - p) / V cannot make up 1 - p together, so what is
+    likelier than them reaches p without any of them.
+    """
     weights, _ = softmax(logits)
-    order = np.argsort(-weights, kind="stable")
+    candidates = np.flatnonzero(weights >= (1 - p) / len(weights))
+    order = candidates[np.argsort(-weights[candidates], kind="stable")]
     before = np.cumsum(weights[order]) - weights[order]        # probability of all that are likelier
     kept = np.full_like(logits, -np.inf)
     chosen = order[before < p]
     kept[chosen] = logits[chosen]
     return kept
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """ln softmax, along the last axis, in double precision: z - max z - ln sum exp(z - max z)."""
+    z = logits - logits.max(axis=-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True, dtype=np.float64))
+
+
+def log_probability(logits: np.ndarray, token: int) -> float:
+    """Entry `token` of log_probabilities(logits), without the others: logits (V,)."""
+    z = logits - logits.max()
+    return float(z[token]) - float(np.log(np.exp(z).sum(dtype=np.float64)))

@@ -1,27 +1,34 @@
 """Model directories in Hugging Face's layout: config.json, model.safetensors, and the tokenizer's files."""
 import dataclasses
 import re
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.files import files_together, read_json, write_json
-from npgpt.interop.safetensors import read_safetensors, write_safetensors
+from npgpt.interop.safetensors import write_safetensors
+from npgpt.interop.weights import WEIGHTS, read_weights, weights_file
 from npgpt.layers.embedding import sinusoidal_positions
-from npgpt.model.config import GPTConfig
+from npgpt.model.config import GPTConfig, is_integer
 from npgpt.model.parameters import PREFIX, named_views, parameter_count, parameter_shapes
 from npgpt.text.tokenizer import Tokenizer
 
-CONFIG, WEIGHTS, TOKENIZER_CONFIG = "config.json", "model.safetensors", "tokenizer_config.json"
+CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 CAUSAL_MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")       # buffers of old files, no parameters
-# Settings of GPT2Config that change what is computed and that npgpt has in this one form only.
+# Settings of GPT2Config that change what is computed and that npgpt has in this one form only. Not among
+# them: reorder_and_upcast_attn, which is about half precision, and npgpt computes in none.
 FIXED = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
          "add_cross_attention": False}
+# Other names that GPT2Config takes for the same.
+SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "n_ctx": "n_positions",
+            "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
 
 
 def holds_model(folder: Path) -> bool:
-    return (Path(folder) / WEIGHTS).exists()
+    return weights_file(folder) is not None
 
 
 def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None = None) -> None:
@@ -54,11 +61,23 @@ def load_config(folder: Path) -> GPTConfig:
     for name, value in FIXED.items():
         if stored.get(name, value) != value:
             raise InputError(f"{path}: {name} is {stored[name]!r}; npgpt knows {value!r} only")
+    for synonym, name in SYNONYMS.items():
+        if synonym in stored and stored.setdefault(name, stored[synonym]) != stored[synonym]:
+            raise InputError(f"{path}: {synonym} is {stored[synonym]!r} where {name} is {stored[name]!r}; both are the same size")
     known = {field.name for field in dataclasses.fields(GPTConfig)}
+    fields = {name: value for name, value in stored.items() if name in known}
+    for name in ("bos_token_id", "eos_token_id"):
+        if never_occurs(fields.get(name), fields.get("vocab_size")):
+            fields[name] = None
     try:
-        return GPTConfig(**{name: value for name, value in stored.items() if name in known})
+        return GPTConfig(**fields)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def never_occurs(token: object, vocab_size: object) -> bool:
+    """Whether a token id lies past the vocabulary: transformers writes GPT-2's 50256 for smaller ones too."""
+    return is_integer(token) and is_integer(vocab_size) and token >= vocab_size
 
 
 def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray, GPTConfig]:
@@ -67,12 +86,26 @@ def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray,
     dtype: float32 or float64; by default float64 where the file has it, else float32. Names may stand
     with the prefix "transformer." or without. Raises InputError for a directory that is no model, and
     for weights that do not fit the configuration: all that is missing, unexpected or misshapen is named.
+    Weights that are no finite numbers are named on standard error.
     """
     config = load_config(folder)
-    path = Path(folder) / WEIGHTS
-    if not path.is_file():
-        raise InputError(f"{folder} is no model directory: there is no {WEIGHTS} in it")
-    tensors = parameters_of(read_safetensors(path)[0], config)
+    tensors = parameters_of(read_weights(folder), config)
+    require_fit(tensors, config, weights_file(folder))
+    if dtype is None:
+        dtype = np.result_type(np.float32, *{tensor.dtype for tensor in tensors.values()})
+    parameters = np.empty(parameter_count(config), dtype)
+    views = named_views(parameters, config)
+    for name, view in views.items():
+        view[...] = tensors[name]
+    damaged = [name for name, view in views.items() if holds_infinities(view)]
+    if damaged:
+        print(f"npgpt: warning: {folder}: not all numbers are finite in {', '.join(damaged[:5])}"
+              f"{f' and {len(damaged) - 5} other tensors' if damaged[5:] else ''}", file=sys.stderr)
+    return parameters, config
+
+
+def require_fit(tensors: Mapping[str, np.ndarray], config: GPTConfig, path: Path) -> None:
+    """Raise InputError unless the tensors are the parameters of the configuration, in name and shape."""
     if config.n_layer > len(tensors):                              # before a list of a lying n_layer's names is made
         raise InputError(f"{path} holds {len(tensors)} parameters: too few for n_layer {config.n_layer} of its {CONFIG}")
     shapes = parameter_shapes(config)
@@ -82,12 +115,14 @@ def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray,
                  if name in tensors and tensors[name].shape != shape]
     if problems:
         raise InputError(f"{path} does not fit its {CONFIG}: {'; '.join(problems)}")
-    if dtype is None:
-        dtype = np.result_type(np.float32, *{tensor.dtype for tensor in tensors.values()})
-    parameters = np.empty(parameter_count(config), dtype)
-    for name, view in named_views(parameters, config).items():
-        view[...] = tensors[name]
-    return parameters, config
+
+
+def holds_infinities(tensor: np.ndarray) -> bool:
+    """Whether a tensor holds NaN or infinity. The sum of squares tells at the speed of memory; only where it
+    overflows is every number looked at."""
+    flat = tensor.reshape(-1)
+    with np.errstate(all="ignore"):
+        return not np.isfinite(flat @ flat) and not np.isfinite(flat).all()
 
 
 def parameters_of(tensors: dict[str, np.ndarray], config: GPTConfig) -> dict[str, np.ndarray]:

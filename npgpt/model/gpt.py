@@ -63,11 +63,14 @@ def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
     return logits, GPTCache(tokens_cache, positions_cache, dropout_cache, blocks, ln_f, head, config)
 
 
-def gpt_backward(dlogits: np.ndarray, cache: GPTCache) -> np.ndarray:
+def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np.ndarray:
     """dlogits (B, T, V)  ->  the gradient of every parameter, one flat vector in the layout of parameters
 
     Positions are shared by all sequences of the batch, so their gradients sum over it. The tied table
     is used twice, to score tokens and to read them; its two gradients add up.
+
+    free: take each block's cache out of cache.blocks once it is passed, so that its memory serves what
+    follows. The cache is then good for one way back only.
     """
     config = cache.config
     gradients = np.empty(parameter_count(config), dlogits.dtype)
@@ -77,9 +80,10 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache) -> np.ndarray:
     dx, g["transformer.ln_f.weight"][...], g["transformer.ln_f.bias"][...] = layer_norm_backward(dx, cache.ln_f)
 
     for i in reversed(range(config.n_layer)):
-        dx, *dblock = block_backward(dx, cache.blocks[i])
+        dx, *dblock = block_backward(dx, cache.blocks.pop() if free else cache.blocks[i])
         for view, gradient in zip(block_views(g, i), dblock, strict=True):
             view[...] = gradient
+        del dblock, gradient                      # or they would live until the next block's are made
 
     if cache.dropout is not None:
         dx = dropout_backward(dx, cache.dropout)
@@ -119,4 +123,4 @@ def loss_and_gradients(ids: np.ndarray, targets: np.ndarray, parameters: np.ndar
     del logits                                    # as large as all else where the vocabulary is
     dlogits = cross_entropy_backward(share, loss_cache)
     del loss_cache
-    return share * float(loss), gpt_backward(dlogits, cache)
+    return share * float(loss), gpt_backward(dlogits, cache, free=True)

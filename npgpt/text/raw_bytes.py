@@ -35,7 +35,7 @@ class ByteTokenizer:
         write_json(Path(folder) / FILE, {
             "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
             "pre_tokenizer": byte_level, "post_processor": None, "decoder": byte_level,
-            "model": {"type": "BPE", "vocab": {c: i for i, c in enumerate(byte_characters())}, "merges": []},
+            "model": {"type": "BPE", "vocab": byte_vocabulary(), "merges": []},
         })
 
     @classmethod
@@ -47,7 +47,7 @@ class ByteTokenizer:
     def of_json(cls, description: dict, where: str) -> "ByteTokenizer":
         model = description.get("model")
         if not (isinstance(model, dict) and model.get("type") == "BPE" and model.get("merges") == []
-                and model.get("vocab") == {c: i for i, c in enumerate(byte_characters())}):
+                and model.get("vocab") == byte_vocabulary()):
             raise InputError(f"{where}: not a byte tokenizer (model.type \"BPE\", 256 bytes, no merges)")
         return cls()
 
@@ -60,3 +60,7 @@ def byte_characters() -> list[str]:
     printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
     spare = iter(range(256, 512))
     return [chr(byte if byte in printable else next(spare)) for byte in range(256)]
+
+
+def byte_vocabulary() -> dict[str, int]:
+    return {character: byte for byte, character in enumerate(byte_characters())}

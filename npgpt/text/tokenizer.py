@@ -6,8 +6,10 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.files import read_json
+from npgpt.text.byte_pair import BytePairTokenizer
+from npgpt.text.byte_pair_files import MERGES, VOCABULARY, holds_byte_pairs
 from npgpt.text.characters import FILE, CharacterTokenizer
-from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.raw_bytes import ByteTokenizer, byte_vocabulary
 
 
 class Tokenizer(Protocol):
@@ -20,17 +22,21 @@ class Tokenizer(Protocol):
 
 
 def holds_tokenizer(folder: Path) -> bool:
-    return (Path(folder) / FILE).is_file()
+    return (Path(folder) / FILE).is_file() or holds_byte_pairs(Path(folder))
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer saved in a folder. Raises InputError where there is none that npgpt knows."""
     path = Path(folder) / FILE
     if not holds_tokenizer(folder):
-        raise InputError(f"{folder} holds no tokenizer: there is no {FILE} in it")
+        raise InputError(f"{folder} holds no tokenizer: there is no {FILE} in it, nor {VOCABULARY} with {MERGES}")
+    if not path.is_file():
+        return BytePairTokenizer.load(folder)
     description = read_json(path)
     model = description.get("model")
-    kind = model.get("type") if isinstance(model, dict) else None
-    if kind == "WordLevel":
+    model = model if isinstance(model, dict) else {}
+    if model.get("type") == "WordLevel":
         return CharacterTokenizer.of_json(description, str(path))
-    return ByteTokenizer.of_json(description, str(path))
+    if model.get("vocab") == byte_vocabulary() and not model.get("merges"):
+        return ByteTokenizer.of_json(description, str(path))
+    return BytePairTokenizer.of_json(description, str(path))

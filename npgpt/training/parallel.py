@@ -57,7 +57,7 @@ class SplitBatch:
         Not every batch is worth splitting (see splits). One that is not runs inline, and there each matrix
         product takes all the threads.
         """
-        if not splits(ids, config, self.threads):
+        if not splits(ids.shape, config, self.threads):
             with blas_threads(self.threads):
                 return loss_and_gradients(ids, targets, parameters, config, rng, share)
         counted = max(np.count_nonzero(targets != IGNORED), 1)
@@ -74,9 +74,10 @@ class SplitBatch:
         return loss, gradients
 
 
-def splits(ids: np.ndarray, config: GPTConfig, threads: int) -> bool:
-    """Whether to split a batch: not where there are fewer sequences than threads, nor where a gradient
-    vector for each thread would outweigh the activations, for then adding them up costs what is won.
+def splits(shape: tuple[int, int], config: GPTConfig, threads: int) -> bool:
+    """Whether to split a batch of shape (B, T): not where it has fewer sequences than threads, nor where a
+    gradient vector for each thread would outweigh the activations, for adding them up would cost what is won.
     """
-    activations = ids.size * config.n_layer * ACTIVATIONS_A_TOKEN * config.n_embd
-    return len(ids) >= threads and parameter_count(config) < activations
+    B, T = shape
+    activations = B * T * config.n_layer * ACTIVATIONS_A_TOKEN * config.n_embd
+    return 1 < threads <= B and parameter_count(config) < activations

@@ -70,6 +70,7 @@ def train(parameters: np.ndarray, config: GPTConfig, settings: TrainingSettings,
 
     def next_part() -> tuple[float, np.ndarray]:
         ids, targets = random_batch(tokens, settings.batch_size, config.n_positions, batch_rng)
+        require_ids(ids, config.vocab_size)
         require_ids(targets, config.vocab_size)
         return gradients_of(ids, targets, parameters, config, dropout_rng, 1 / settings.accumulate)
 

@@ -1,0 +1,65 @@
+"""Tables in plain text, at most 100 columns wide, printed row by row as the figures come in."""
+import textwrap
+
+from benchmarks.timing import Times
+
+WIDTH = 100
+
+
+class Table:
+    """Columns are (title, width): a negative width aligns to the left. Two spaces stand between them."""
+
+    def __init__(self, *columns: tuple[str, int]) -> None:
+        self.widths = [width for _, width in columns]
+        total = sum(map(abs, self.widths)) + 2 * (len(columns) - 1)
+        if total > WIDTH:
+            raise ValueError(f"the table would be {total} columns wide, more than {WIDTH}")
+        self.row(*(title for title, _ in columns))
+        print("-" * total, flush=True)
+
+    def row(self, *cells: str) -> None:
+        print("  ".join(fit(cell, width) for cell, width in zip(cells, self.widths, strict=True)).rstrip(), flush=True)
+
+
+def fit(cell: str, width: int) -> str:
+    """The cell in its width. What is too long loses its end, and shows it."""
+    size = abs(width)
+    if len(cell) > size:
+        cell = cell[:size - 1] + "…"
+    return cell.ljust(size) if width < 0 else cell.rjust(size)
+
+
+def number(value: float | None) -> str:
+    """About three digits: 1,234  56.7  8.90  0.012. A dash for what could not be measured."""
+    if value is None:
+        return "-"
+    size = abs(value)
+    if size >= 100:
+        return f"{value:,.0f}"
+    if size >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if size >= 1 or size == 0 else f"{value:.2g}"
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f}%"
+
+
+def milliseconds(times: Times) -> str:
+    return number(1e3 * times.median)
+
+
+def spread(times: Times) -> str:
+    """Half the distance between the quartiles, of the median: '±3%'."""
+    return f"±{50 * (times.high - times.low) / times.median:.0f}%"
+
+
+def megabytes(size: float | None) -> str:
+    return "-" if size is None else number(size / 1e6)
+
+
+def paragraph(text: str, label: str = "") -> None:
+    """Print text over as many lines as it takes, further ones standing under the first. A label goes before it."""
+    label = label and f"{label:9}"
+    indent = " " * len(label)
+    print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=label, subsequent_indent=indent), flush=True)

@@ -1,0 +1,73 @@
+"""Beam search: the likeliest text that a search over a few at a time finds, rather than token by token."""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.errors import InputError
+from npgpt.generation.cached_gpt import arrange, cached_gpt
+from npgpt.generation.generate import checked_prompt, require_finite
+from npgpt.generation.kv_cache import empty_cache
+from npgpt.generation.sampling import log_probabilities, penalise_repetition
+from npgpt.model.config import GPTConfig
+
+
+class Beam(NamedTuple):
+    """What continues the prompt, and its score. While it grows, that is the sum of its tokens'
+    log-probabilities; when it has ended, the sum over its length to the power of length_penalty."""
+    tokens: list[int]
+    score: float
+
+
+def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], beams: int, max_new_tokens: int,
+                end: int | None = None, length_penalty: float = 1.0, repetition_penalty: float = 1.0) -> list[Beam]:
+    """The best `beams` continuations found, best first: those of transformers' generate(num_beams=beams).
+
+    In every step each of the open beams is continued by every token; of the likeliest 2 beams of these
+    continuations, those that come to `end` are closed where they are among the first half, and the best
+    others stay open. It is over when max_new_tokens is reached, or when no open beam beats the worst of
+    the closed ones, all places being taken (transformers' early_stopping=False). length_penalty above 0
+    makes up for the fact that a longer text is less likely. Nothing is drawn, so there is no seed.
+
+    Raises InputError where prompt and max_new_tokens do not fit the context: the window does not slide.
+    """
+    prompt = checked_prompt(prompt, config)
+    if beams < 1 or max_new_tokens < 1:
+        raise InputError(f"beams and max_new_tokens must be 1 or more, not {beams} and {max_new_tokens}")
+    if len(prompt) + max_new_tokens > config.n_positions:
+        raise InputError(f"{len(prompt)} tokens of prompt and {max_new_tokens} new ones do not fit the context of "
+                         f"{config.n_positions}, and beam search does not slide: ask for {config.n_positions - len(prompt)} or fewer")
+    views, cache = arrange(parameters, config), empty_cache(config, beams, parameters.dtype)
+    logits = cached_gpt(np.array([prompt]), views, cache.text(0), 0)
+    opened, closed = [Beam([], 0.0)], []
+    for step in range(1, max_new_tokens + 1):
+        texts = [prompt + beam.tokens for beam in opened]
+        continuations = likeliest(opened, texts, logits, 2 * beams, repetition_penalty)
+        last = step == max_new_tokens
+        closed += [Beam(beam.tokens, beam.score / step**length_penalty) for _, beam in continuations[:beams]
+                   if last or beam.tokens[-1] == end]
+        closed = sorted(closed, key=lambda beam: -beam.score)[:beams]
+        staying = [(row, beam) for row, beam in continuations if beam.tokens[-1] != end][:beams]
+        if last or not staying or len(closed) == beams and staying[0][1].score / step**length_penalty <= closed[-1].score:
+            return closed
+        rows, opened = [row for row, _ in staying], [beam for _, beam in staying]
+        length = len(prompt) + step - 1
+        cache.rearrange(np.array(rows + [0] * (beams - len(rows))), length)
+        ids = np.array([beam.tokens[-1:] for beam in opened])
+        logits = cached_gpt(ids, views, cache.texts(len(opened)), length)
+
+
+def likeliest(opened: list[Beam], texts: list[list[int]], logits: np.ndarray, count: int,
+              repetition_penalty: float) -> list[tuple[int, Beam]]:
+    """The `count` likeliest continuations by one token, likeliest first, each with the row of what it continues.
+
+    logits (N, V), the scores of what follows each of the N open beams
+    """
+    require_finite(logits)
+    V = logits.shape[-1]
+    scores = np.stack([beam.score + penalise_repetition(row, text, repetition_penalty)
+                       for beam, row, text in zip(opened, log_probabilities(logits), texts, strict=True)]).reshape(-1)
+    count = min(count, len(scores))
+    best = np.argpartition(-scores, count - 1)[:count]
+    best = best[np.lexsort((best, -scores[best]))]
+    return [(int(i) // V, Beam([*opened[i // V].tokens, int(i) % V], float(scores[i]))) for i in best]

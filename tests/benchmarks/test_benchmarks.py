@@ -1,0 +1,220 @@
+"""Benchmarks: they run, say what they found, and their arithmetic is right."""
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
+
+from benchmarks.comparison import ComparisonError, Figure, figures, read_results, verdict  # noqa: E402
+from benchmarks.layer_cases import backward_work, cases, forward_work, upstream  # noqa: E402
+from benchmarks.machine import thread_counts  # noqa: E402
+from benchmarks.peer import Peer, PeerError  # noqa: E402
+from benchmarks.roofline import Work, attention_flops, bound, training_flops  # noqa: E402
+from benchmarks.scaling import exponent  # noqa: E402
+from benchmarks.shapes import SHAPES, Shape, write_problem  # noqa: E402
+from benchmarks.table import WIDTH, Table, fit, number  # noqa: E402
+from benchmarks.timing import Duel, Effort, alternate, measure, summarise  # noqa: E402
+from npgpt.model.parameters import parameter_count  # noqa: E402
+from npgpt.model.presets import preset  # noqa: E402
+
+TINY = Shape("small", "as small as can be", preset("tiny"), 2, 8)
+
+# Runs the command line in a process of its own, with sizes that take no time.
+QUICKLY = """
+import sys
+from benchmarks import layers, machine, scaling, shapes, train
+from benchmarks.__main__ import main
+from benchmarks.timing import Effort, Rounds
+from npgpt.model.presets import preset
+machine.PRODUCTS, machine.PRODUCT_FLOPS, machine.ARRAY = (32,), 10**5, 10**5
+shapes.SHAPES[:] = [shapes.Shape("small", "as small as can be", preset("tiny"), 2, 8)]
+layers.SHORT_EFFORT = scaling.SHORT_EFFORT = Effort(warmup=0, least=2, seconds=0)
+train.SHORT_EFFORT = Rounds(warmup=1, rounds=2, least=2, seconds=0)
+scaling.BASE.update(T=4, C=64, L=1, B=1, V=8)
+scaling.SHORT_POINTS = {"T": [2, 4, 8], "L": [1, 2]}
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def quickly(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", QUICKLY, *map(str, arguments), "--short", "--threads", "2"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def test_help_names_every_benchmark_and_how_to_begin():
+    answer = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0
+    for word in ("layers", "train", "generate", "scaling", "versus_torch", "Start with: python -m benchmarks --short"):
+        assert word in answer.stdout
+
+
+def test_a_run_prints_tables_and_writes_figures_that_can_be_compared(tmp_path):
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    first = quickly("layers", "train", "generate", "scaling", "--json", old)
+    assert first.returncode == 0, first.stderr
+    assert max(map(len, first.stdout.splitlines())) <= WIDTH
+    for word in ("BLAS", "NumPy", "float32", "threads", "feed_forward", "2 threads are", "ms/token", "Exponents"):
+        assert word in first.stdout
+
+    document = json.loads(old.read_text())
+    assert set(document["results"]) == {"layers", "train", "generate", "scaling"}
+    assert document["machine"]["dtype"] == "float32" and document["peaks"]["2"]["sgemm peak GFLOP/s"] > 0
+    linear = document["results"]["layers"]["small"]["linear"]["forward"]
+    assert linear["flops"] == 2 * 16 * 12 * 48 and 0 < linear["ms low"] <= linear["ms"] <= linear["ms high"]
+    assert np.isclose(linear["GFLOP/s"], linear["flops"] / linear["ms"] / 1e6)
+    step = document["results"]["train"]["small"]["1 threads"]["step"]
+    assert np.isclose(step["tokens/s"], 16 / step["ms"] * 1000)
+
+    second = quickly("layers", "--json", new, "--compare", old)
+    assert second.returncode == 0, second.stderr
+    comparison = second.stdout.partition("compare: this run with")[2]
+    row = next(line for line in comparison.splitlines() if line.startswith("layers / small / linear / forward / ms"))
+    before, now, ratio, said = row.split()[-4:]
+    assert said in ("same", "better", "worse") and abs(float(ratio) - float(now) / float(before)) < 0.05 * float(ratio)
+    assert "only now: 0 figures" in comparison
+
+
+def test_without_torch_one_line_says_so(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch here')")
+    answer = quickly("versus_torch", PYTHONPATH=str(tmp_path))
+    assert answer.returncode == 0, answer.stderr
+    assert f"left out: no torch could be imported by {sys.executable} (see --torch-python)" in answer.stdout
+
+
+def test_an_interpreter_that_does_not_exist_has_no_torch():
+    answer = quickly("versus_torch", "--torch-python", "/nowhere/python")
+    assert answer.returncode == 0 and "left out: no torch could be imported by /nowhere/python" in answer.stdout
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["sort"], "no benchmark is called 'sort'"),
+    (["--compare", "/nowhere/old.json"], "/nowhere/old.json: No such file"),
+    (["--json", "/nowhere/new.json"], "/nowhere/new.json: No such file"),
+    (["--compare", __file__], "is no JSON"),
+    (["--threads", "0"], "--threads must be 1 or more"),
+])
+def test_a_mistake_is_told_before_anything_is_measured(arguments, complaint, capsys):
+    from benchmarks.__main__ import main
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and complaint in said.err and not said.out
+
+
+def test_a_file_of_another_kind_cannot_be_compared_with(tmp_path):
+    (tmp_path / "other.json").write_text('{"format": "other"}')
+    with pytest.raises(ComparisonError, match="was not written by --json"):
+        read_results(tmp_path / "other.json")
+
+
+def test_figures_are_found_at_any_depth_with_their_quartiles():
+    tree = {"a": {"b": {"ms": 2.0, "ms low": 1.0, "ms high": 3.0, "repeats": 5}, "exponent": None}, "c": {"peak MB": 7.0}}
+    assert dict(figures(tree)) == {("a", "b", "ms"): Figure(2.0, 1.0, 3.0), ("c", "peak MB"): Figure(7.0, None, None)}
+
+
+@pytest.mark.parametrize("name, before, now, said", [
+    ("ms", Figure(10, 9, 11), Figure(12, 10.5, 13), "same"),
+    ("ms", Figure(10, 9, 11), Figure(12, 11.5, 13), "worse"),
+    ("ms", Figure(10, 9.99, 10.01), Figure(9.8, 9.79, 9.81), "same"),
+    ("speed", Figure(1.0, None, None), Figure(1.2, None, None), "better"),
+    ("peak MB", Figure(100, None, None), Figure(97, None, None), "same"),
+    ("exponent", Figure(1, None, None), Figure(2, None, None), "changed"),
+    ("page faults", Figure(0, None, None), Figure(9, None, None), "worse"),
+])
+def test_a_change_counts_where_it_leaves_the_spread(name, before, now, said):
+    assert verdict(name, before, now) == said
+
+
+def test_the_exponent_of_a_power_is_found():
+    sizes = [1, 2, 4, 8]
+    assert np.isclose(exponent(sizes, [3 * n**1.5 for n in sizes]), 1.5)
+    assert exponent([1], [5.0]) is None
+
+
+def test_the_slower_of_arithmetic_and_memory_bounds_a_layer():
+    assert bound(Work(flops=200, bytes=10), 100, 10) == (2.0, "sgemm")
+    assert bound(Work(flops=200, bytes=30), 100, 10) == (3.0, "memory")
+
+
+def test_flops_of_training_are_counted_product_by_product():
+    config = preset("tiny")                     # V 11, C 12, L 2
+    B, T, C, V = 2, 3, 12, 11
+    products = [(C, 3 * C), (C, C), (C, 4 * C), (4 * C, C)]
+    block = sum(2 * B * T * i * o for i, o in products) + B * (1 + 2 + 3) * 2 * 2 * C
+    assert attention_flops(B, T, C) == B * (1 + 2 + 3) * 2 * 2 * C
+    assert training_flops(config, B, T) == 3 * (2 * block + 2 * B * T * C * V)
+
+
+def test_the_least_work_of_every_layer_is_counted():
+    for case in cases(TINY):
+        y, cache = case.forward(*case.arguments, **case.settings)
+        dy = upstream(y)
+        forward, backward = forward_work(case, y), backward_work(case, dy, case.backward(dy, cache))
+        assert backward.flops == 2 * forward.flops and forward.bytes > 0 and backward.bytes > 0
+        if case.name == "linear":
+            rows, C, I = 16, 12, 48
+            assert forward == (2 * rows * C * I, 4 * (rows * C + C * I + I + rows * I))
+            assert backward == (4 * rows * C * I, 4 * (rows * I + 2 * (rows * C + C * I + I)))
+
+
+def test_measuring_warms_up_and_then_counts():
+    calls = []
+    times = measure(lambda: calls.append(0), Effort(warmup=2, least=3, seconds=0))
+    assert len(calls) == 5 and times.count == 3 and times.low <= times.median <= times.high
+    assert summarise([4.0, 1.0, 2.0, 3.0, 5.0]) == (3.0, 2.0, 4.0, 5)
+
+
+def test_bursts_alternate_and_the_ratio_is_that_of_the_medians():
+    order = []
+    duel = alternate(lambda: order.append("a") or [1.0, 1.0], lambda: order.append("b") or [2.0, 4.0], 3, 0)
+    assert "".join(order) == "abbaab"
+    assert duel == Duel([[1.0, 1.0]] * 3, [[2.0, 4.0]] * 3)
+    assert duel.ratio() == (3.0, 3.0, 3.0, 3)
+
+
+def test_threads_grow_by_doubling_up_to_the_most():
+    assert [thread_counts(n) for n in (1, 2, 6, 8)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8]]
+
+
+def test_a_table_keeps_its_columns(capsys):
+    Table(("name", -6), ("ms", 8)).row("a long name", number(1234.5))
+    assert capsys.readouterr().out.splitlines() == ["name          ms", "-" * 16, "a lon…     1,234"]
+    assert [fit("x", -3), fit("x", 3)] == ["x  ", "  x"]
+    assert [number(x) for x in (None, 0, 0.0123, 1.5, 12.34, 12345)] == ["-", "0.00", "0.012", "1.50", "12.3", "12,345"]
+    with pytest.raises(ValueError, match="more than 100"):
+        Table(("too wide", 101))
+
+
+def test_a_training_process_makes_steps_and_tells_of_errors(tmp_path):
+    problem = write_problem(TINY, tmp_path)
+    with Peer("npgpt_peer") as peer:
+        peer.ask("start", **problem, threads=2)
+        burst = peer.ask("burst", steps=3)
+        assert len(burst["seconds"]) == 3 and all(np.isclose(loss, np.log(11), atol=0.1) for loss in burst["losses"])
+        assert burst["losses"][2] < burst["losses"][0]
+        assert set(peer.ask("phases", steps=2)) == {"forward", "backward"}
+        with pytest.raises(PeerError, match="npgpt_peer: .*KeyError"):
+            peer.ask("sing")
+        peer.ask("burst", steps=1)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_torch_gives_the_same_loss_before_and_after_updates(tmp_path):
+    problem = write_problem(TINY, tmp_path)
+    with Peer("npgpt_peer") as ours, Peer("torch_peer") as theirs:
+        ours.ask("start", **problem, threads=1)
+        theirs.ask("start", **problem, threads=1, compiled=False)
+        assert np.allclose(ours.ask("burst", steps=5)["losses"], theirs.ask("burst", steps=5)["losses"], rtol=1e-5)
+
+
+def test_the_shapes_are_those_that_others_are_measured_on():
+    assert [shape.sizes for shape in SHAPES] == ["L4 H4 C128 T64 B12 V65", "L6 H6 C384 T256 B8 V65",
+                                                 "L12 H12 C768 T64 B4 V50257"]
+    assert parameter_count(SHAPES[2].config) == 124_439_808

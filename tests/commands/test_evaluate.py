@@ -1,0 +1,85 @@
+"""npgpt evaluate"""
+import math
+import re
+
+import numpy as np
+import pytest
+
+from npgpt.interop.huggingface import load_model, save_model
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import initial_parameters, named_views
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.tokenizer import load_tokenizer
+from npgpt.training.evaluation import evaluate
+
+REPORT = re.compile(r"tokens +([\d,]+) predicted, each but the first\nloss +(\S+) nats a token\n"
+                    r"perplexity +(\S+)\nbits per byte +(\S+)\n")
+
+
+def figures(outcome):
+    """tokens, loss, perplexity, bits per byte"""
+    assert outcome.status == 0 and outcome.err == ""
+    return [float(figure.replace(",", "")) for figure in REPORT.fullmatch(outcome.out).groups()]
+
+
+def save_ignorant(folder, tokenizer):
+    """A model that gives every token the same probability."""
+    config = GPTConfig(vocab_size=tokenizer.vocab_size, n_positions=4, n_embd=4, n_layer=1, n_head=1)
+    save_model(folder, np.zeros_like(initial_parameters(config)), config, tokenizer)
+
+
+def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(npgpt, tmp_path):
+    """Of "aé€aé€", 11 more bytes follow the first character, in 5 tokens."""
+    save_ignorant(tmp_path / "model", CharacterTokenizer("aé€"))
+    (tmp_path / "text").write_text("aé€aé€", "utf-8")
+    assert figures(npgpt("evaluate", "--model", "model", "--data", "text")) == [
+        5, round(math.log(3), 4), 3.0, round(5 * math.log2(3) / 11, 4)]
+
+
+def test_a_byte_model_that_knows_nothing_needs_eight_bits_a_byte(npgpt, tmp_path):
+    save_ignorant(tmp_path / "model", ByteTokenizer())
+    (tmp_path / "text").write_text("aé€", "utf-8")
+    assert figures(npgpt("evaluate", "--model", "model", "--data", "text")) == [5, round(math.log(256), 4), 256.0, 8.0]
+
+
+def test_every_token_of_the_file_counts(npgpt, model, text):
+    tokens = load_tokenizer(model).encode(text.read_text())
+    count, loss, perplexity, _ = figures(npgpt("evaluate", "--model", model, "--data", text))
+    expected = evaluate(*load_model(model), tokens)
+    assert (count, loss, perplexity) == (len(tokens) - 1, round(expected, 4), round(math.exp(expected), 3))
+
+
+def test_several_files_are_one_text(npgpt, model, tmp_path):
+    (tmp_path / "a").write_text("the quick ")
+    (tmp_path / "b").write_text("brown fox")
+    (tmp_path / "both").write_text("the quick brown fox")
+    assert npgpt("evaluate", "--model", model, "--data", "a", "b") == npgpt("evaluate", "--model", model, "--data", "both")
+
+
+def test_without_arguments_the_model_in_out_reads_pythons_documentation(npgpt, monkeypatch):
+    save_ignorant("out", ByteTokenizer())
+    monkeypatch.setattr("npgpt.commands.evaluate.python_documentation", lambda: "documentation")
+    assert figures(npgpt("evaluate"))[0] == len("documentation") - 1
+
+
+def test_a_loss_beyond_all_measure_is_reported(npgpt, model, text):
+    parameters, config = load_model(model)
+    named_views(parameters, config)["transformer.ln_f.weight"][...] = 1e6
+    save_model(model, parameters, config)
+    _, loss, perplexity, _ = figures(npgpt("evaluate", "--model", model, "--data", text))
+    assert loss > 710 and perplexity == math.inf
+
+
+@pytest.mark.parametrize("data, complaint", [
+    (b"", "is empty"), (b"abc\0", "zero byte at offset 3"), (b"\xff", "not UTF-8"), (b"t", "has 1 tokens"),
+    (b"the fox: dog", r"the character ':' at position 7 "), (None, "No such file")])
+def test_a_text_that_cannot_be_read_is_refused(refused, model, tmp_path, data, complaint):
+    if data is not None:
+        (tmp_path / "bad.txt").write_bytes(data)
+    assert complaint in refused("evaluate", "--model", model, "--data", "bad.txt")
+
+
+def test_a_folder_that_is_no_model_is_refused(refused, text):
+    assert "nowhere is no model directory" in refused("evaluate", "--model", "nowhere", "--data", text)
+    assert "out is no model directory" in refused("evaluate")

@@ -1,0 +1,128 @@
+"""npgpt generate"""
+import numpy as np
+import pytest
+
+from npgpt.generation.generate import generate
+from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, save_model
+from npgpt.interop.safetensors import write_safetensors
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import initial_parameters
+from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.tokenizer import FILE, load_tokenizer
+
+
+def written(outcome):
+    """The text, without the line end that closes it."""
+    assert outcome.status == 0 and outcome.err == "" and outcome.out.endswith("\n")
+    return outcome.out[:-1]
+
+
+def test_the_prompt_and_what_the_model_adds_are_printed(npgpt, model):
+    parameters, config = load_model(model)
+    tokenizer = load_tokenizer(model)
+    tokens = generate(parameters, config, tokenizer.encode("the fox"), np.random.default_rng(7), temperature=1.5, top_k=4, top_p=0.9)
+    expected = "the fox" + tokenizer.decode(next(tokens) for _ in range(20))
+    assert written(npgpt("generate", "--model", model, "--prompt", "the fox", "--max-new-tokens", 20, "--seed", 7,
+                         "--temperature", 1.5, "--top-k", 4, "--top-p", 0.9)) == expected
+
+
+def test_greedy_writes_the_likeliest_whatever_the_seed(npgpt, model):
+    parameters, config = load_model(model)
+    tokenizer = load_tokenizer(model)
+    tokens = generate(parameters, config, tokenizer.encode("dog"), None, greedy=True)
+    expected = "dog" + tokenizer.decode(next(tokens) for _ in range(12))
+    for seed in (0, 1):
+        assert written(npgpt("generate", "--model", model, "--prompt", "dog", "--max-new-tokens", 12, "--greedy", "--seed", seed)) == expected
+
+
+def test_without_arguments_the_model_in_out_writes_500_tokens(npgpt, model):
+    model.rename("out")
+    assert len(written(npgpt("generate"))) == 500
+    assert written(npgpt("generate")) != written(npgpt("generate", "--seed", 1))
+
+
+def test_samples_are_different_and_set_apart(npgpt, model):
+    samples = written(npgpt("generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 20, "--num-samples", 3)).split(
+        "\n\n" + "-" * 40 + "\n")
+    assert len(set(samples)) == 3 and all(len(sample) == 23 and sample.startswith("fox") for sample in samples)
+
+
+def test_text_ends_where_the_stop_would_come(npgpt, model):
+    arguments = ["generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 200, "--temperature", 5]
+    whole = written(npgpt(*arguments))[3:]
+    assert "e" in whole[1:] and written(npgpt(*arguments, "--stop", "e")) == "fox" + whole.split("e")[0]
+
+
+def test_a_character_that_cannot_be_printed_is_replaced(npgpt, tmp_path):
+    """An argument that is not UTF-8 reaches Python with surrogates, which cannot be printed."""
+    config = GPTConfig(vocab_size=256, n_positions=4, n_embd=4, n_layer=1, n_head=1)
+    save_model(tmp_path / "model", initial_parameters(config), config, ByteTokenizer())
+    assert written(npgpt("generate", "--model", "model", "--prompt", "a\udcff", "--max-new-tokens", 1)).startswith("a?")
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--prompt", ""], "the prompt is empty"),
+    (["--prompt", "the Fox"], "the character 'F' at position 4 is not in the vocabulary of 28 characters"),
+    (["--prompt", "a\nb\x1b"], r"the character '\x1b' at position 3 "),
+    (["--temperature", "0"], "temperature must be above 0, not 0.0; for the likeliest token always, use --greedy"),
+    (["--temperature", "nan"], "temperature must be above 0"),
+    (["--temperature", "warm"], "argument --temperature: invalid float value: 'warm'"),
+    (["--top-k", "0"], "top-k must be 1 or more, not 0"),
+    (["--top-p", "1.5"], "top-p must lie in (0, 1], not 1.5"),
+    (["--max-new-tokens", "0"], "--max-new-tokens must be 1 or more, not 0"),
+    (["--max-new-tokens", "9" * 20], "a whole number of at most 1,000,000,000 was expected, not 99999999999999999999"),
+    (["--max-new-tokens", "9" * 5000], "a whole number of at most 1,000,000,000 was expected"),
+    (["--max-new-tokens", "1.5"], "a whole number of at most 1,000,000,000 was expected, not 1.5"),
+    (["--num-samples", "0"], "--num-samples must be 1 or more, not 0"),
+    (["--seed", "-1"], "--seed must be 0 or more, not -1"),
+    (["--stop", ""], "--stop must not be empty"),
+    (["--unknown"], "unrecognized arguments: --unknown (see npgpt --help)"),
+    (["--max"], "unrecognized arguments: --max"),
+])
+def test_an_argument_that_makes_no_sense_is_refused(refused, model, arguments, complaint):
+    assert complaint in refused("generate", "--model", model, *arguments)
+
+
+def test_settings_are_checked_before_the_model_is_loaded(refused):
+    assert "top-k must be 1 or more" in refused("generate", "--model", "missing", "--top-k", 0)
+
+
+def test_a_folder_that_is_no_model_is_refused(refused, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("not a folder")
+    for name in ("missing", "empty", "file"):
+        assert f"{name} is no model directory: there is no {CONFIG} in it" in refused("generate", "--model", name)
+
+
+@pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"no model directory: there is no {WEIGHTS}"), (FILE, f"no tokenizer: there is no {FILE}")])
+def test_a_model_that_lacks_a_file_is_refused(refused, model, name, complaint):
+    (model / name).unlink()
+    assert complaint in refused("generate", "--model", model)
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS, FILE])
+@pytest.mark.parametrize("damage", [lambda data: data[:len(data) // 2], lambda data: b"", lambda data: bytes(len(data)),
+                                    lambda data: (2**60).to_bytes(8, "little") + data[8:], lambda data: data.replace(b"{", b"[", 1)])
+def test_a_damaged_model_is_refused_with_the_file_named(refused, model, name, damage):
+    (model / name).write_bytes(damage((model / name).read_bytes()))
+    assert f"npgpt: error: {model / name}" in refused("generate", "--model", model)
+
+
+def test_weights_that_do_not_fit_the_config_are_refused(refused, model):
+    config = (model / CONFIG).read_text()
+    (model / CONFIG).write_text(config.replace('"n_embd": 8', '"n_embd": 16'))
+    assert "has shape (28, 8) for (28, 16)" in refused("generate", "--model", model)
+
+
+def test_control_characters_in_the_names_of_a_file_do_not_reach_the_terminal(refused, model):
+    write_safetensors(model / WEIGHTS, {"\x1b[31m\nred": np.zeros(1)}, {})
+    assert r"\x1b[31m\nred is unexpected" in refused("generate", "--model", model)
+
+
+def test_a_model_whose_weights_are_no_numbers_is_refused(npgpt, model):
+    parameters, config = load_model(model)
+    parameters[:] = np.nan
+    save_model(model, parameters, config)
+    status, _, err = npgpt("generate", "--model", model)
+    assert status == 2 and err == ("npgpt: error: the model's scores are no finite numbers: its weights are damaged, "
+                                   "or its training diverged\n")

@@ -1,0 +1,89 @@
+"""Progress: one rewritten line on a terminal, plain lines otherwise."""
+import io
+import sys
+import time
+
+import pytest
+
+from npgpt.commands.progress import Progress, TrainingProgress, clock
+from npgpt.training.trainer import Step, TrainingSettings
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def terminal(monkeypatch):
+    """A terminal of 40 columns in the place of standard error."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    return sys.stderr
+
+
+def test_a_terminal_shows_the_status_on_one_line_that_is_rewritten(monkeypatch):
+    shown = terminal(monkeypatch)
+    progress = Progress()
+    progress.status("one")
+    progress.status("two")
+    assert shown.getvalue() == "\r\x1b[Kone\r\x1b[Ktwo"
+
+
+def test_a_line_that_stays_takes_the_statuss_place(monkeypatch):
+    shown = terminal(monkeypatch)
+    progress = Progress()
+    progress.status("passing")
+    progress.line("staying")
+    progress.line("staying too")
+    assert shown.getvalue() == "\r\x1b[Kpassing\r\x1b[Kstaying\nstaying too\n"
+
+
+def test_a_status_wider_than_the_terminal_is_cut_so_that_it_can_be_taken_back(monkeypatch):
+    shown = terminal(monkeypatch)
+    Progress().status("x" * 100)
+    assert shown.getvalue() == "\r\x1b[K" + "x" * 39
+
+
+def test_elsewhere_there_are_only_the_lines_that_stay(capsys):
+    progress = Progress()
+    progress.status("passing")
+    progress.line("staying")
+    progress.clear()
+    assert capsys.readouterr() == ("", "staying\n")
+
+
+def test_training_reports_mean_loss_speed_and_time_left(monkeypatch, capsys):
+    now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    progress = TrainingProgress(TrainingSettings(steps=100, batch_size=3, accumulate=2), n_positions=50)
+    now = 110.0
+    for number, loss in ((1, 5.0), (2, 3.0)):
+        progress.count(Step(number, loss, 1.0, 0.002))
+    progress.report(Step(2, 3.0, 1.0, 0.002), 4.5)         # 600 tokens in 10 seconds, and 98 steps of 5 to go
+    assert capsys.readouterr().err == ("step   2/100  loss 4.0000  validation 4.5000  learning rate 2.0e-03  "
+                                       "60 tokens/s  8:10 left\n")
+
+
+def test_each_report_is_of_the_losses_since_the_last(capsys):
+    progress = TrainingProgress(TrainingSettings(steps=9), n_positions=50)
+    for number, loss in ((1, 5.0), (2, 3.0)):
+        progress.count(Step(number, loss, 1.0, 0.1))
+        progress.report(Step(number, loss, 1.0, 0.1), 9.0)
+    first, second = capsys.readouterr().err.splitlines()
+    assert "loss 5.0000" in first and "loss 3.0000" in second
+
+
+def test_the_clock_runs_from_when_it_is_started(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    progress = TrainingProgress(TrainingSettings(), 8)
+    now = 130.0
+    progress.start_clock()
+    now = 135.0
+    assert progress.seconds() == 5.0
+
+
+@pytest.mark.parametrize("seconds, text", [(0, "0:00"), (0.6, "0:01"), (59.4, "0:59"), (59.6, "1:00"), (75, "1:15"), (3599.6, "1:00:00"),
+                                           (3675, "1:01:15"), (360000, "100:00:00")])
+def test_time_is_written_as_on_a_clock(seconds, text):
+    assert clock(seconds) == text

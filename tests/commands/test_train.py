@@ -1,0 +1,324 @@
+"""npgpt train"""
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
+from npgpt.model.parameters import initial_parameters
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.corpus import write_tokens
+from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.tokenizer import FILE, load_tokenizer
+
+SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
+QUICK = ["train", "--data", "text.txt", *SMALL, "--steps", 4]
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def in_a_process(*arguments, limit=None, **settings):
+    """The command line in a process of its own; limit: the largest file that it can write, in bytes, as on a full disk."""
+    program = "import sys; from npgpt.__main__ import main; sys.exit(main())"
+    if limit is not None:
+        program = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); {program}"
+    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, **settings)
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    """A folder of token files, as nanoGPT makes them."""
+    (tmp_path / "tokens").mkdir()
+    write_tokens(tmp_path / "tokens" / "train.bin", np.arange(90) % 7)
+    write_tokens(tmp_path / "tokens" / "val.bin", np.arange(20) % 7)
+    return tmp_path / "tokens"
+
+
+def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text):
+    status, out, err = npgpt(*QUICK)
+    assert status == 0
+    assert sorted(files(text.parent / "out")) == [CONFIG, WEIGHTS, FILE, TOKENIZER_CONFIG]
+    assert load_tokenizer("out").vocabulary == sorted(set(text.read_text()))
+    config = load_config("out")
+    assert (config.n_layer, config.n_head, config.n_embd, config.n_positions, config.vocab_size) == (1, 2, 8, 8, 28)
+    assert err.endswith("next: npgpt generate --model out\n")
+    assert len(out.strip()) > 300                                  # a sample, and nothing else
+    assert npgpt("generate", "--max-new-tokens", 5).status == 0
+    assert npgpt("evaluate", "--data", text).status == 0
+
+
+def test_it_says_how_it_goes(npgpt, text):
+    err = npgpt(*QUICK, "--eval-every", 2).err
+    assert "text.txt: 396 tokens to learn from, 44 to validate on, 28 different" in err
+    assert "model  1,176 parameters in float32: 1 layers, 2 heads, 8 channels, context 8" in err
+    steps = re.findall(r"^step (\d)/4  loss \d\.\d{4}  validation \d\.\d{4}  learning rate \S+  [\d,]+ tokens/s  \d:\d\d left$", err, re.M)
+    assert steps == ["2", "4"]
+    assert "the validation loss is over all 44 tokens of its split; out holds the model of step 4" in err
+
+
+def test_the_validation_loss_is_what_evaluate_finds(npgpt, text, tmp_path):
+    err = npgpt(*QUICK).err
+    (tmp_path / "last tenth").write_text(text.read_text()[396:])
+    loss = re.search(r"^loss +(\S+)", npgpt("evaluate", "--data", "last tenth").out, re.M)[1]
+    assert re.search(rf"^step 4/4 .* validation {loss}  ", err, re.M)
+
+
+def test_training_learns(npgpt, text):
+    err = npgpt(*QUICK, "--steps", 200, "--warmup", 10, "--learning-rate", 0.03).err
+    first, *_, last = map(float, re.findall(r"validation (\d\S+)", err))
+    assert last < first / 2
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_path):
+    for out, seed in (("a", 5), ("b", 5), ("c", 6)):
+        assert npgpt(*QUICK, "--dropout", 0.1, "--seed", seed, "--out", out).status == 0
+    a, b, c = (files(tmp_path / out) for out in "abc")
+    assert a == b and a[WEIGHTS] != c[WEIGHTS]
+
+
+def test_the_settings_reach_the_training(npgpt, text, tmp_path, monkeypatch):
+    """Each of them changes what comes out."""
+    monkeypatch.setattr("npgpt.commands.train.SAMPLE_TOKENS", 1)
+    npgpt(*QUICK, "--out", "plain")
+    for setting in ("--steps 3", "--batch-size 3", "--accumulate 2", "--learning-rate 1e-2", "--min-learning-rate 1e-3 --warmup 0",
+                    "--warmup 1", "--weight-decay 100", "--beta1 0.5", "--beta2 0.5", "--clip 1e-9", "--seed 1", "--dropout 0.3",
+                    "--dtype float64", "--n-embd 4", "--n-head 1", "--n-layer 2", "--n-positions 7", "--tokenizer byte"):
+        assert npgpt(*QUICK, "--out", "other", "--overwrite", *setting.split()).status == 0
+        assert files(tmp_path / "other")[WEIGHTS] != files(tmp_path / "plain")[WEIGHTS], setting
+
+
+def test_without_learning_the_model_is_as_the_seed_made_it(npgpt, text):
+    npgpt(*QUICK, "--learning-rate", 0, "--min-learning-rate", 0, "--seed", 3)
+    parameters, config = load_model("out")
+    assert (parameters == initial_parameters(config, 3)).all()
+
+
+@pytest.mark.parametrize("every, steps", [(["--checkpoint-every", 2], [2, 4, 5]), (["--checkpoint-every", 9], [5]),
+                                          (["--eval-every", 3], [3, 5]), (["--eval-every", 3, "--checkpoint-every", 4], [4, 5])])
+def test_the_model_is_saved_every_so_many_steps_and_after_the_last(npgpt, text, monkeypatch, every, steps):
+    """By default as often as the validation text is looked at."""
+    saved = []
+    monkeypatch.setattr("npgpt.commands.train.save_model", lambda folder, parameters, *rest: saved.append(parameters.copy()))
+    npgpt(*QUICK, "--steps", 5, "--checkpoint-every", 1)
+    each = [parameters.tobytes() for parameters in saved]
+    saved.clear()
+    npgpt(*QUICK, "--steps", 5, *every)
+    assert [each.index(parameters.tobytes()) + 1 for parameters in saved] == steps
+
+
+def test_float64_and_bytes(npgpt, text):
+    assert npgpt(*QUICK, "--dtype", "float64", "--tokenizer", "byte").status == 0
+    parameters, config = load_model("out")
+    assert parameters.dtype == np.float64 and config.vocab_size == 256 and isinstance(load_tokenizer("out"), ByteTokenizer)
+
+
+def test_a_preset_brings_sizes_and_dropout_and_flags_change_them(npgpt, text):
+    assert npgpt("train", "--data", text, "--preset", "tiny", "--n-layer", 1, "--dropout", 0.25, "--steps", 1).status == 0
+    config = load_config("out")
+    assert (config.n_layer, config.n_embd, config.vocab_size) == (1, 12, 28)
+    assert config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0.25
+
+
+def test_without_data_the_text_is_pythons_documentation(npgpt):
+    status, _, err = npgpt("train", *SMALL, "--n-positions", 64, "--steps", 1)
+    assert status == 0 and "text   the documentation that comes with Python: " in err
+    assert set("abcdefghijklmnopqrstuvwxyz") <= set(load_tokenizer("out").vocabulary)
+
+
+def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(npgpt, tmp_path):
+    status, out, err = npgpt("train", "--dry-run")
+    assert status == 0 and out == "" and "2,000 of 12 sequences each" in err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_dry_run_of_the_largest_preset_allocates_nothing(npgpt, text):
+    assert "1,475,632,000 parameters" in npgpt("train", "--data", text, "--preset", "gpt2-xl", "--n-positions", 16, "--dry-run").err
+
+
+def test_token_files_are_learned_from(npgpt, tokens):
+    status, out, err = npgpt("train", "--data", tokens, *SMALL, "--steps", 4)
+    assert status == 0 and out == "" and "90 tokens to learn from, 20 to validate on, 50,257 different" in err
+    assert load_config("out").vocab_size == 50257 and not os.path.exists(os.path.join("out", FILE))
+
+
+def test_token_files_may_say_their_vocabulary(npgpt, tokens):
+    assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1, "--vocab-size", 7).status == 0
+    assert load_config("out").vocab_size == 7
+
+
+def test_the_tokenizer_beside_token_files_is_theirs(npgpt, tokens):
+    CharacterTokenizer("abcdefg").save(tokens)
+    assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1).status == 0
+    assert load_tokenizer("out").vocabulary == list("abcdefg") and load_config("out").vocab_size == 7
+
+
+def test_init_goes_on_from_a_model_with_its_tokenizer(npgpt, text, model):
+    """At rate 0 nothing is learned: the model is written as it was."""
+    assert npgpt("train", "--data", text, "--init", model, "--steps", 1, "--learning-rate", 0, "--min-learning-rate", 0,
+                 "--dtype", "float64").status == 0
+    (parameters, config), (expected, expected_config) = load_model("out"), load_model(model)
+    assert config == expected_config and (parameters == expected).all()
+    assert files(model)[FILE] == files(model.parent / "out")[FILE]
+
+
+def test_init_brings_its_tokenizer_even_where_token_files_have_another(npgpt, tokens, model):
+    CharacterTokenizer("abcdefg").save(tokens)
+    assert npgpt("train", "--data", tokens, "--init", model, "--steps", 1).status == 0
+    assert load_tokenizer("out").vocabulary == load_tokenizer(model).vocabulary
+
+
+def test_a_finished_model_is_never_replaced_unless_told_to(npgpt, refused, text, tmp_path):
+    npgpt(*QUICK)
+    assert "out already holds a model: choose another folder with --out, or replace it with --overwrite" in refused(*QUICK)
+    before = files(tmp_path / "out")
+    assert npgpt(*QUICK, "--seed", 1, "--overwrite").status == 0
+    assert files(tmp_path / "out")[WEIGHTS] != before[WEIGHTS]
+
+
+@pytest.mark.parametrize("data, complaint", [
+    (b"", "bad.txt is empty: a text file was expected"),
+    (b"some\0thing", "bad.txt is no text: it has a zero byte at offset 4"),
+    (b"caf\xe9", "bad.txt is not UTF-8 text: byte 0xe9 at offset 3"),
+    (b"12345678", "the training text has 7 tokens, and a context of 8 needs 9 or more: give more text, or a smaller context"),
+    (b"1234567890", "the validation text (the last tenth) has 1 tokens"),
+    (None, "bad.txt: No such file or directory")])
+def test_a_text_that_cannot_be_learned_is_refused(refused, tmp_path, data, complaint):
+    if data is not None:
+        (tmp_path / "bad.txt").write_bytes(data)
+    assert complaint in refused("train", "--data", "bad.txt", *SMALL)
+
+
+@pytest.mark.parametrize("train, validation, complaint", [
+    (b"", b"12", "train.bin is no token file: 0 bytes"),
+    (bytes(40), b"123", "val.bin is no token file: 3 bytes"),
+    (bytes(16), bytes(4), "the training text has 8 tokens, and a context of 8 needs 9"),
+    (bytes(40), bytes(2), "the validation text (the last tenth) has 1 tokens"),
+    (bytes(40), None, "val.bin: No such file or directory"),
+    (None, bytes(40), "train.bin: No such file or directory")])
+def test_token_files_that_cannot_be_learned_are_refused(refused, tmp_path, train, validation, complaint):
+    (tmp_path / "tokens").mkdir()
+    for name, data in (("train.bin", train), ("val.bin", validation)):
+        if data is not None:
+            (tmp_path / "tokens" / name).write_bytes(data)
+    assert complaint in refused("train", "--data", "tokens", *SMALL)
+
+
+def test_token_ids_outside_the_vocabulary_stop_it_in_one_line(npgpt, tokens):
+    status, _, err = npgpt("train", "--data", tokens, *SMALL, "--vocab-size", 6)
+    assert status == 2 and err.splitlines()[-1] == "npgpt: error: the data has the token id 6, but the model's vocabulary is 0 to 5"
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--n-head", 3], "n_head must be a divisor of n_embd (8), not 3"),
+    (["--n-positions", 0], "n_positions must be a whole number of 1 or more, not 0"),
+    (["--n-layer", 0], "n_layer must be a whole number of 1 or more, not 0"),
+    (["--n-embd", -8], "n_embd must be a whole number of 1 or more, not -8"),
+    (["--n-embd", "eight"], "argument --n-embd: a whole number of at most 1,000,000,000 was expected, not eight"),
+    (["--n-positions", 10**6], "the training text has 396 tokens, and a context of 1000000 needs 1000001 or more"),
+    (["--dropout", 1.0], "must be a number in [0, 1), not 1.0"),
+    (["--steps", 0], "steps must be 1 or more, not 0"),
+    (["--batch-size", 0], "batch_size must be 1 or more, not 0"),
+    (["--batch-size", 10**30], "argument --batch-size: a whole number of at most 1,000,000,000 was expected"),
+    (["--accumulate", 0], "accumulate must be 1 or more, not 0"),
+    (["--threads", 0], "--threads must be 1 or more, not 0"),
+    (["--warmup", -1], "warmup must be 0 or more, not -1"),
+    (["--warmup", 10**400], "argument --warmup: a whole number of at most 1,000,000,000 was expected"),
+    (["--learning-rate", "nan"], "learning_rate must be 0 or more, not nan"),
+    (["--learning-rate", "fast"], "argument --learning-rate: invalid float value: 'fast'"),
+    (["--min-learning-rate", "inf"], "min_learning_rate must be 0 or more, not inf"),
+    (["--weight-decay", -1], "weight_decay must be 0 or more, not -1.0"),
+    (["--beta1", 1], "beta1 must be in [0, 1), not 1.0"),
+    (["--beta2", -1], "beta2 must be in [0, 1), not -1.0"),
+    (["--clip", -1], "clip must be 0 or more, not -1.0"),
+    (["--seed", -1], "seed must be 0 or more, not -1"),
+    (["--eval-every", 0], "--eval-every must be 1 or more, not 0"),
+    (["--checkpoint-every", -5], "--checkpoint-every must be 1 or more, not -5"),
+    (["--tokenizer", "word"], "argument --tokenizer: invalid choice: 'word' (choose from"),
+    (["--preset", "gpt5"], "argument --preset: invalid choice: 'gpt5' (choose from"),
+    (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' (choose from"),
+    (["--init", "nowhere"], "nowhere is no model directory: there is no config.json in it"),
+    (["--data"], "argument --data: expected at least one argument"),
+    (["--out", "text.txt"], "text.txt: File exists"),
+    (["--out", "text.txt/below"], "text.txt/below: Not a directory"),
+])
+def test_an_argument_that_makes_no_sense_is_refused(refused, text, arguments, complaint):
+    assert complaint in refused(*QUICK, *arguments)
+
+
+def test_init_leaves_no_choice_of_sizes_and_tokenizer(refused, text, model):
+    assert "--init brings its own sizes" in refused("train", "--data", text, "--init", model, "--n-layer", 2)
+    assert "--init brings its own sizes" in refused("train", "--data", text, "--init", model, "--preset", "tiny")
+    assert "--tokenizer cannot be chosen: " in refused("train", "--data", text, "--init", model, "--tokenizer", "byte")
+
+
+def test_a_character_that_the_model_does_not_know_is_refused(refused, model, tmp_path):
+    (tmp_path / "new.txt").write_text("the fox" * 10 + "THE FOX")
+    assert "the character 'T' at position 70 is not in the vocabulary" in refused("train", "--data", "new.txt", "--init", model)
+
+
+def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):
+    assert "vocab_size must be a whole number of 1 or more, not 0" in refused("train", "--data", tokens, *SMALL, "--vocab-size", 0)
+
+
+def test_a_loss_that_is_no_number_stops_it_and_the_last_checkpoint_stays(npgpt, text, tmp_path):
+    status, out, err = npgpt(*QUICK, "--steps", 50, "--learning-rate", 1e30, "--warmup", 0, "--checkpoint-every", 1)
+    *_, last = err.splitlines()
+    step, held = map(int, re.search(r"^npgpt: error: the loss was .* at step (\d+): .*; out holds the model of step (\d+)$", last).groups())
+    assert status == 2 and out == "" and held == step - 1
+    assert np.isfinite(load_model(tmp_path / "out")[0]).all()
+
+
+def test_a_loss_that_is_no_number_at_once_says_that_nothing_was_saved(npgpt, text, model):
+    parameters, config = load_model(model)
+    save_model(model, parameters * np.nan, config)
+    status, _, err = npgpt("train", "--data", text, "--init", model)
+    assert status == 2 and err.endswith("at step 1: a lower learning rate, or a longer warm-up, may help; nothing was saved yet\n")
+
+
+def test_warnings_of_numpy_do_not_stand_before_the_error(text):
+    with in_a_process(*QUICK, "--learning-rate", 1e30, "--warmup", 0, "--steps", 50, cwd=text.parent) as process:
+        _, err = process.communicate()
+    assert process.returncode == 2 and "Warning" not in err and err.splitlines()[-1].startswith("npgpt: error: the loss was ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_ctrl_c_saves_what_was_reached_and_says_so(text):
+    """The process is interrupted at its first sign of life."""
+    with in_a_process(*QUICK, "--steps", 10**6, "--eval-every", 5, "--checkpoint-every", 10**6, cwd=text.parent) as process:
+        while not process.stderr.readline().startswith("step "):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        last = process.stderr.read().splitlines()[-1]
+    assert process.returncode == 130
+    step = int(re.fullmatch(r"interrupted at step (\d+) of 1000000: out holds the model of step \1", last)[1])
+    parameters, config = load_model(text.parent / "out")
+    assert step >= 5 and np.isfinite(parameters).all() and (parameters != initial_parameters(config)).any()
+    assert sorted(files(text.parent / "out")) == [CONFIG, WEIGHTS, FILE, TOKENIZER_CONFIG]
+
+
+@pytest.mark.parametrize("moment", ["evaluate", "print_sample"])
+def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tmp_path, monkeypatch, moment):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(f"npgpt.commands.train.{moment}", interrupt)
+    status, out, err = npgpt(*QUICK, "--eval-every", 4)
+    assert status == 130 and out == "" and err.endswith("stopped at once: out holds the model of step 4\n")
+    assert np.isfinite(load_model(tmp_path / "out")[0]).all()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits on files")
+def test_a_full_disk_is_said_and_leaves_the_older_model_whole(npgpt, text, tmp_path):
+    """The older model has other sizes: its weights with the newer config would be worth nothing."""
+    npgpt(*QUICK, "--n-embd", 4)
+    before = files(tmp_path / "out")
+    with in_a_process(*QUICK, "--overwrite", limit=4096, cwd=tmp_path) as process:
+        _, err = process.communicate()
+    assert process.returncode == 2 and err.splitlines()[-1] == "npgpt: error: out: File too large"
+    assert files(tmp_path / "out") == before

@@ -1,0 +1,159 @@
+"""The command line as a whole: dispatch, exit statuses, and how mistakes are said."""
+import os
+import subprocess
+import sys
+import types
+import warnings
+
+import numpy as np
+import pytest
+
+from npgpt.__main__ import COMMANDS, main
+from npgpt.errors import InputError
+from npgpt.interop.huggingface import save_model
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import initial_parameters
+from npgpt.text.raw_bytes import ByteTokenizer
+
+
+COMMAND = [sys.executable, "-m", "npgpt"]
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def npgpt(*arguments, **settings):
+    """`python -m npgpt` in a process of its own."""
+    return subprocess.run([*COMMAND, *map(str, arguments)], text=True, capture_output=True, **settings)
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Adds a command `try`, which does what it is given."""
+    def add(run):
+        module = types.SimpleNamespace(__doc__="npgpt try: does what it is given.\n", run=run,
+                                       add_arguments=lambda parser: parser.add_argument("--number", type=int, default=7))
+        monkeypatch.setitem(COMMANDS, "try", module)
+    return add
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A byte model that has learned nothing."""
+    config = GPTConfig(vocab_size=256, n_positions=8, n_embd=4, n_layer=1, n_head=1)
+    save_model(tmp_path / "model", initial_parameters(config), config, ByteTokenizer())
+    return tmp_path / "model"
+
+
+def test_a_command_gets_its_arguments_and_gives_the_exit_status(command):
+    command(lambda args: args.number)
+    assert main(["try", "--number", "5"]) == 5 and main(["try"]) == 7
+
+
+@pytest.mark.parametrize("error, complaint", [
+    (InputError("give less"), "give less"),
+    (InputError("line\nline\r\x1b[31m\u2028é"), r"line\nline\r\x1b[31m\u2028é"),
+    (FileNotFoundError(2, "No such file or directory", "a\nb"), r"a\nb: No such file or directory"),
+    (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+    (MemoryError("Unable to allocate"), "not enough memory: a smaller model, context or batch needs less")])
+def test_a_users_mistake_is_one_line_and_status_2(command, capsys, error, complaint):
+    def fail(args):
+        raise error
+    command(fail)
+    assert main(["try"]) == 2
+    assert capsys.readouterr() == ("", f"npgpt: error: {complaint}\n")
+
+
+def test_ctrl_c_is_status_130(command, capsys):
+    def interrupted(args):
+        print("half a line", end="")
+        raise KeyboardInterrupt
+    command(interrupted)
+    assert main(["try"]) == 130
+    assert capsys.readouterr() == ("half a line", "\n")
+
+
+def test_our_own_mistakes_are_not_hidden(command):
+    def wrong(args):
+        raise ValueError("shapes do not match")
+    command(wrong)
+    with pytest.raises(ValueError, match="shapes"):
+        main(["try"])
+
+
+def test_warnings_of_numpy_are_kept_to_the_command_that_runs(command):
+    command(lambda args: int(np.isinf(np.float32(1e38) * np.float32(10))))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert main(["try"]) == 1 and not caught
+        assert np.isinf(np.float32(1e38) * np.float32(10)) and len(caught) == 1
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    ([], "the following arguments are required: COMMAND (see npgpt --help)"),
+    (["learn"], "argument COMMAND: invalid choice: 'learn' (choose from"),
+    (["evaluate", "--mode", "x"], "unrecognized arguments: --mode x"),
+    (["evaluate", "--model"], "argument --model: expected one argument (see npgpt evaluate --help)"),
+    (["evaluate", "stray\nargument"], r"unrecognized arguments: stray\nargument")])
+def test_a_command_line_that_is_not_understood_is_one_line_and_status_2(capsys, arguments, complaint):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("npgpt: error: ") and complaint in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_goes_to_standard_output(capsys, name):
+    with pytest.raises(SystemExit) as exit:
+        main([*name.split(), "--help"])
+    out, err = capsys.readouterr()
+    assert exit.value.code == 0 and err == "" and out.startswith(f"usage: npgpt {name}")
+
+
+def test_as_a_process_it_says_a_mistake_without_a_trace(tmp_path):
+    result = npgpt("evaluate", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "npgpt: error: out is no model directory: there is no config.json in it\n"
+
+
+def test_as_a_process_it_refuses_a_binary_file(tmp_path):
+    (tmp_path / "data").write_bytes(b"\x7fELF\0\0")
+    result = npgpt("train", "--data", "data", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "npgpt: error: data is no text: it has a zero byte at offset 4\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_reader_who_leaves_is_no_error(model):
+    with subprocess.Popen([*COMMAND, "generate", "--model", model, "--max-new-tokens", "100000"], env=BUFFERED,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+SHORT = [["generate", "--model", "model", "--max-new-tokens", "5"], ["evaluate", "--model", "model", "--data", "text"], ["train", "--help"]]
+
+
+@pytest.mark.parametrize("arguments", SHORT)
+def test_a_reader_who_leaves_before_anything_is_written_is_no_error(model, tmp_path, arguments):
+    (tmp_path / "text").write_text("some text")
+    with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", SHORT)
+def test_output_that_does_not_fit_the_disk_is_one_line(model, tmp_path, arguments):
+    (tmp_path / "text").write_text("some text")
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (2, "npgpt: error: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_no_character_stops_the_output_whatever_the_terminals_encoding(model, encoding):
+    result = npgpt("generate", "--model", model, "--prompt", "a€\u4e2d", "--max-new-tokens", 1, encoding=encoding,
+                   env={**os.environ, "PYTHONIOENCODING": encoding})
+    shown = {"ascii": "a??", "cp1252": "a€?", "utf-8": "a€\u4e2d"}
+    assert result.returncode == 0 and result.stdout.startswith(shown[encoding])
