@@ -5,10 +5,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from npgpt.commands import evaluate, generate, gradcheck, train
+from npgpt.commands import evaluate, generate, gradcheck, tokenize, train
 from npgpt.errors import InputError
 
-COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "gradcheck": gradcheck}
+COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck}
 
 
 class Parser(argparse.ArgumentParser):

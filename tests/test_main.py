@@ -130,13 +130,16 @@ def test_a_reader_who_leaves_is_no_error(model):
     assert process.returncode == 141
 
 
-SHORT = [["generate", "--model", "model", "--max-new-tokens", "5"], ["evaluate", "--model", "model", "--data", "text"], ["train", "--help"]]
+SHORT = [["generate", "--model", "model", "--max-new-tokens", "5"],
+         ["evaluate", "--model", "model", "--data", "text"],
+         ["train", "--help"]]
 
 
 @pytest.mark.parametrize("arguments", SHORT)
 def test_a_reader_who_leaves_before_anything_is_written_is_no_error(model, tmp_path, arguments):
     (tmp_path / "text").write_text("some text")
-    with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
@@ -147,7 +150,8 @@ def test_a_reader_who_leaves_before_anything_is_written_is_no_error(model, tmp_p
 def test_output_that_does_not_fit_the_disk_is_one_line(model, tmp_path, arguments):
     (tmp_path / "text").write_text("some text")
     with open("/dev/full", "w") as full:
-        result = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED, stdout=full, stderr=subprocess.PIPE, text=True)
+        result = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED, text=True,
+                                stdout=full, stderr=subprocess.PIPE)
     assert (result.returncode, result.stderr) == (2, "npgpt: error: [Errno 28] No space left on device\n")
 
 

@@ -1,24 +1,30 @@
 """What `npgpt train` works on, made from its arguments: a text, its tokenizer, and a model to train."""
 import argparse
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
+from npgpt.text.byte_pair import BytePairTokenizer
+from npgpt.text.byte_pair_training import BYTES, END_OF_TEXT, count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import (Corpus, encode_corpus, open_token_folder, python_documentation, read_text,
-                               require_length)
+                               require_length, split_text)
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
 GPT2_VOCABULARY = 50257
+BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, and each often enough to be learned
+OTHER_TOKENS = BYTES + 1       # of a BPE vocabulary, those that no merge makes: the bytes, and the end of a text
 
 
 class Materials(NamedTuple):
@@ -58,11 +64,40 @@ def read_corpus(args: argparse.Namespace) -> tuple[Tokenizer | None, Corpus]:
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     home = args.init or folder
     tokenizer = load_tokenizer(home) if home and (args.init or holds_tokenizer(home)) else None
-    if tokenizer and args.tokenizer:
-        raise InputError(f"--tokenizer cannot be chosen: {home} has a tokenizer of its own")
+    for flag, value in (("--tokenizer", args.tokenizer), ("--vocab-size", args.vocab_size)):
+        if tokenizer and value is not None:
+            raise InputError(f"{flag} cannot be chosen: {home} has a tokenizer of its own")
     if folder:
+        if args.tokenizer:
+            raise InputError(f"--tokenizer cannot be chosen: {folder} has token ids, not text")
         return tokenizer, open_token_folder(folder)
     text = read_text(paths) if paths else python_documentation()
     if tokenizer is None:
-        tokenizer = ByteTokenizer() if args.tokenizer == "byte" else CharacterTokenizer.of_text(text)
+        tokenizer = make_tokenizer(args, text)
     return tokenizer, encode_corpus(text, tokenizer)
+
+
+def make_tokenizer(args: argparse.Namespace, text: str) -> Tokenizer:
+    """The kind that was asked for. A BPE vocabulary does not look at the validation text: it never lacks a token."""
+    if args.tokenizer == "bpe":
+        return learn_vocabulary(split_text(text)[0], BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
+    if args.vocab_size is not None:
+        raise InputError("--vocab-size can be chosen with --tokenizer bpe, or for token files without a tokenizer")
+    return ByteTokenizer() if args.tokenizer == "byte" else CharacterTokenizer.of_text(text)
+
+
+def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
+    """Train a BPE vocabulary, showing how it goes. It is smaller than asked for where the text has no more pairs."""
+    if vocab_size < OTHER_TOKENS:
+        raise InputError(f"--vocab-size must be {OTHER_TOKENS} or more, not {vocab_size}: {BYTES} bytes and {END_OF_TEXT}")
+    progress = Progress()
+    progress.status("vocabulary: counting words")
+    merges = []
+    for pair in itertools.islice(learn_merges(count_words(text)), vocab_size - OTHER_TOKENS):
+        merges.append(pair)
+        progress.status(f"vocabulary: {len(merges):,} of {vocab_size - OTHER_TOKENS:,} merges")
+    tokenizer = tokenizer_of_merges(merges)
+    fewer = f" ({vocab_size:,} were asked for, but no pair occurs twice any more)" * (tokenizer.vocab_size < vocab_size)
+    progress.line(f"vocabulary of {tokenizer.vocab_size:,}: {BYTES} bytes, {len(merges):,} merges learned from the "
+                  f"training text, {END_OF_TEXT}{fewer}")
+    return tokenizer

@@ -2,13 +2,14 @@
 import argparse
 import dataclasses
 import itertools
+import math
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from npgpt.commands.arguments import count
-from npgpt.commands.materials import Materials, gather
+from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, OTHER_TOKENS, Materials, gather
 from npgpt.commands.progress import TrainingProgress, clock
 from npgpt.errors import InputError
 from npgpt.generation.generate import default_prompt, generate, stream_text
@@ -23,7 +24,7 @@ from npgpt.training.memory import keep_freed_memory
 from npgpt.training.parallel import available_cores, parallel_gradients
 from npgpt.training.trainer import Diverged, TrainingSettings, train
 
-VALIDATION_BATCHES = 8       # looked at while training; at the end it is the whole split
+VALIDATION_BATCHES = 4       # looked at while training; at the end it is the whole split
 SAMPLE_TOKENS = 400
 RATE_TIMES_WIDTH = 0.64      # wide models want smaller steps (Yang et al. 2022, table 8); at 128 channels 5e-3 did best
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd", "warmup": "a fifth of --steps"}
@@ -38,10 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            "(default: the documentation that comes with Python)")
     data.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where the model goes (default: out)")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
-    data.add_argument("--tokenizer", choices=("char", "byte"),
-                      help="a token for every character that occurs (char, the default), or for every byte")
+    data.add_argument("--tokenizer", choices=("char", "byte", "bpe"),
+                      help="a token for every character that occurs (char, the default), for every byte, or for "
+                           "frequent sequences of bytes, learned from the text as GPT-2's were (bpe)")
     data.add_argument("--vocab-size", type=count, metavar="N",
-                      help="token ids of train.bin, where no tokenizer lies beside it (default: GPT-2's 50257)")
+                      help=f"how many tokens bpe makes, {OTHER_TOKENS} or more (default: {BPE_VOCABULARY}); or how many "
+                           f"train.bin has, where no tokenizer lies beside it (default: GPT-2's {GPT2_VOCABULARY})")
 
     model = parser.add_argument_group("model")
     model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
@@ -104,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
                 if step.number % eval_every == 0 and not last:
                     progress.report(step, evaluate(parameters, config, corpus.validation, VALIDATION_BATCHES))
                 if step.number % checkpoint_every == 0 or last or interrupt.came:
+                    require_sound(parameters, materials, step.number)
                     save_model(args.out, parameters, config, tokenizer)
                     saved = f"{args.out} holds the model of step {step.number}"
                 if interrupt.came:
@@ -166,6 +170,12 @@ def require_free(folder: Path, overwrite: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+def require_sound(parameters: np.ndarray, materials: Materials, step: int) -> None:
+    """Raise Diverged where the model gives no finite loss: such a one must not take a good one's place."""
+    if not math.isfinite(evaluate(parameters, materials.config, materials.corpus.validation, batches=1)):
+        raise Diverged(f"after step {step} the validation loss is no finite number: a lower learning rate may help")
 
 
 def print_sample(parameters: np.ndarray, materials: Materials, seed: int) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.generation.cached_gpt import arrange, cached_gpt
-from npgpt.generation.generate import checked_prompt, require_finite
+from npgpt.generation.generate import NOT_FINITE, checked_prompt
 from npgpt.generation.kv_cache import empty_cache
-from npgpt.generation.sampling import log_probabilities, penalise_repetition
+from npgpt.generation.sampling import check_sampling, log_probabilities, penalise_repetition
 from npgpt.model.config import GPTConfig
 
 
@@ -31,6 +31,7 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
 
     Raises InputError where prompt and max_new_tokens do not fit the context: the window does not slide.
     """
+    check_sampling(repetition_penalty=repetition_penalty)
     prompt = checked_prompt(prompt, config)
     if beams < 1 or max_new_tokens < 1:
         raise InputError(f"beams and max_new_tokens must be 1 or more, not {beams} and {max_new_tokens}")
@@ -63,7 +64,8 @@ def likeliest(opened: list[Beam], texts: list[list[int]], logits: np.ndarray, co
 
     logits (N, V), the scores of what follows each of the N open beams
     """
-    require_finite(logits)
+    if not np.isfinite(logits).all():
+        raise InputError(NOT_FINITE)
     V = logits.shape[-1]
     scores = np.stack([beam.score + penalise_repetition(row, text, repetition_penalty)
                        for beam, row, text in zip(opened, log_probabilities(logits), texts, strict=True)]).reshape(-1)

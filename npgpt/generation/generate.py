@@ -1,5 +1,6 @@
 """Generation: one token after another, each drawn from what the model expects next."""
 import codecs
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -8,9 +9,11 @@ import numpy as np
 from npgpt.errors import InputError
 from npgpt.generation.cached_gpt import Views, arrange, cached_gpt
 from npgpt.generation.kv_cache import KeyValueCache, empty_cache
-from npgpt.generation.sampling import log_probability, next_token, penalise_repetition
+from npgpt.generation.sampling import check_sampling, log_total, next_token, penalise_repetition
 from npgpt.model.config import GPTConfig
 from npgpt.text.tokenizer import Tokenizer
+
+NOT_FINITE = "the model's scores are no finite numbers: its weights are damaged, or its training diverged"
 
 
 class Choice(NamedTuple):
@@ -52,6 +55,7 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     Raises InputError for an empty prompt, for ids outside the vocabulary, for settings out of range, and
     for a model whose scores are no finite numbers.
     """
+    check_sampling(repetition_penalty=repetition_penalty, **sampling)
     texts = [checked_prompt(prompt, config) for prompt in prompts]
     slide = max(config.n_positions // 8, 1) if slide is None else slide
     if not 1 <= slide <= config.n_positions:
@@ -105,16 +109,13 @@ def read_texts(texts: list[list[int]], views: Views, cache: KeyValueCache) -> tu
 
 def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, greedy: bool,
            repetition_penalty: float, sampling: dict) -> Choice:
-    """One token from the scores (V,) of what may follow the text."""
-    require_finite(logits)
+    """One token from the scores (V,) of what may follow the text. Raises InputError where they are no finite numbers."""
+    total = log_total(logits)
+    if not math.isfinite(total):
+        raise InputError(NOT_FINITE)
     scores = penalise_repetition(logits, text, repetition_penalty)
     token = int(scores.argmax()) if greedy else next_token(scores, rng, **sampling)
-    return Choice(token, log_probability(logits, token))
-
-
-def require_finite(logits: np.ndarray) -> None:
-    if not np.isfinite(logits).all():
-        raise InputError("the model's scores are no finite numbers: its weights are damaged, or its training diverged")
+    return Choice(token, float(logits[token]) - total)
 
 
 def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:

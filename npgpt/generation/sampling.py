@@ -1,4 +1,5 @@
 """Sampling: from scores to the next token."""
+import math
 from collections.abc import Collection
 
 import numpy as np
@@ -31,13 +32,16 @@ def next_token(logits: np.ndarray, rng: np.random.Generator, temperature: float 
     return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
 
 
-def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
+def check_sampling(temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
+                   repetition_penalty: float = 1.0) -> None:
     if not 0 < temperature < np.inf:
         raise InputError(f"temperature must be above 0, not {temperature}; for the likeliest token always, use --greedy")
     if top_k is not None and top_k < 1:
         raise InputError(f"top-k must be 1 or more, not {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
         raise InputError(f"top-p must lie in (0, 1], not {top_p}")
+    if not 0 < repetition_penalty < np.inf:
+        raise InputError(f"repetition-penalty must be above 0, not {repetition_penalty}; 1 changes nothing")
 
 
 def penalise_repetition(logits: np.ndarray, ids: Collection[int], penalty: float) -> np.ndarray:
@@ -45,10 +49,8 @@ def penalise_repetition(logits: np.ndarray, ids: Collection[int], penalty: float
 
     A positive logit is divided by the penalty, a negative one multiplied, as transformers does; the paper
     divides both, which would favour those below 0. Once is enough: how often an id stands does not matter.
-    Below 1 it is a reward. Raises InputError unless 0 < penalty.
+    Below 1 it is a reward.
     """
-    if not 0 < penalty < np.inf:
-        raise InputError(f"repetition-penalty must be above 0, not {penalty}; 1 changes nothing")
     if penalty == 1:
         return logits
     seen = np.unique(list(ids))
@@ -81,13 +83,14 @@ def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
     return kept
 
 
+def log_total(logits: np.ndarray) -> float:
+    """ln sum exp z, over logits (V,): what is taken off a logit to make it a log-probability. NaN or infinite
+    where any logit is NaN or plus infinity."""
+    largest = float(logits.max())
+    return largest + math.log(np.exp(logits - largest).sum())
+
+
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """ln softmax, along the last axis, in double precision: z - max z - ln sum exp(z - max z)."""
+    """ln softmax along the last axis, summed in double precision: z - max z - ln sum exp(z - max z)."""
     z = logits - logits.max(axis=-1, keepdims=True)
     return z - np.log(np.exp(z).sum(axis=-1, keepdims=True, dtype=np.float64))
-
-
-def log_probability(logits: np.ndarray, token: int) -> float:
-    """Entry `token` of log_probabilities(logits), without the others: logits (V,)."""
-    z = logits - logits.max()
-    return float(z[token]) - float(np.log(np.exp(z).sum(dtype=np.float64)))

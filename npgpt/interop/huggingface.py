@@ -113,6 +113,7 @@ def require_fit(tensors: Mapping[str, np.ndarray], config: GPTConfig, path: Path
     problems += [f"{name} is unexpected" for name in tensors if name not in shapes]
     problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in shapes.items()
                  if name in tensors and tensors[name].shape != shape]
+    problems += [f"{name} holds {tensor.dtype}, and weights are fractions" for name, tensor in tensors.items() if tensor.dtype.kind != "f"]
     if problems:
         raise InputError(f"{path} does not fit its {CONFIG}: {'; '.join(problems)}")
 
@@ -126,13 +127,20 @@ def holds_infinities(tensor: np.ndarray) -> bool:
 
 
 def parameters_of(tensors: dict[str, np.ndarray], config: GPTConfig) -> dict[str, np.ndarray]:
-    """The tensors that are parameters, under their full names: no mask buffers, no copy of a tied head."""
+    """The tensors that are parameters, under their full names: no mask buffers, no copy of a tied head.
+
+    Raises InputError where one stands there twice, with the prefix and without.
+    """
     full = {}
     for name, tensor in tensors.items():
         short = name.removeprefix(PREFIX)
         derived = (CAUSAL_MASK.fullmatch(short)
                    or short == "lm_head.weight" and config.tie_word_embeddings
                    or short == "wpe.weight" and config.position_embedding_type == "sinusoidal")
-        if not derived:
-            full[short if short == "lm_head.weight" else PREFIX + short] = tensor
+        if derived:
+            continue
+        long = short if short == "lm_head.weight" else PREFIX + short
+        if long in full:
+            raise InputError(f"the weights hold {short!r} twice: with {PREFIX!r} before it and without")
+        full[long] = tensor
     return full

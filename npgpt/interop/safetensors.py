@@ -103,5 +103,7 @@ def require_tiling(layout: Mapping[str, tuple], size: int, path: Path) -> None:
 def view_tensor(data: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     tensor = data.view(DTYPES[dtype]).reshape(shape)
     if dtype == "BF16":
-        return (tensor.astype(np.uint32) << 16).view(np.float32)     # bfloat16 is float32's upper half
+        wide = tensor.astype(np.uint32)
+        wide <<= 16                                                  # bfloat16 is float32's upper half
+        return wide.view(np.float32)
     return tensor

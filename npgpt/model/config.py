@@ -1,12 +1,13 @@
 """What a GPT is made of: sizes and settings, under the names of Hugging Face's GPT2Config."""
 import dataclasses
-import math
+import sys
 from dataclasses import dataclass
 
 from npgpt.errors import InputError
 from npgpt.layers.feed_forward import ACTIVATIONS
 
 POSITIONS = ("learned", "sinusoidal")
+LIMITS = {"vocab_size": 2**24, "n_positions": 2**24, "n_embd": 2**20, "n_layer": 2**12, "n_head": 2**20}
 FRACTIONS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 
@@ -31,18 +32,19 @@ class GPTConfig:
     eos_token_id: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
-            self.require(name, is_integer(getattr(self, name)) and getattr(self, name) >= 1, "a whole number of 1 or more")
-        self.require("n_inner", self.n_inner is None or is_integer(self.n_inner) and self.n_inner >= 1,
-                      "a whole number of 1 or more, or None for 4 n_embd")
+        for name, most in LIMITS.items():
+            self.require(name, is_integer(getattr(self, name)) and 1 <= getattr(self, name) <= most,
+                         f"a whole number from 1 to {most:,}")
+        self.require("n_inner", self.n_inner is None or is_integer(self.n_inner) and 1 <= self.n_inner <= 2**22,
+                     f"a whole number from 1 to {2**22:,}, or None for 4 n_embd")
         self.require("n_head", self.n_embd % self.n_head == 0, f"a divisor of n_embd ({self.n_embd})")
         self.require("activation_function", self.activation_function in tuple(ACTIVATIONS), one_of(ACTIVATIONS))
         for name in FRACTIONS:
             self.require(name, is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "a number in [0, 1)")
         self.require("layer_norm_epsilon", is_number(self.layer_norm_epsilon) and self.layer_norm_epsilon > 0,
-                      "a number above 0")
+                     "a number above 0")
         self.require("initializer_range", is_number(self.initializer_range) and self.initializer_range >= 0,
-                      "a number of 0 or more")
+                     "a number of 0 or more")
         self.require("tie_word_embeddings", isinstance(self.tie_word_embeddings, bool), "true or false")
         self.require("position_embedding_type", self.position_embedding_type in POSITIONS, one_of(POSITIONS))
         for name in ("bos_token_id", "eos_token_id"):
@@ -68,7 +70,7 @@ def is_integer(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def one_of(names) -> str:

@@ -78,6 +78,9 @@ def parse_tokenizer_json(description: dict, where: str) -> Content:
                                            "trim_offsets": True} != BYTE_LEVEL:
         raise InputError(f"{where}: npgpt knows the pre_tokenizer ByteLevel only, with GPT-2's rule and without "
                          f"add_prefix_space, not {quote(splitting)}")
+    joining = description.get("decoder")
+    if not isinstance(joining, dict) or joining.get("type") != BYTE_LEVEL["type"]:
+        raise InputError(f"{where}: npgpt knows the decoder ByteLevel only, not {quote(joining)}")
     vocabulary = dict(model["vocab"])
     special_tokens = list(parse_added_tokens(description.get("added_tokens") or [], vocabulary, where))
     merges = [parse_merge(merge, f"{where}: merge {number}") for number, merge in enumerate(model["merges"], 1)]

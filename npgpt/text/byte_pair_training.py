@@ -63,11 +63,11 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
             if (ids[i], ids[j]) != best:
                 continue
             h, k = before[i], after[j]
-            count(h, -1), count(i, -1), count(j, -1)
+            count(h, -1), count(j, -1)
             ids[i], ids[j] = new, MERGED_AWAY
             after[i], before[k] = k, i
             count(h, 1), count(i, 1)
-        del counts[best]
+        del counts[best]                                           # all of its places are merged
         new += 1
 
 

@@ -39,6 +39,7 @@ class AdamW:
             where    m = mean / (1 - beta1^t),  s = square / (1 - beta2^t),  t = updates made
         """
         self.updates += 1
+
         def update_part(slices: list[tuple[int, int, bool]]) -> None:
             self.update_slices(slices, parameters, gradients, rate, scale)
 
@@ -51,20 +52,19 @@ class AdamW:
         # sqrt(s) + eps = (sqrt(square) + eps * correction2) / correction2
         eps = self.eps * correction2
         corrected_rate = rate * correction2 / correction1
-        scratch_g, scratch_t = np.empty((2, SLICE), parameters.dtype)
+        scratch = np.empty(SLICE, parameters.dtype)
         for start, stop, decay in slices:
-            p, mean, square = parameters[start:stop], self.mean[start:stop], self.square[start:stop]
-            g, t = scratch_g[:stop - start], scratch_t[:stop - start]
-            np.multiply(gradients[start:stop], scale, out=g)
+            p, g, t = parameters[start:stop], gradients[start:stop], scratch[:stop - start]
+            mean, square = self.mean[start:stop], self.square[start:stop]
 
-            np.subtract(g, mean, out=t)
-            t *= 1 - self.beta1
+            mean *= self.beta1
+            np.multiply(g, (1 - self.beta1) * scale, out=t)
             mean += t
 
-            g *= g
-            g -= square
-            g *= 1 - self.beta2
-            square += g
+            square *= self.beta2
+            np.multiply(g, g, out=t)
+            t *= (1 - self.beta2) * scale**2
+            square += t
 
             np.sqrt(square, out=t)
             t += eps

@@ -1,8 +1,12 @@
 """npgpt generate"""
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 
-from npgpt.generation.generate import generate
+from npgpt.generation.beam_search import beam_search
+from npgpt.generation.generate import generate, generate_batch
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, save_model
 from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
@@ -20,7 +24,8 @@ def written(outcome):
 def test_the_prompt_and_what_the_model_adds_are_printed(npgpt, model):
     parameters, config = load_model(model)
     tokenizer = load_tokenizer(model)
-    tokens = generate(parameters, config, tokenizer.encode("the fox"), np.random.default_rng(7), temperature=1.5, top_k=4, top_p=0.9)
+    tokens = generate(parameters, config, tokenizer.encode("the fox"), np.random.default_rng(7),
+                      temperature=1.5, top_k=4, top_p=0.9)
     expected = "the fox" + tokenizer.decode(next(tokens) for _ in range(20))
     assert written(npgpt("generate", "--model", model, "--prompt", "the fox", "--max-new-tokens", 20, "--seed", 7,
                          "--temperature", 1.5, "--top-k", 4, "--top-p", 0.9)) == expected
@@ -32,7 +37,8 @@ def test_greedy_writes_the_likeliest_whatever_the_seed(npgpt, model):
     tokens = generate(parameters, config, tokenizer.encode("dog"), None, greedy=True)
     expected = "dog" + tokenizer.decode(next(tokens) for _ in range(12))
     for seed in (0, 1):
-        assert written(npgpt("generate", "--model", model, "--prompt", "dog", "--max-new-tokens", 12, "--greedy", "--seed", seed)) == expected
+        assert written(npgpt("generate", "--model", model, "--prompt", "dog", "--max-new-tokens", 12, "--greedy",
+                             "--seed", seed)) == expected
 
 
 def test_without_arguments_the_model_in_out_writes_500_tokens(npgpt, model):
@@ -51,6 +57,54 @@ def test_text_ends_where_the_stop_would_come(npgpt, model):
     arguments = ["generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 200, "--temperature", 5]
     whole = written(npgpt(*arguments))[3:]
     assert "e" in whole[1:] and written(npgpt(*arguments, "--stop", "e")) == "fox" + whole.split("e")[0]
+
+
+def test_several_stops_may_be_given(npgpt, model):
+    arguments = ["generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 200, "--temperature", 5]
+    whole = written(npgpt(*arguments))[3:]
+    first = min(whole.index("e"), whole.index("o"))
+    assert written(npgpt(*arguments, "--stop", "e", "--stop", "o")) == "fox" + whole[:first]
+
+
+def set_end(model, character):
+    """Make a character the model's end of text."""
+    parameters, config = load_model(model)
+    tokenizer = load_tokenizer(model)
+    save_model(model, parameters, dataclasses.replace(config, eos_token_id=int(tokenizer.encode(character)[0])), tokenizer)
+
+
+def test_text_ends_where_the_model_ends_it_unless_that_is_ignored(npgpt, model):
+    arguments = ["generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 200, "--temperature", 5]
+    whole = written(npgpt(*arguments))
+    set_end(model, "e")
+    assert written(npgpt(*arguments)) == "fox" + whole[3:].split("e")[0]
+    assert written(npgpt(*arguments, "--ignore-end")) == whole
+
+
+def test_beams_find_what_beam_search_finds(npgpt, model):
+    parameters, config = load_model(model)
+    tokenizer = load_tokenizer(model)
+    found = beam_search(parameters, config, tokenizer.encode("fox"), 3, 5, repetition_penalty=1.5)
+    texts = ["fox" + tokenizer.decode(beam.tokens) for beam in found]
+    arguments = ["generate", "--model", model, "--prompt", "fox", "--beams", 3, "--repetition-penalty", 1.5]
+    assert written(npgpt(*arguments)) == texts[0]                   # the context has room for 5
+    both = written(npgpt(*arguments, "--max-new-tokens", 5, "--num-samples", 2))
+    assert both.split("\n\n" + "-" * 40 + "\n") == texts[:2]
+
+
+def test_log_probabilities_stand_beside_their_tokens(npgpt, model):
+    parameters, config = load_model(model)
+    tokenizer = load_tokenizer(model)
+    steps = generate_batch(parameters, config, [tokenizer.encode("fox")], [np.random.default_rng(0)], temperature=0.8)
+    expected = [f"{choice.log_probability:9.4f}  {tokenizer.decode([choice.token])!r}" for choice, in itertools.islice(steps, 12)]
+    assert written(npgpt("generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 12, "--show-log-probabilities")) == "\n".join(expected)
+
+
+def test_a_prompt_that_is_longer_than_the_context_is_read_from_where_it_fits(npgpt, model):
+    long = npgpt("generate", "--model", model, "--prompt", "the lazy dog", "--max-new-tokens", 9, "--greedy")
+    short = npgpt("generate", "--model", model, "--prompt", "lazy dog", "--max-new-tokens", 9, "--greedy")
+    assert long.out == "the " + short.out and short.err == ""
+    assert long.err == "npgpt: the prompt has 12 tokens; the model sees the last 8\n"
 
 
 def test_a_character_that_cannot_be_printed_is_replaced(npgpt, tmp_path):
@@ -76,6 +130,14 @@ def test_a_character_that_cannot_be_printed_is_replaced(npgpt, tmp_path):
     (["--num-samples", "0"], "--num-samples must be 1 or more, not 0"),
     (["--seed", "-1"], "--seed must be 0 or more, not -1"),
     (["--stop", ""], "--stop must not be empty"),
+    (["--stop", "a", "--stop", ""], "--stop must not be empty"),
+    (["--repetition-penalty", "0"], "repetition-penalty must be above 0, not 0.0; 1 changes nothing"),
+    (["--beams", "0"], "--beams must be 1 or more, not 0"),
+    (["--beams", "2", "--num-samples", "3"], "--num-samples 3 are more texts than --beams 2 finds"),
+    (["--beams", "2", "--greedy"], "--greedy and --beams exclude each other"),
+    (["--beams", "2", "--show-log-probabilities"], "--show-log-probabilities is about tokens"),
+    (["--stop", "a", "--show-log-probabilities"], "--stop is about the text"),
+    (["--beams", "2", "--prompt", "fox", "--max-new-tokens", "6"], "do not fit the context of 8, and beam search does not slide: ask for 5 or fewer"),
     (["--unknown"], "unrecognized arguments: --unknown (see npgpt --help)"),
     (["--max"], "unrecognized arguments: --max"),
 ])
@@ -94,7 +156,8 @@ def test_a_folder_that_is_no_model_is_refused(refused, tmp_path):
         assert f"{name} is no model directory: there is no {CONFIG} in it" in refused("generate", "--model", name)
 
 
-@pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"no model directory: there is no {WEIGHTS}"), (FILE, f"no tokenizer: there is no {FILE}")])
+@pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"no model directory: there is no {WEIGHTS}"),
+                                             (FILE, f"no tokenizer: there is no {FILE}")])
 def test_a_model_that_lacks_a_file_is_refused(refused, model, name, complaint):
     (model / name).unlink()
     assert complaint in refused("generate", "--model", model)
@@ -102,7 +165,8 @@ def test_a_model_that_lacks_a_file_is_refused(refused, model, name, complaint):
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS, FILE])
 @pytest.mark.parametrize("damage", [lambda data: data[:len(data) // 2], lambda data: b"", lambda data: bytes(len(data)),
-                                    lambda data: (2**60).to_bytes(8, "little") + data[8:], lambda data: data.replace(b"{", b"[", 1)])
+                                    lambda data: (2**60).to_bytes(8, "little") + data[8:],
+                                    lambda data: data.replace(b"{", b"[", 1)])
 def test_a_damaged_model_is_refused_with_the_file_named(refused, model, name, damage):
     (model / name).write_bytes(damage((model / name).read_bytes()))
     assert f"npgpt: error: {model / name}" in refused("generate", "--model", model)
@@ -124,5 +188,5 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(npgpt, model):
     parameters[:] = np.nan
     save_model(model, parameters, config)
     status, _, err = npgpt("generate", "--model", model)
-    assert status == 2 and err == ("npgpt: error: the model's scores are no finite numbers: its weights are damaged, "
-                                   "or its training diverged\n")
+    assert status == 2 and err.endswith("npgpt: error: the model's scores are no finite numbers: its weights are damaged, "
+                                        "or its training diverged\n")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.generation.generate import default_prompt, generate, stream_text
+from npgpt.generation.generate import Choice, default_prompt, generate, generate_batch, stream_text
+from npgpt.generation.sampling import log_probabilities, penalise_repetition
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt
 from npgpt.model.parameters import initial_parameters, named_views
@@ -58,7 +59,8 @@ def test_dropout_rests():
     assert CONFIG.resid_pdrop > 0 and generated([1], 9, greedy=True) == generated([1], 9, greedy=True, seed=1)
 
 
-@pytest.mark.parametrize("prompt, complaint", [([], "the prompt is empty"), ([0, 7], "ids from 0 to 7"), ([-1, 3], "ids from -1 to 3")])
+@pytest.mark.parametrize("prompt, complaint", [([], "the prompt is empty"), ([0, 7], "ids from 0 to 7"),
+                                               ([-1, 3], "ids from -1 to 3")])
 def test_a_prompt_that_cannot_be_continued_is_refused(prompt, complaint):
     with pytest.raises(InputError, match=complaint):
         generated(prompt, 1)
@@ -71,6 +73,86 @@ def test_a_model_whose_scores_are_no_numbers_is_refused(bad, greedy):
     named_views(parameters, CONFIG)["transformer.ln_f.bias"][0] = bad
     with np.errstate(all="ignore"), pytest.raises(InputError, match="scores are no finite numbers"):
         next(generate(parameters, CONFIG, [1], np.random.default_rng(0), greedy))
+
+
+def batch(prompts, n, seeds=None, **settings):
+    rngs = [np.random.default_rng(seed) for seed in seeds or range(len(prompts))]
+    return list(itertools.islice(generate_batch(PARAMETERS, CONFIG, prompts, rngs, **settings), n))
+
+
+@given(st.lists(prompts, min_size=1, max_size=4), st.booleans(), st.sampled_from([1.0, 1.5]))
+def test_in_a_batch_every_text_is_what_it_is_alone(several, greedy, penalty):
+    """Long ones, short ones, repeated ones; past the end of the context too, where each step reads all anew."""
+    steps = batch(several, 10, greedy=greedy, repetition_penalty=penalty)
+    for b, prompt in enumerate(several):
+        assert [step[b].token for step in steps] == generated(prompt, 10, b, greedy=greedy, repetition_penalty=penalty)
+
+
+def test_a_prompt_that_stands_several_times_is_continued_differently():
+    steps = batch([[1, 2]] * 3, 30)
+    assert len({tuple(step[b].token for step in steps) for b in range(3)}) == 3
+
+
+@given(prompts, st.integers(1, 5), st.booleans())
+def test_the_window_slides_by_as_much_as_is_asked_for(prompt, slide, greedy):
+    ids, begin = list(prompt), max(len(prompt) - CONFIG.n_positions, 0)
+    for step, in batch([prompt], 12, [3], greedy=True, slide=slide):
+        logits, _ = gpt(np.array([ids[begin:]]), PARAMETERS, CONFIG)
+        assert step.token == logits[0, -1].argmax()
+        ids.append(step.token)
+        if len(ids) - begin > CONFIG.n_positions:
+            begin += slide
+
+
+@pytest.mark.parametrize("slide", [0, 6])
+def test_a_slide_of_nothing_or_of_more_than_the_context_is_refused(slide):
+    with pytest.raises(InputError, match=r"slide must lie between 1 and the context \(5\)"):
+        batch([[1]], 1, slide=slide)
+
+
+@given(prompts, st.integers(0, 10**6), st.sampled_from([{}, {"temperature": 0.3}, {"top_k": 2}, {"top_p": 0.5}, {"greedy": True}]))
+def test_the_log_probability_is_the_models_own(prompt, seed, settings):
+    (step,), = batch([prompt], 1, [seed], repetition_penalty=1.7, **settings)
+    logits, _ = gpt(np.array([prompt[-CONFIG.n_positions:]]), PARAMETERS, CONFIG)
+    assert step.log_probability == pytest.approx(float(log_probabilities(logits[0, -1])[step.token]), abs=1e-5)
+
+
+def test_a_text_ends_with_the_end_token_and_the_iteration_with_the_last_text():
+    several, end = [[1], [2, 3, 4], [5]], 6
+    steps = batch(several, 500, temperature=2.0, end=end)
+    lengths = []
+    for b, prompt in enumerate(several):
+        tokens = [step[b] for step in steps]
+        length = next(n for n, choice in enumerate(tokens, 1) if choice.token == end)
+        assert tokens[length:] == [None] * (len(tokens) - length)
+        assert [choice.token for choice in tokens[:length]] == generated(prompt, length, b, temperature=2.0)
+        lengths.append(length)
+    assert len(steps) == max(lengths) and len(set(lengths)) > 1
+
+
+def test_generate_ends_there_too():
+    tokens = list(generate(PARAMETERS, CONFIG, [1], np.random.default_rng(0), temperature=2.0, end=6))
+    assert tokens[-1] == 6 and 6 not in tokens[:-1]
+
+
+@given(prompts, st.sampled_from([0.5, 1.2, 3.0]))
+def test_the_penalty_is_on_all_tokens_of_the_text_those_that_left_the_window_too(prompt, penalty):
+    ids = list(prompt)
+    for token in generated(prompt, 8, greedy=True, repetition_penalty=penalty):
+        logits, _ = gpt(np.array([ids[-CONFIG.n_positions:]]), PARAMETERS, CONFIG)
+        assert token == penalise_repetition(logits[0, -1], ids, penalty).argmax()
+        ids.append(token)
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"top_p": 2.0}, {"top_k": 0}, {"repetition_penalty": 0.0}, {"repetition_penalty": np.nan}])
+def test_settings_out_of_range_are_refused_even_where_greedy_does_not_need_them(settings):
+    with pytest.raises(InputError, match="must"):
+        generated([1], 1, greedy=True, **settings)
+
+
+def test_a_choice_is_a_token_and_its_log_probability():
+    (step,), = batch([[1]], 1)
+    assert isinstance(step, Choice) and type(step.token) is int and step.log_probability < 0
 
 
 def test_the_prompt_by_default_is_the_end_of_text_else_a_new_line_else_token_0():
@@ -109,6 +191,14 @@ def test_text_ends_before_the_stop_wherever_tokens_split_it(text, stop, tokenize
     assert "".join(stream_text(tokens, tokenizer, stop)) == text.split(stop)[0]
 
 
+@given(st.text("abé", max_size=30), st.lists(st.text("abé", min_size=1, max_size=4), max_size=3))
+def test_of_several_stops_the_first_that_comes_ends_the_text(text, stops):
+    """A token is a byte, so that none of them can come together with what follows it."""
+    ends = [text.index(stop) + len(stop) for stop in stops if stop in text]
+    expected = text if not ends else min((text[:min(ends)].split(stop)[0] for stop in stops), key=len)
+    assert "".join(stream_text(text.encode(), BYTES, stops)) == expected
+
+
 class Words:
     """A tokenizer whose tokens are words, as those of byte-pair encoding may be."""
     vocabulary = [b"one", b". two. three.", b" four"]
@@ -117,7 +207,8 @@ class Words:
         return b"".join(self.vocabulary[i] for i in ids)
 
 
-@pytest.mark.parametrize("stop, expected", [(".", "one"), (". th", "one. two"), ("e. ", "on"), (". four", "one. two. three"), ("five", "one. two. three. four")])
+@pytest.mark.parametrize("stop, expected", [(".", "one"), (". th", "one. two"), ("e. ", "on"), (". four", "one. two. three"),
+                                            ("five", "one. two. three. four")])
 def test_the_stop_may_stand_in_the_middle_of_a_token_and_more_than_once(stop, expected):
     assert "".join(stream_text([0, 1, 2], Words(), stop)) == expected
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.generation.sampling import keep_top_k, keep_top_p, next_token
+from npgpt.generation.sampling import keep_top_k, keep_top_p, log_probabilities, log_total, next_token, penalise_repetition
 from npgpt.layers.softmax import softmax
 
 LOGITS = np.log([0.4, 0.05, 0.3, 0.15, 0.1])
@@ -86,7 +86,8 @@ def test_top_p_keeps_the_fewest_largest_that_reach_p(counts, data):
     assert (result[result > -np.inf] == logits[result > -np.inf]).all()
 
 
-@pytest.mark.parametrize("p, expected", [(0.39, {0}), (0.41, {0, 2}), (0.69, {0, 2}), (0.71, {0, 2, 3}), (0.86, {0, 2, 3, 4}), (1.0, {0, 1, 2, 3, 4})])
+@pytest.mark.parametrize("p, expected", [(0.39, {0}), (0.41, {0, 2}), (0.69, {0, 2}), (0.71, {0, 2, 3}), (0.86, {0, 2, 3, 4}),
+                                         (1.0, {0, 1, 2, 3, 4})])
 def test_the_token_that_crosses_p_is_kept(p, expected):
     assert kept(keep_top_p(LOGITS, p)) == expected
 
@@ -102,7 +103,8 @@ def test_the_logits_are_only_read(keep):
 @given(sizes, seeds, st.sampled_from([np.float32, np.float64]))
 def test_a_seed_repeats(V, seed, dtype):
     logits = random_logits(V, seed).astype(dtype)
-    first, same = ([next_token(logits, rng) for _ in range(20)] for rng in (np.random.default_rng(seed), np.random.default_rng(seed)))
+    rngs = np.random.default_rng(seed), np.random.default_rng(seed)
+    first, same = ([next_token(logits, rng) for _ in range(20)] for rng in rngs)
     assert first == same and all(type(token) is int and 0 <= token < V for token in first)
 
 
@@ -139,9 +141,40 @@ def test_weights_that_do_not_quite_sum_to_1_draw_tokens_that_are_possible(V, see
     assert next_token(random_logits(V, seed).astype(dtype), Edge(1 - 2**-53)) < V
 
 
+def test_a_penalty_divides_what_is_above_0_and_multiplies_what_is_below():
+    logits = np.array([2.0, -2.0, 0.0, 1.0, -1.0])
+    assert penalise_repetition(logits, [0, 1, 1, 2], 2.0).tolist() == [1.0, -4.0, 0.0, 1.0, -1.0]
+    assert logits.tolist() == [2.0, -2.0, 0.0, 1.0, -1.0]
+
+
+@given(sizes, seeds, st.floats(1, 100), st.sampled_from([np.float32, np.float64]))
+def test_no_penalised_token_becomes_likelier_and_the_others_stay(V, seed, penalty, dtype):
+    logits = random_logits(V, seed).astype(dtype)
+    ids = np.random.default_rng(seed).integers(V, size=3).tolist()
+    penalised = penalise_repetition(logits, ids, penalty)
+    assert penalised.dtype == dtype and (penalised <= logits).all()
+    others = np.setdiff1d(np.arange(V), ids)
+    assert (penalised[others] == logits[others]).all()
+
+
+@given(sizes, seeds, st.sampled_from([1e-30, 1.0, 1e30]))
+def test_log_probabilities_are_those_of_the_softmax(V, seed, scale):
+    logits = random_logits(V, seed) * scale
+    result = log_probabilities(np.stack([logits, logits + 1]))
+    np.testing.assert_allclose(np.exp(result).sum(axis=-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(result[0] - result[0].max(), logits - logits.max(), rtol=1e-12, atol=1e-12)
+    assert (logits - log_total(logits)).tolist() == pytest.approx(result[0].tolist(), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("logits", [[1.0, math.nan], [1.0, math.inf], [math.inf, -math.inf], [-math.inf, -math.inf]])
+def test_the_total_tells_whether_there_is_a_distribution_at_all(logits):
+    with np.errstate(all="ignore"):
+        assert not math.isfinite(log_total(np.array(logits)))
+
+
 @pytest.mark.parametrize("settings, named", [
-    ({"temperature": 0.0}, "temperature must be above 0"), ({"temperature": -1.0}, "temperature"), ({"temperature": math.nan}, "temperature"),
-    ({"temperature": math.inf}, "temperature"), ({"top_k": 0}, "top-k must be 1 or more"), ({"top_k": -1}, "top-k"),
+    ({"temperature": 0.0}, "temperature must be above 0"), ({"temperature": -1.0}, "temperature"),
+    ({"temperature": math.nan}, "temperature"), ({"temperature": math.inf}, "temperature"), ({"top_k": 0}, "top-k must be 1 or more"), ({"top_k": -1}, "top-k"),
     ({"top_p": 0.0}, r"top-p must lie in \(0, 1\]"), ({"top_p": 1.01}, "top-p"), ({"top_p": math.nan}, "top-p")])
 def test_a_setting_that_makes_no_sense_is_named(settings, named):
     with pytest.raises(InputError, match=named):

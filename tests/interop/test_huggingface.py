@@ -11,9 +11,10 @@ from hypothesis import given, strategies as st
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import CONFIG, FIXED, TOKENIZER_CONFIG, WEIGHTS, holds_model, load_config, load_model, save_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
+from npgpt.interop.weights import INDEX
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import initial_parameters, parameter_shapes
+from npgpt.model.parameters import initial_parameters, named_views, parameter_shapes
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.tokenizer import load_tokenizer
 
@@ -138,6 +139,58 @@ def test_the_dtype_is_the_files_unless_another_is_asked_for(folder, stored, dtyp
     np.testing.assert_array_equal(parameters, initial_parameters(GPT).astype(stored).astype(expected))
 
 
+@pytest.mark.parametrize("dtype", ["<f2", "bf16"])
+def test_half_precision_is_widened_exactly(folder, dtype):
+    """A tensor of bfloat16 is written by hand: its bits are the upper half of float32's."""
+    expected = {name: tensor.copy() for name, tensor in read_safetensors(folder / WEIGHTS)[0].items()}
+    for tensor in expected.values():
+        tensor[...] = tensor.astype("<f2") if dtype == "<f2" else (tensor.view(np.uint32) & 0xFFFF0000).view(np.float32)
+    narrow = {name: tensor.astype("<f2") if dtype == "<f2" else (tensor.view(np.uint32) >> 16).astype("<u2") for name, tensor in expected.items()}
+    write_safetensors(folder / WEIGHTS, narrow, {})
+    data = (folder / WEIGHTS).read_bytes()
+    length = 8 + int.from_bytes(data[:8], "little")
+    header = data[8:length].replace(b'"U16"', b'"BF16"')
+    (folder / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + data[length:])
+    parameters, config = load_model(folder)
+    assert parameters.dtype == np.float32
+    for name, view in named_views(parameters, config).items():
+        np.testing.assert_array_equal(view, expected[name])
+
+
+def test_a_model_in_several_files_is_the_model(folder):
+    expected, _ = load_model(folder)
+    tensors = dict(read_safetensors(folder / WEIGHTS)[0])
+    places = {name: f"model-{'wte' in name}.safetensors" for name in tensors}
+    for place in set(places.values()):
+        write_safetensors(folder / place, {name: tensor for name, tensor in tensors.items() if places[name] == place}, {})
+    (folder / INDEX).write_text(json.dumps({"weight_map": places}))
+    del tensors
+    (folder / WEIGHTS).unlink()
+    assert holds_model(folder)
+    np.testing.assert_array_equal(load_model(folder)[0], expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("names, said", [(["h.1.ln_2.bias"], "transformer.h.1.ln_2.bias"),
+                                         (["wte.weight", "h.0.mlp.c_fc.weight"], "transformer.wte.weight, transformer.h.0.mlp.c_fc.weight")])
+def test_weights_that_are_no_numbers_are_named(folder, capsys, bad, names, said):
+    def damage(tensors):
+        for name in names:
+            tensors["transformer." + name].flat[-1] = bad
+    edit_weights(folder, damage)
+    load_model(folder)
+    assert capsys.readouterr().err == f"npgpt: warning: {folder}: not all numbers are finite in {said}\n"
+
+
+def test_a_long_list_of_damage_is_cut_short_and_large_numbers_are_no_damage(folder, capsys):
+    edit_weights(folder, lambda tensors: {name: np.full_like(tensor, np.nan) for name, tensor in tensors.items()})
+    load_model(folder)
+    assert capsys.readouterr().err.endswith("and 23 other tensors\n")
+    edit_weights(folder, lambda tensors: {name: np.full_like(tensor, 1e30) for name, tensor in tensors.items()})
+    load_model(folder)
+    assert capsys.readouterr().err == ""
+
+
 def test_loaded_parameters_may_be_changed_and_the_file_stays(folder):
     parameters, _ = load_model(folder)
     parameters += 1
@@ -167,6 +220,31 @@ def test_a_field_that_is_wrong_is_named_with_the_file(folder, changes):
         load_config(folder)
 
 
+@pytest.mark.parametrize("synonym, name, value", [("hidden_size", "n_embd", 4), ("num_attention_heads", "n_head", 2), ("n_ctx", "n_positions", 3),
+                                                  ("num_hidden_layers", "n_layer", 2), ("max_position_embeddings", "n_positions", 3)])
+def test_a_size_under_its_other_name_is_understood_and_must_not_differ(folder, synonym, name, value):
+    edit_config(folder, **{synonym: value})
+    assert load_config(folder) == GPT
+    stored = json.loads((folder / CONFIG).read_text())
+    del stored[name]
+    (folder / CONFIG).write_text(json.dumps(stored))
+    assert load_config(folder) == GPT
+    edit_config(folder, **{name: 2 * value})
+    with pytest.raises(InputError, match=f"{CONFIG}: {synonym} is {value} where {name} is {2 * value}"):
+        load_config(folder)
+
+
+def test_special_tokens_past_the_vocabulary_are_none(folder):
+    """transformers writes GPT-2's own, whatever the vocabulary."""
+    edit_config(folder, bos_token_id=50256, eos_token_id=3)
+    assert (load_config(folder).bos_token_id, load_config(folder).eos_token_id) == (None, 3)
+
+
+def test_settings_that_change_nothing_here_are_accepted(folder):
+    edit_config(folder, reorder_and_upcast_attn=True, summary_type="cls_index", summary_activation="tanh", use_cache=False)
+    assert load_config(folder) == GPT
+
+
 def test_fields_that_are_missing_have_gpt2s_values_and_others_do_not_matter(folder):
     (folder / CONFIG).write_text('{"n_layer": 3, "summary_type": "cls_index"}')
     assert load_config(folder) == GPTConfig(n_layer=3)
@@ -184,6 +262,15 @@ def test_all_that_does_not_fit_is_named(folder):
     assert "transformer.h.1.ln_2.bias is missing" in str(error.value)
     assert "surprise is unexpected" in str(error.value)
     assert "transformer.h.0.mlp.c_fc.weight has shape (16, 4) for (4, 16)" in str(error.value)
+
+
+def test_a_parameter_that_stands_twice_or_is_of_whole_numbers_is_refused(folder):
+    edit_weights(folder, lambda tensors: tensors | {"wte.weight": tensors["transformer.wte.weight"]})
+    with pytest.raises(InputError, match="the weights hold 'wte.weight' twice"):
+        load_model(folder)
+    edit_weights(folder, lambda tensors: {name: tensor.astype(np.int32) for name, tensor in tensors.items() if name != "wte.weight"})
+    with pytest.raises(InputError, match="transformer.wte.weight holds int32"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("field, value", [("n_layer", 10**9), ("vocab_size", 10**12), ("n_positions", 10**18), ("n_inner", 10**30)])

@@ -10,12 +10,12 @@ from npgpt.interop.safetensors import read_safetensors, write_safetensors
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 FLOATS = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
-PAIR = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "U8", "shape": [2, 3], "data_offsets": [8, 14]}}
+PAIR = {"a": FLOATS, "b": {"dtype": "U8", "shape": [2, 3], "data_offsets": [8, 14]}}
 
 names = st.text(st.characters(codec="utf-8"), max_size=5).filter(lambda name: name != "__metadata__")
 shapes = st.lists(st.integers(0, 3), max_size=4).map(tuple)
-tensors = st.dictionaries(names, st.tuples(st.sampled_from(DTYPES), shapes, st.integers(0, 10**6)).map(lambda drawn: random_tensor(*drawn)),
-                          max_size=4)
+drawn = st.tuples(st.sampled_from(DTYPES), shapes, st.integers(0, 10**6)).map(lambda how: random_tensor(*how))
+tensors = st.dictionaries(names, drawn, max_size=4)
 
 
 def random_tensor(dtype, shape, seed):
@@ -34,7 +34,8 @@ def write_raw(path, header, data=b""):
 
 
 def small_file(path):
-    write_safetensors(path, {"a": np.arange(3, dtype=np.float32), "b": np.arange(4, dtype=np.int16).reshape(2, 2)}, {"by": "npgpt"})
+    tensors = {"a": np.arange(3, dtype=np.float32), "b": np.arange(4, dtype=np.int16).reshape(2, 2)}
+    write_safetensors(path, tensors, {"by": "npgpt"})
     return path.read_bytes()
 
 
@@ -85,7 +86,8 @@ def test_bfloat16_is_widened_to_float32(tmp_path):
 
 
 def test_tensors_may_stand_in_any_order_and_begin_at_odd_places(tmp_path):
-    header = {"late": {"dtype": "F32", "shape": [1], "data_offsets": [1, 5]}, "early": {"dtype": "U8", "shape": [], "data_offsets": [0, 1]},
+    header = {"late": {"dtype": "F32", "shape": [1], "data_offsets": [1, 5]},
+              "early": {"dtype": "U8", "shape": [], "data_offsets": [0, 1]},
               "empty": {"dtype": "F64", "shape": [0, 5], "data_offsets": [1, 1]}}
     path = write_raw(tmp_path / "file", header, b"\x07" + np.float32(1.5).tobytes())
     loaded, metadata = read_safetensors(path)

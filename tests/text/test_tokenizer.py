@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
+from npgpt.text.byte_pair_files import MERGES, VOCABULARY
+from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import FILE, holds_tokenizer, load_tokenizer
@@ -20,6 +22,34 @@ def test_a_byte_tokenizer_is_recognised(tmp_path):
     assert isinstance(load_tokenizer(tmp_path), ByteTokenizer)
 
 
+def test_a_byte_pair_tokenizer_is_recognised(tmp_path):
+    tokenizer = tokenizer_of_merges([(97, 98)])
+    tokenizer.save(tmp_path)
+    assert load_tokenizer(tmp_path).merges == [("a", "b")]
+
+
+def test_a_byte_pair_tokenizer_may_have_no_merges(tmp_path):
+    tokenizer_of_merges([]).save(tmp_path)
+    assert load_tokenizer(tmp_path).special_tokens == {"<|endoftext|>": 256}
+
+
+@pytest.mark.parametrize("missing, found", [([FILE], True), ([FILE, VOCABULARY], False), ([FILE, MERGES], False),
+                                            ([VOCABULARY, MERGES], True)])
+def test_gpt2s_two_files_are_a_tokenizer_together(tmp_path, missing, found):
+    tokenizer_of_merges([(97, 98)]).save(tmp_path)
+    for name in missing:
+        (tmp_path / name).unlink()
+    assert holds_tokenizer(tmp_path) == found
+    if found:
+        assert load_tokenizer(tmp_path).encode("ab").tolist() == [256]
+
+
+def test_tokenizer_json_comes_before_files_that_an_older_model_left(tmp_path):
+    tokenizer_of_merges([(97, 98)]).save(tmp_path)
+    CharacterTokenizer("abc").save(tmp_path)
+    assert load_tokenizer(tmp_path).vocabulary == ["a", "b", "c"]
+
+
 def test_a_folder_without_one_is_named(tmp_path):
     assert not holds_tokenizer(tmp_path)
     with pytest.raises(InputError, match=f"{tmp_path.name} holds no tokenizer"):
@@ -31,7 +61,8 @@ def test_a_folder_called_like_the_file_is_none(tmp_path):
     assert not holds_tokenizer(tmp_path)
 
 
-@pytest.mark.parametrize("model", [None, [], {"type": "Unigram"}, {"type": ["WordLevel"]}, {"type": "BPE", "vocab": {"a": 0}, "merges": []}])
+@pytest.mark.parametrize("model", [None, [], {"type": "Unigram"}, {"type": ["WordLevel"]},
+                                   {"type": "BPE", "vocab": {"a": 0}, "merges": []}])
 def test_tokenizers_that_are_not_known_are_refused(tmp_path, model):
     (tmp_path / FILE).write_text(json.dumps({"model": model}))
     with pytest.raises(InputError):

@@ -1,0 +1,81 @@
+"""What npgpt train works on: the vocabulary that it learns first."""
+import re
+
+import numpy as np
+import pytest
+
+from npgpt.commands.materials import learn_vocabulary
+from npgpt.interop.huggingface import load_config
+from npgpt.text.byte_pair import BytePairTokenizer
+from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
+from npgpt.text.corpus import split_text, write_tokens
+from npgpt.text.tokenizer import load_tokenizer
+
+SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2, "--steps", 2]
+
+
+def test_a_vocabulary_is_learned_first(npgpt, text, tmp_path):
+    outcome = npgpt("train", "--data", text, "--tokenizer", "bpe", "--vocab-size", 270, *SMALL)
+    assert outcome.status == 0
+    assert outcome.err.startswith("vocabulary of 270: 256 bytes, 13 merges learned from the training text, <|endoftext|>\ntext ")
+    tokenizer = load_tokenizer("out")
+    assert isinstance(tokenizer, BytePairTokenizer) and tokenizer.vocab_size == load_config("out").vocab_size == 270
+    train, _ = split_text(text.read_text())
+    merges = list(learn_merges(count_words(train)))[:13]
+    assert tokenizer.merges == tokenizer_of_merges(merges).merges
+    assert f"{len(tokenizer.encode(train))} tokens to learn from" in outcome.err
+
+
+def test_the_model_is_used_with_its_vocabulary(npgpt, text):
+    npgpt("train", "--data", text, "--tokenizer", "bpe", *SMALL)
+    assert npgpt("generate", "--max-new-tokens", 5, "--prompt", "the 🤗").out.startswith("the 🤗")
+    assert npgpt("evaluate", "--data", text).status == 0
+    assert npgpt("tokenize", "the").status == 0
+    assert npgpt("train", "--data", text, "--init", "out", "--out", "next", "--steps", 1).status == 0
+    assert load_tokenizer("next").vocabulary == load_tokenizer("out").vocabulary
+
+
+def test_a_text_with_few_pairs_has_a_smaller_vocabulary_than_was_asked_for(npgpt, text):
+    err = npgpt("train", "--data", text, "--tokenizer", "bpe", "--dry-run", *SMALL).err
+    size, merges = map(int, re.match(r"vocabulary of (\d+): 256 bytes, (\d+) merges .* "
+                                     r"\(1,024 were asked for, but no pair occurs twice any more\)\n", err).groups())
+    assert size == 257 + merges < 1024
+
+
+def test_the_validation_text_is_not_looked_at(npgpt, tmp_path):
+    """It may hold what the vocabulary has no token for but bytes."""
+    (tmp_path / "text").write_text("ab " * 60 + "🤗" * 20, "utf-8")
+    assert npgpt("train", "--data", "text", "--tokenizer", "bpe", *SMALL).status == 0
+    assert not any("ð" in token for token in load_tokenizer("out").vocabulary[256:])
+
+
+def test_a_terminal_shows_how_the_vocabulary_grows(monkeypatch):
+    seen = []
+    monkeypatch.setattr("npgpt.commands.materials.Progress.status", lambda self, line: seen.append(line))
+    learn_vocabulary("ab ab ab", 258)
+    assert seen == ["vocabulary: counting words", "vocabulary: 1 of 1 merges"]
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--tokenizer", "bpe", "--vocab-size", 256], "--vocab-size must be 257 or more, not 256: 256 bytes and <|endoftext|>"),
+    (["--tokenizer", "bpe", "--vocab-size", -1], "--vocab-size must be 257 or more, not -1"),
+    (["--tokenizer", "char", "--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe, or for token files"),
+    (["--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe, or for token files"),
+    (["--tokenizer", "words"], "argument --tokenizer: invalid choice: 'words'"),
+])
+def test_a_vocabulary_that_cannot_be_made_is_refused(refused, text, arguments, complaint):
+    assert complaint in refused("train", "--data", text, *SMALL, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["--tokenizer", "bpe"], ["--vocab-size", 300]])
+def test_a_model_that_goes_on_keeps_its_tokenizer(refused, text, model, arguments):
+    assert f"{arguments[0]} cannot be chosen: {model} has a tokenizer of its own" in refused(
+        "train", "--data", text, "--init", model, *arguments)
+
+
+def test_token_files_cannot_be_split_anew(refused, tmp_path):
+    (tmp_path / "tokens").mkdir()
+    for name in ("train.bin", "val.bin"):
+        write_tokens(tmp_path / "tokens" / name, np.arange(40) % 7)
+    assert "--tokenizer cannot be chosen: tokens has token ids, not text" in refused(
+        "train", "--data", "tokens", "--tokenizer", "bpe", *SMALL)

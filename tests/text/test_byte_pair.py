@@ -1,0 +1,180 @@
+"""The byte-level BPE tokenizer, against GPT-2's own way of merging, written plainly."""
+import time
+
+import numpy as np
+import pytest
+from hypothesis import example, given, strategies as st
+
+from npgpt.errors import InputError
+from npgpt.text import byte_pair
+from npgpt.text.byte_pair import BytePairTokenizer
+from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
+from npgpt.text.pre_tokens import pre_tokens
+from npgpt.text.raw_bytes import byte_characters
+
+SMALL = "the cat that sat on the mat, the cat's hat; aaaa aaa aaaaaaa naïve naïve 模型模型 123 1234 \n\n \n\n  🤗🤗"
+END = "<|endoftext|>"
+TRAINED = tokenizer_of_merges(learn_merges(count_words(SMALL)))
+texts = st.lists(st.sampled_from([*sorted(set(SMALL)), "<|", "endoftext", "|>", END])).map("".join) | st.text()
+
+
+def bytes_and(*tokens):
+    """A vocabulary of the 256 bytes and these."""
+    return {token: i for i, token in enumerate([*byte_characters(), *tokens])}
+
+
+def merged_as_gpt2_does(word, tokenizer):
+    """encoder.py of openai/gpt-2: the most urgent pair of the word is merged wherever it stands, until there is none."""
+    parts = [byte_characters()[byte] for byte in word.encode("utf-8", "surrogatepass")]
+    while True:
+        pairs = [pair for pair in zip(parts, parts[1:]) if pair in tokenizer.merges]
+        if not pairs:
+            return [tokenizer.vocabulary.index(part) for part in parts]
+        best = min(pairs, key=tokenizer.merges.index)
+        merged = []
+        while parts:
+            take = 2 if tuple(parts[:2]) == best else 1
+            merged.append("".join(parts[:take]))
+            del parts[:take]
+        parts = merged
+
+
+@given(texts)
+@example("aaaaaaaa aaaaaaa")
+@example("the cat's hat")
+def test_words_are_merged_as_gpt2_does(text):
+    expected = [i for word in pre_tokens(text) for i in merged_as_gpt2_does(word, TRAINED)]
+    assert TRAINED.encode(text).tolist() == expected
+
+
+@given(texts)
+@example("\udcff")
+@example("\ud83d\ude00")
+def test_every_text_comes_back(text):
+    """Even one with halves of surrogate pairs, which is what Python makes of arguments that are not UTF-8."""
+    ids = TRAINED.encode(text)
+    assert ids.dtype == np.int64 and ids.ndim == 1
+    assert TRAINED.decode_bytes(ids).decode("utf-8", "surrogatepass") == text
+    if not byte_pair.SURROGATE.search(text):
+        assert TRAINED.decode(ids) == text
+
+
+@given(st.lists(st.integers(0, TRAINED.vocab_size - 1)))
+def test_every_sequence_of_ids_is_bytes_one_after_the_other(ids):
+    data = TRAINED.decode_bytes(ids)
+    assert data == b"".join(TRAINED.decode_bytes([i]) for i in ids)
+    assert TRAINED.decode(np.array(ids, int)) == data.decode("utf-8", "replace")
+
+
+def test_the_empty_text_has_no_tokens():
+    assert TRAINED.encode("").shape == (0,) and TRAINED.decode([]) == "" and TRAINED.decode_bytes([]) == b""
+
+
+def test_frequent_words_are_single_tokens():
+    assert [TRAINED.decode([i]) for i in TRAINED.encode(" the cat")] == [" the", " cat"]
+
+
+def test_urgency_is_the_place_in_the_list_and_not_the_length():
+    """In "abc", "bc" comes before "ab", and then "abc" cannot come about in the other way."""
+    tokenizer = BytePairTokenizer(bytes_and("bc", "ab", "abc", "Ġab"), [("b", "c"), ("a", "b"), ("ab", "c"), ("Ġ", "ab")])
+    assert tokenizer.encode("abc").tolist() == [97, 256]
+    assert tokenizer.encode("ab abc ab").tolist() == [257, 32, 97, 256, 259]
+
+
+def test_equal_pairs_are_merged_from_the_left():
+    tokenizer = BytePairTokenizer(bytes_and("aa", "aaaa"), [("a", "a"), ("aa", "aa")])
+    assert [tokenizer.encode("a" * n).tolist() for n in range(1, 8)] == [
+        [97], [256], [256, 97], [257], [257, 97], [257, 256], [257, 256, 97]]
+
+
+def test_the_order_of_ids_is_free():
+    ids = {token: 300 - i for i, token in enumerate([*byte_characters(), *map(str, range(10, 55))])}
+    tokenizer = BytePairTokenizer(ids, [(token[0], token[1]) for token in map(str, range(10, 55))])
+    assert tokenizer.encode("12a").tolist() == [300 - 256 - 2, 300 - ord("a")]
+    assert tokenizer.decode(tokenizer.encode("1234567890")) == "1234567890"
+
+
+def test_plain_text_never_turns_into_a_special_token():
+    ids = TRAINED.encode(f"the{END}cat")
+    assert TRAINED.special_tokens == {END: TRAINED.vocab_size - 1}
+    assert TRAINED.special_tokens[END] not in ids and TRAINED.decode(ids) == f"the{END}cat"
+
+
+@given(st.lists(texts.filter(lambda text: END not in text), min_size=1, max_size=4))
+def test_allowed_special_tokens_divide_the_text(parts):
+    text = END.join(parts)
+    if text.count(END) > len(parts) - 1:                               # parts that make one between them
+        return
+    expected = TRAINED.encode(parts[0]).tolist()
+    for part in parts[1:]:
+        expected += [TRAINED.special_tokens[END], *TRAINED.encode(part)]
+    ids = TRAINED.encode(text, [END])
+    assert ids.dtype == np.int64 and ids.tolist() == expected
+    assert TRAINED.decode_bytes(ids) == text.encode("utf-8", "surrogatepass")
+
+
+def test_of_special_tokens_only_those_allowed_count_and_the_longest_first():
+    tokenizer = BytePairTokenizer(bytes_and("<a>", "<a>é"), [], ["<a>", "<a>é"])
+    text = "<a>é<a>"
+    assert tokenizer.encode(text, tokenizer.special_tokens).tolist() == [257, 256]
+    assert tokenizer.encode(text, {"<a>"}).tolist() == [256, 0xC3, 0xA9, 256]
+    assert tokenizer.decode([257, 256]) == text
+
+
+@pytest.mark.parametrize("allowed", [["the"], [END, "<pad>"], ["🤗"], [""]])
+def test_what_is_no_special_token_cannot_be_allowed(allowed):
+    with pytest.raises(InputError, match=r"is no special token; there are <\|endoftext\|>$"):
+        TRAINED.encode("the", allowed)
+
+
+@pytest.mark.parametrize("wrong", [-1, TRAINED.vocab_size, 10**30])
+def test_an_id_outside_the_vocabulary_is_named(wrong):
+    with pytest.raises(InputError, match=f"token id {wrong} is outside the vocabulary of {TRAINED.vocab_size}"):
+        TRAINED.decode([65, wrong])
+
+
+@pytest.mark.parametrize("word", ["a", "ab", "the", "模型", "\U0001f917", "0123456789"])
+def test_no_word_takes_long(word):
+    """A second or two are usual. Time that grew with the square of the length would be hours."""
+    text = word * (300_000 // len(word))
+    start = time.perf_counter()
+    assert TRAINED.decode(TRAINED.encode(text)) == text
+    assert time.perf_counter() - start < 30
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(byte_pair, "REMEMBERED_WORDS", 3)
+    tokenizer = tokenizer_of_merges(learn_merges(count_words(SMALL)))
+    for text in (SMALL, "a b c d e f g", "long" * 100):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+        assert len(tokenizer._words) <= 3 and "long" * 100 not in tokenizer._words
+
+
+@pytest.mark.parametrize("vocabulary, merges, special, complaint", [
+    ({}, [], [], "the vocabulary lacks the byte 0x00, which is written 'Ā'"),
+    ({character: i for i, character in enumerate(byte_characters()[:-1])}, [], [], "lacks the byte 0xff, which is written 'ÿ'"),
+    (bytes_and() | {"ab": 257}, [("a", "b")], [], "257 tokens need the ids 0 to 256, each once; the token 'ab' has 257 where 256"),
+    (bytes_and() | {"ab": 7}, [("a", "b")], [], "the token 'ab' has 7 where 8 was expected"),
+    (bytes_and() | {"ab": -1}, [("a", "b")], [], "the token 'ab' has -1 where 0 was expected"),
+    (bytes_and() | {"ab": "256"}, [("a", "b")], [], "the id of the token 'ab' is no whole number: '256'"),
+    (bytes_and() | {"ab": 256.0}, [("a", "b")], [], "the id of the token 'ab' is no whole number: 256.0"),
+    (bytes_and() | {"ab": True}, [("a", "b")], [], "the id of the token 'ab' is no whole number: True"),
+    (bytes_and() | {"ab": [0] * 1000}, [("a", "b")], [], "the id of the token 'ab' is no whole number: a list of 1,000"),
+    (bytes_and() | {"x" * 10**6: 10**400}, [], [], "each once; the token 'xxx"),
+    (bytes_and(), [("a", "b")], [], "merge 1, 'a' and 'b': 'ab' is not in the vocabulary"),
+    (bytes_and("ab"), [("a", "b"), ("ab", "ab")], [], "merge 2, 'ab' and 'ab': 'abab' is not in the vocabulary"),
+    (bytes_and("abc"), [("ab", "c")], [], "merge 1, 'ab' and 'c': 'ab' is not in the vocabulary"),
+    (bytes_and("ab"), [("a", "b"), ("a", "b")], [], "merge 2, 'a' and 'b', stands twice"),
+    (bytes_and("ab"), [], [], "the token 'ab' is neither a byte nor special, and no merge makes it: is the list of 0 merges whole?"),
+    (bytes_and("ab"), [("a", "b")], ["ab"], "merge 1, 'a' and 'b': 'ab' is not in the vocabulary but as a special token"),
+    (bytes_and("<x>", "<x>a"), [("<x>", "a")], ["<x>"], "merge 1, '<x>' and 'a': '<x>' is not in the vocabulary but as"),
+    (bytes_and(), [], ["<x>"], "the special token '<x>' is not in the vocabulary"),
+    (bytes_and("\ud800"), [], ["\ud800"], r"the special token '\ud800' is not in the vocabulary, or no text"),
+    (bytes_and(""), [], [""], "the special token '' is not in the vocabulary, or no text"),
+    (bytes_and(), [], ["a"], "the vocabulary lacks the byte 0x61, which is written 'a'"),
+    (bytes_and("€"), [], [], "the token '€' is neither a byte nor special"),
+])
+def test_a_vocabulary_and_merges_that_do_not_fit_are_refused(vocabulary, merges, special, complaint):
+    with pytest.raises(InputError) as error:
+        BytePairTokenizer(vocabulary, merges, special)
+    assert complaint in str(error.value) and len(str(error.value)) < 300

@@ -1,0 +1,187 @@
+"""The files of a BPE tokenizer: three that are written, and either form that is read."""
+import json
+
+import pytest
+from hypothesis import given, strategies as st
+
+from npgpt.errors import InputError
+from npgpt.text import byte_pair_files
+from npgpt.text.byte_pair import BytePairTokenizer
+from npgpt.text.byte_pair_files import MERGES, VOCABULARY
+from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
+from npgpt.text.characters import FILE
+from npgpt.text.tokenizer import load_tokenizer
+
+TEXT = 'on the mat, on the hat, on the cat: "#1" "#1" \\n \\n é é\n<.>\n<.>'
+TRAINED = tokenizer_of_merges(learn_merges(count_words(TEXT)))
+
+
+def content(tokenizer):
+    return tokenizer.vocabulary, tokenizer.merges, tokenizer.special_tokens
+
+
+@pytest.fixture
+def folder(tmp_path):
+    TRAINED.save(tmp_path)
+    return tmp_path
+
+
+def change(folder, alter):
+    """Rewrite tokenizer.json after `alter` has changed what it holds."""
+    description = json.loads((folder / FILE).read_text("utf-8"))
+    alter(description)
+    (folder / FILE).write_text(json.dumps(description))
+
+
+@given(st.text(max_size=60), st.booleans())
+def test_load_brings_back_what_was_saved_from_either_form(tmp_path_factory, text, gpt2s_files):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer = tokenizer_of_merges(learn_merges(count_words(text)))
+    tokenizer.save(folder)
+    assert sorted(file.name for file in folder.iterdir()) == [MERGES, FILE, VOCABULARY]
+    for name in [FILE] if gpt2s_files else [VOCABULARY, MERGES]:
+        (folder / name).unlink()
+    assert content(BytePairTokenizer.load(folder)) == content(load_tokenizer(folder)) == content(tokenizer)
+
+
+def test_merges_are_gpt2s_lines(folder):
+    lines = (folder / MERGES).read_text("utf-8").split("\n")
+    assert lines[0] == "#version: 0.2" and lines[-1] == "" and len(lines) == len(TRAINED.merges) + 2
+    assert "ĠÃ ©" in lines and lines[1:-1] == [f"{left} {right}" for left, right in TRAINED.merges]
+
+
+def test_the_vocabulary_is_gpt2s_table(folder):
+    ids = json.loads((folder / VOCABULARY).read_text("utf-8"))
+    assert ids["Ġthe"] == TRAINED.encode(" the")[0] and ids["<|endoftext|>"] == len(ids) - 1
+
+
+def test_tokenizer_json_says_how_to_split_merge_and_join(folder):
+    description = json.loads((folder / FILE).read_text("utf-8"))
+    for part in ("pre_tokenizer", "decoder"):
+        assert description[part] == {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    assert description["normalizer"] is None and description["post_processor"] is None
+    assert description["model"]["type"] == "BPE" and len(description["model"]["vocab"]) == TRAINED.vocab_size
+    (special,) = description["added_tokens"]
+    assert (special["content"], special["id"], special["special"]) == ("<|endoftext|>", TRAINED.vocab_size - 1, True)
+
+
+@pytest.mark.parametrize("alter", [
+    lambda description: description["model"].update(merges=[merge.split(" ") for merge in description["model"]["merges"]]),
+    lambda description: description["model"].pop("type"),
+    lambda description: description["model"].update(unk_token="<|endoftext|>", continuing_subword_prefix="", dropout=0.0),
+    lambda description: description["model"]["vocab"].pop("<|endoftext|>"),
+    lambda description: description["pre_tokenizer"].pop("use_regex"),
+    lambda description: description["pre_tokenizer"].update(trim_offsets=False),
+    lambda description: description.update(post_processor={"type": "ByteLevel"}, padding={"length": 9}, truncation={}),
+])
+def test_other_ways_to_write_the_same_are_read(folder, alter):
+    change(folder, alter)
+    assert content(load_tokenizer(folder)) == content(TRAINED)
+
+
+@pytest.mark.parametrize("alter, complaint", [
+    (lambda d: d.update(model=[]), "not a byte-level BPE tokenizer"),
+    (lambda d: d["model"].update(type="Unigram"), "not a byte-level BPE tokenizer"),
+    (lambda d: d["model"].update(vocab=[]), "not a byte-level BPE tokenizer"),
+    (lambda d: d["model"].pop("merges"), "not a byte-level BPE tokenizer"),
+    (lambda d: d["model"].update(dropout=0.1), "npgpt does not know model.dropout, which is 0.1"),
+    (lambda d: d["model"].update(ignore_merges=True), "npgpt does not know model.ignore_merges, which is True"),
+    (lambda d: d["model"].update(end_of_word_suffix="</w>"), "model.end_of_word_suffix, which is '</w>'"),
+    (lambda d: d["model"].update(byte_fallback={"a": [1]}), "model.byte_fallback, which is a dict of 1"),
+    (lambda d: d.update(normalizer={"type": "NFC"}), "npgpt does not know a normalizer"),
+    (lambda d: d.update(pre_tokenizer=None), "the pre_tokenizer ByteLevel only"),
+    (lambda d: d.update(pre_tokenizer={"type": "Whitespace"}), "the pre_tokenizer ByteLevel only"),
+    (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "without add_prefix_space"),
+    (lambda d: d["pre_tokenizer"].pop("add_prefix_space"), "without add_prefix_space"),
+    (lambda d: d["pre_tokenizer"].update(use_regex=False), "with GPT-2's rule"),
+    (lambda d: d.update(decoder={"type": "WordPiece"}), "npgpt knows the decoder ByteLevel only"),
+    (lambda d: d.update(added_tokens={"a": 1}), "an added token with content and id was expected, not a dict"),
+    (lambda d: d.update(added_tokens=[7]), "an added token with content and id was expected, not 7"),
+    (lambda d: d["added_tokens"][0].pop("id"), "an added token with content and id was expected"),
+    (lambda d: d["added_tokens"][0].update(content=7), "an added token with content and id was expected"),
+    (lambda d: d["added_tokens"][0].update(special=False), "'<|endoftext|>' is not special"),
+    (lambda d: d["added_tokens"][0].update(lstrip=True), "takes in what stands beside it"),
+    (lambda d: d["added_tokens"][0].update(id=0), "has the id 0, and in the vocabulary"),
+    (lambda d: d["added_tokens"].append({"content": "<x>", "id": 5, "special": True}), "each once"),
+    (lambda d: d["added_tokens"].append({"content": "<x>", "id": [5], "special": True}), "is no whole number: a list of 1"),
+    (lambda d: d["added_tokens"].clear(), "the token '<|endoftext|>' is neither a byte nor special"),
+    (lambda d: d["model"]["merges"].append("a"), "two tokens with a space between were expected, not 'a'"),
+    (lambda d: d["model"]["merges"].append("a b c"), "two tokens with a space between were expected, not 'a b c'"),
+    (lambda d: d["model"]["merges"].append(["a", 1]), "two tokens with a space between were expected, not a list of 2"),
+    (lambda d: d["model"]["merges"].append({"a": 1, "b": 2}), "two tokens with a space between were expected, not a dict of 2"),
+    (lambda d: d["model"]["merges"].append("Ā Ā"), "'ĀĀ' is not in the vocabulary"),
+    (lambda d: d["model"]["merges"].pop(), "is neither a byte nor special, and no merge makes it"),
+    (lambda d: d["model"]["vocab"].pop("A"), "need the ids 0 to"),
+])
+def test_a_tokenizer_json_that_is_wrong_or_not_known_is_refused(folder, alter, complaint):
+    change(folder, alter)
+    with pytest.raises(InputError) as error:
+        load_tokenizer(folder)
+    assert str(error.value).startswith(f"{folder / FILE}: ") and complaint in str(error.value)
+
+
+@pytest.mark.parametrize("alter", [
+    lambda text: text.removeprefix("#version: 0.2\n"),
+    lambda text: text.rstrip("\n"),
+    lambda text: text + "\n\n",
+    lambda text: text.replace("\n", "\r\n"),
+])
+def test_merges_may_be_written_in_other_ways(folder, alter):
+    (folder / FILE).unlink()
+    (folder / MERGES).write_bytes(alter((folder / MERGES).read_text("utf-8")).encode())
+    assert content(load_tokenizer(folder)) == content(TRAINED)
+
+
+@pytest.mark.parametrize("name, alter, complaint", [
+    (MERGES, lambda data: b"", "neither a byte nor special, and no merge makes it: is the list of 0 merges whole?"),
+    (MERGES, lambda data: data[:len(data) // 2].rpartition(b"\n")[0], "no merge makes it: is the list of"),
+    (MERGES, lambda data: data.replace(b"\n", b"\n\n", 1), "merges.txt: line 2: two tokens with a space between were expected, not ''"),
+    (MERGES, lambda data: data + b"a b c\n", "two tokens with a space between were expected, not 'a b c'"),
+    (MERGES, lambda data: data + b"a\tb\n", r"two tokens with a space between were expected, not 'a\tb'"),
+    (MERGES, lambda data: data + b"a \n", "two tokens with a space between were expected, not 'a'"),
+    (MERGES, lambda data: data + b"\xff", "merges.txt: not UTF-8 text: invalid start byte at offset"),
+    (MERGES, lambda data: data + "Ā Ā".encode(), "'ĀĀ' is not in the vocabulary"),
+    (VOCABULARY, lambda data: b"", "vocab.json: not valid JSON"),
+    (VOCABULARY, lambda data: b"[]", "vocab.json: a JSON object was expected, found list"),
+    (VOCABULARY, lambda data: b"[" * 10**6, "vocab.json: JSON nested too deeply"),
+    (VOCABULARY, lambda data: data.replace(b": 65", b": 66"), "each once; the token"),
+    (VOCABULARY, lambda data: data.replace(b": 65", b": {}"), "the id of the token 'A' is no whole number"),
+    (VOCABULARY, lambda data: data.replace(b"endoftext|>", b"endoftext"), "'<|endoftext' is neither a byte nor special"),
+])
+def test_files_of_gpt2s_form_that_are_wrong_are_refused(folder, name, alter, complaint):
+    (folder / FILE).unlink()
+    (folder / name).write_bytes(alter((folder / name).read_bytes()))
+    with pytest.raises(InputError) as error:
+        load_tokenizer(folder)
+    assert str(error.value).startswith(str(folder)) and complaint in str(error.value)
+
+
+def test_a_list_of_merges_too_large_to_be_one_is_not_read(folder, monkeypatch):
+    (folder / FILE).unlink()
+    monkeypatch.setattr(byte_pair_files, "JSON_LIMIT", 10)
+    with pytest.raises(InputError, match=r"merges.txt: [\d,]+ bytes are too many"):
+        load_tokenizer(folder)
+
+
+def test_what_looks_like_a_special_token_but_is_merged_is_none(folder):
+    (folder / FILE).unlink()
+    tokenizer = BytePairTokenizer.load(folder)
+    assert "<.>" in tokenizer.vocabulary and list(tokenizer.special_tokens) == ["<|endoftext|>"]
+
+
+@given(st.data())
+def test_damaged_files_are_a_tokenizer_or_an_input_error(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    TRAINED.save(folder)
+    name = data.draw(st.sampled_from([FILE, VOCABULARY, MERGES]))
+    if name != FILE:
+        (folder / FILE).unlink()
+    text = bytearray((folder / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+    (folder / name).write_bytes(text)
+    try:
+        tokenizer = load_tokenizer(folder)
+    except InputError:
+        return
+    assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
