@@ -4,6 +4,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.generation.kv_cache import KeyValueCache
+from npgpt.generation.one_token import attention_of_one, layer_norm_of_one
 from npgpt.layers.attention import attention
 from npgpt.layers.causal_attention import causal_attention
 from npgpt.layers.embedding import sinusoidal_positions, unembedding
@@ -40,9 +41,9 @@ def cached_gpt(ids: np.ndarray, views: Views, cache: KeyValueCache, length: int,
     ids (B, T), what comes next in B texts of which the cache holds the first `length` columns  ->  logits (B, V)
 
     The keys and values of ids go into columns length .. length + T - 1. first (B,): the column of each
-    text's first token, at most `length`, where the texts differ in length: they end in the same column, no token looks at
-    what stands before its own text, and positions count from its start. For one token, every product is
-    a matrix with a vector, and the time is that of reading all parameters from memory once.
+    text's first token, at most `length`, where the texts differ in length: they end in the same column,
+    no token looks at what stands before its own text, and positions count from its start. For one token,
+    every product is a matrix with a vector, and the time is that of reading all parameters from memory once.
 
     The ids must lie in the vocabulary. Raises ValueError where length + T > n_positions.
     """
@@ -58,7 +59,7 @@ def cached_gpt(ids: np.ndarray, views: Views, cache: KeyValueCache, length: int,
     x = views.tokens[ids] + positions                                                  # (B, T, C)
     for parameters, keys, values in zip(views.blocks, *cache):
         x = cached_block(x, *parameters, config, keys, values, length, mask)
-    last, _ = layer_norm(x[:, -1], views.gain, views.bias, config.layer_norm_epsilon)  # (B, C)
+    last = norm(x[:, -1], views.gain, views.bias, config.layer_norm_epsilon)           # (B, C)
     logits, _ = unembedding(last, views.head)                                          # (B, V)
     return logits
 
@@ -66,7 +67,7 @@ def cached_gpt(ids: np.ndarray, views: Views, cache: KeyValueCache, length: int,
 def cached_block(x, gain_1, bias_1, w_qkv, b_qkv, w_proj, b_proj, gain_2, bias_2, w_up, b_up, w_down, b_down,
                  config: GPTConfig, keys: np.ndarray, values: np.ndarray, length: int, mask: np.ndarray | None) -> np.ndarray:
     """model.block, its queries looking back at the cache: x (B, T, C), keys and values (B, H, S, D)  ->  y (B, T, C)"""
-    normed, _ = layer_norm(x, gain_1, bias_1, config.layer_norm_epsilon)
+    normed = norm(x, gain_1, bias_1, config.layer_norm_epsilon)
     qkv, _ = linear(normed, w_qkv, b_qkv)                                              # (B, T, 3C)
     q, k, v = split_heads(qkv, config.n_head)                                          # (B, H, T, D) each
     end = length + x.shape[1]
@@ -76,9 +77,16 @@ def cached_block(x, gain_1, bias_1, w_qkv, b_qkv, w_proj, b_proj, gain_2, bias_2
     branch, _ = linear(merge_heads(heads), w_proj, b_proj)
     m = x + branch
 
-    normed, _ = layer_norm(m, gain_2, bias_2, config.layer_norm_epsilon)
+    normed = norm(m, gain_2, bias_2, config.layer_norm_epsilon)
     branch, _ = feed_forward(normed, w_up, b_up, w_down, b_down, config.activation_function)
     return m + branch
+
+
+def norm(x: np.ndarray, gain: np.ndarray, bias: np.ndarray, eps: float) -> np.ndarray:
+    """Layer norm of x (..., C)."""
+    if x.size == len(gain):
+        return layer_norm_of_one(x, gain, bias, eps)
+    return layer_norm(x, gain, bias, eps)[0]
 
 
 def look_back(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -87,6 +95,8 @@ def look_back(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
     A whole text goes in blocks of queries; a single query sees every key, and needs no causal mask.
     """
     T, S = q.shape[-2], k.shape[-2]
-    if T == S and mask is None:
-        return causal_attention(q, k, v)[0]
-    return attention(q, k, v, mask, causal=T > 1)[0]
+    if mask is not None or 1 < T < S:
+        return attention(q, k, v, mask, causal=True)[0]
+    if T == 1:
+        return attention_of_one(q, k, v)
+    return causal_attention(q, k, v)[0]

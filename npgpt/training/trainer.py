@@ -17,12 +17,12 @@ from npgpt.training.schedule import learning_rate
 @dataclass(frozen=True)
 class TrainingSettings:
     """How to train. Raises InputError, naming the setting and the rule."""
-    steps: int = 1500
+    steps: int = 1250
     batch_size: int = 12                        # sequences in a batch,
     accumulate: int = 1                         # and batches for one update
     learning_rate: float = 5e-3                 # its peak, after the warm-up; at 128 channels this suits
     min_learning_rate: float = 0.0
-    warmup: int = 300                           # steps
+    warmup: int = 250                           # steps
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99

@@ -135,7 +135,7 @@ def test_without_data_the_text_is_pythons_documentation(npgpt):
 
 def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(npgpt, tmp_path):
     status, out, err = npgpt("train", "--dry-run")
-    assert status == 0 and out == "" and "1,500 of 12 sequences each" in err
+    assert status == 0 and out == "" and "1,250 of 12 sequences each" in err
     assert not any(tmp_path.iterdir())
 
 
