@@ -9,13 +9,13 @@ In reading order:
                 parameters  one flat vector, and named views of it
                 block, gpt  the layers assembled, and the way back
                 presets     configurations by name
-    text/       characters, raw_bytes, tokenizer, corpus
+    text/       characters, raw_bytes, byte_pair, tokenizer, corpus
                             text <-> token ids -> batches
     training/   schedule, adamw, trainer, evaluation
                             the loop, and what it needs
-                parallel, blas, memory, interrupt
+                parallel, blas, memory, footprint, interrupt
                             how it gets both cores, keeps its memory, and stops when asked
-    generation/ sampling, generate
+    generation/ sampling, generate, kv_cache, beam_search
     checking/   derivatives, contract, layer, model, report, catalogue
                             hand-written gradients against numerical ones
     interop/    safetensors, huggingface
