@@ -26,21 +26,25 @@ SMALL = 512                  # channels; in a narrower model, BLAS's threads wai
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, default=Path("out"), metavar="DIR", help="a model directory (default: out)")
-    parser.add_argument("--prompt", metavar="TEXT", help="what the text begins with (default: the end-of-text token, or a new line)")
+    parser.add_argument("--prompt", metavar="TEXT",
+                        help="what the text begins with (default: the end-of-text token, or a new line)")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
                         help=f"how much to write (default: {NEW_TOKENS}; with --beams, no more than the context has room for)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many texts (default: 1)")
-    parser.add_argument("--stop", action="append", metavar="TEXT", help="end a text where TEXT would come; may be given more than once")
+    parser.add_argument("--stop", action="append", metavar="TEXT",
+                        help="end a text where TEXT would come; may be given more than once")
     parser.add_argument("--ignore-end", action="store_true", help="write on where the model ends its text")
     parser.add_argument("--show-log-probabilities", action="store_true",
                         help="a line for each token: ln of the probability that the model gave it, and the token")
 
-    drawing = parser.add_argument_group("how a token is chosen", "A token is drawn by its probability, unless --greedy or --beams is given.")
+    drawing = parser.add_argument_group("how a token is chosen",
+                                        "A token is drawn by its probability, unless --greedy or --beams is given.")
     drawing.add_argument("--temperature", type=float, default=0.8, metavar="X",
                          help="below 1 the likelier tokens gain, above 1 they lose (default: 0.8)")
     drawing.add_argument("--top-k", type=count, metavar="K", help="choose among the K likeliest tokens (default: all)")
     drawing.add_argument("--top-p", type=float, metavar="P",
-                         help="choose among the likeliest that together have probability P, the one that crosses P included (default: all)")
+                         help="choose among the likeliest that together have probability P, the one that crosses P "
+                              "included (default: all)")
     drawing.add_argument("--repetition-penalty", type=float, default=1.0, metavar="X",
                          help="above 1, tokens that the text has already are less likely; 1.2 is usual (default: 1, none)")
     drawing.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same text (default: 0)")
@@ -88,7 +92,8 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"--num-samples {args.num_samples} are more texts than --beams {args.beams} finds")
 
 
-def samples(args: argparse.Namespace, parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]) -> Iterator[Iterable[Choice]]:
+def samples(args: argparse.Namespace, parameters: np.ndarray, config: GPTConfig,
+            prompt: Sequence[int]) -> Iterator[Iterable[Choice]]:
     """The texts that were asked for, each an iterable of choices that are made as they are taken."""
     end = None if args.ignore_end else config.eos_token_id
     if args.beams:

@@ -30,7 +30,8 @@ class Views(NamedTuple):
 def arrange(parameters: np.ndarray, config: GPTConfig) -> Views:
     p = named_views(parameters, config)
     learned = config.position_embedding_type == "learned"
-    positions = p["transformer.wpe.weight"] if learned else sinusoidal_positions(config.n_positions, config.n_embd, parameters.dtype)
+    positions = (p["transformer.wpe.weight"] if learned
+                 else sinusoidal_positions(config.n_positions, config.n_embd, parameters.dtype))
     return Views(p["transformer.wte.weight"], positions, [block_views(p, i) for i in range(config.n_layer)],
                  p["transformer.ln_f.weight"], p["transformer.ln_f.bias"], p[head_name(config)], config)
 

@@ -48,8 +48,16 @@ def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenize
             tokenizer.save(new)
             write_json(new / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
                                                 "model_max_length": config.n_positions,
-                                                "clean_up_tokenization_spaces": False})
+                                                "clean_up_tokenization_spaces": False,
+                                                **named_special_tokens(tokenizer, config)})
         write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
+
+
+def named_special_tokens(tokenizer: Tokenizer, config: GPTConfig) -> dict[str, str]:
+    """bos_token and eos_token, where they are special tokens of the tokenizer."""
+    names = {token_id: token for token, token_id in getattr(tokenizer, "special_tokens", {}).items()}
+    ids = {"bos_token": config.bos_token_id, "eos_token": config.eos_token_id}
+    return {role: names[token_id] for role, token_id in ids.items() if token_id in names}
 
 
 def load_config(folder: Path) -> GPTConfig:
@@ -113,7 +121,8 @@ def require_fit(tensors: Mapping[str, np.ndarray], config: GPTConfig, path: Path
     problems += [f"{name} is unexpected" for name in tensors if name not in shapes]
     problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in shapes.items()
                  if name in tensors and tensors[name].shape != shape]
-    problems += [f"{name} holds {tensor.dtype}, and weights are fractions" for name, tensor in tensors.items() if tensor.dtype.kind != "f"]
+    problems += [f"{name} holds {tensor.dtype}, and weights are fractions" for name, tensor in tensors.items()
+                 if tensor.dtype.kind != "f"]
     if problems:
         raise InputError(f"{path} does not fit its {CONFIG}: {'; '.join(problems)}")
 

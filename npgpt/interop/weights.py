@@ -38,8 +38,10 @@ def read_shards(index: Path) -> dict[str, np.ndarray]:
     tensors, problems = {}, []
     for name in names:
         found, _ = read_safetensors(index.parent / name)
-        problems += [f"{tensor} is not in {name}" for tensor, place in places.items() if place == name and tensor not in found]
-        problems += [f"{tensor} is in {name}, and listed in {places.get(tensor, 'none')}" for tensor in found if places.get(tensor) != name]
+        problems += [f"{tensor} is not in {name}" for tensor, place in places.items()
+                     if place == name and tensor not in found]
+        problems += [f"{tensor} is in {name}, and listed in {places.get(tensor, 'none')}" for tensor in found
+                     if places.get(tensor) != name]
         tensors |= found
     if problems:
         raise InputError(f"{index} does not fit its files: {'; '.join(problems)}")

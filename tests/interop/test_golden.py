@@ -4,12 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npgpt.generation.beam_search import beam_search
 from npgpt.interop.huggingface import load_model, save_model
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.model.gpt import gpt, loss_and_gradients
 from npgpt.model.parameters import named_views
 
 GOLDEN = Path(__file__).parent / "golden"
+END = 0
 EXPECTED = "golden.safetensors"
 FOLDERS = sorted(path.parent for path in GOLDEN.glob(f"*/{EXPECTED}"))
 
@@ -45,6 +47,15 @@ def test_loss_and_every_gradient(folder):
     assert {f"gradient.{name}" for name in views} == {name for name in expected if name.startswith("gradient.")}
     for name, gradient in views.items():
         require_equal(gradient, expected[f"gradient.{name}"], name)
+
+
+def test_the_best_continuations(folder):
+    """Texts that ended are filled up with the end token."""
+    parameters, config = load_model(folder)
+    expected, _ = read_safetensors(folder / EXPECTED)
+    beams, new = expected["beams"].shape
+    found = beam_search(parameters, config, expected["prompt"], beams, config.n_positions - len(expected["prompt"]), END)
+    assert [beam.tokens + [END] * (new - len(beam.tokens)) for beam in found] == expected["beams"].tolist()
 
 
 def test_a_model_that_came_from_transformers_goes_back_as_it_was(folder, tmp_path):

@@ -85,6 +85,15 @@ def test_the_tokenizer_lies_beside_the_weights(tmp_path):
     assert stored["tokenizer_class"] == "PreTrainedTokenizerFast" and stored["model_max_length"] == 3
 
 
+def test_special_tokens_of_the_tokenizer_are_named_and_no_others(tmp_path):
+    class Special(CharacterTokenizer):
+        special_tokens = {"e": 4}
+    for tokenizer, expected in ((Special("abcde"), "e"), (CharacterTokenizer("abcde"), None)):
+        save_model(tmp_path, initial_parameters(GPT), GPT, tokenizer)
+        stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
+        assert stored.get("bos_token") == expected and "eos_token" not in stored
+
+
 def test_only_a_folder_with_weights_holds_a_model(folder, tmp_path_factory):
     assert holds_model(folder) and not holds_model(tmp_path_factory.mktemp("empty")) and not holds_model(folder / "missing")
 
