@@ -9,7 +9,7 @@ from npgpt.layers.softmax import softmax, softmax_backward
 
 
 class AttentionCache(NamedTuple):
-    """What attention_backward needs. weights (..., T, S) are those that met the values."""
+    """What attention_backward needs. q is scaled; weights (..., T, S) are those that met the values."""
     q: np.ndarray
     k: np.ndarray
     v: np.ndarray
@@ -40,8 +40,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
     if causal:
         past = causal_mask(T, S)
         mask = past if mask is None else mask & past
+    q = q * (1 / math.sqrt(D))                                 # scaled here, where there is least to scale
     scores = q @ k.mT                                          # (..., T, S)
-    scores *= 1 / math.sqrt(D)
     weights, softmax_cache = softmax(scores, mask)
     dropout_cache = None
     if rng is not None and p > 0:
@@ -57,7 +57,7 @@ def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarra
 
         dweights = dy v^T                  dv = weights^T dy
         dscores  = softmax_backward(dweights)
-        dq       = dscores k / sqrt(D)     dk = dscores^T q / sqrt(D)
+        dq       = dscores k / sqrt(D)     dk = dscores^T q         with the scaled q
     """
     q, k, v, softmax_cache, dropout_cache, weights = cache
     dv = weights.mT @ dy                                       # (..., S, E)
@@ -65,9 +65,9 @@ def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarra
     if dropout_cache is not None:
         dweights = dropout_backward(dweights, dropout_cache)
     dscores = softmax_backward(dweights, softmax_cache)
-    dscores *= 1 / math.sqrt(q.shape[-1])
     dk = dscores.mT @ q                                        # (..., S, D)
     dq = dscores @ k                                           # (..., T, D)
+    dq *= 1 / math.sqrt(q.shape[-1])
     return dq, dk, dv
 
 

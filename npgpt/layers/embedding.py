@@ -53,15 +53,18 @@ def unembedding(x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
     return logits.reshape(*x.shape[:-1], len(table)), (x, table)
 
 
-def unembedding_backward(dlogits: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray]:
+def unembedding_backward(dlogits: np.ndarray, cache: tuple,
+                         dtable: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """dlogits (..., V)  ->  dx (..., C), dtable (V, C)
 
         dx = dlogits table        dtable = dlogits^T x
+
+    dtable: an array to write it into, as NumPy's out.
     """
     x, table = cache
     rows = x.reshape(-1, x.shape[-1])             # (R, C)
     dlogits = dlogits.reshape(-1, len(table))     # (R, V)
-    dtable = dlogits.T @ rows                     # (V, C)
+    dtable = np.matmul(dlogits.T, rows, out=dtable)          # (V, C)
     dx = dlogits @ table                          # (R, C)
     return dx.reshape(x.shape), dtable
 

@@ -34,10 +34,11 @@ def feed_forward(x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray, w_down: np.n
     return y, FeedForwardCache(up_cache, activation_cache, down_cache, activation)
 
 
-def feed_forward_backward(dy: np.ndarray, cache: FeedForwardCache) -> tuple[np.ndarray, ...]:
+def feed_forward_backward(dy: np.ndarray, cache: FeedForwardCache, dw_up: np.ndarray | None = None,
+                          dw_down: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """dy (..., C)  ->  dx (..., C), dw_up (C, I), db_up (I,), dw_down (I, C), db_down (C,)"""
     _, activate_backward = ACTIVATIONS[cache.activation_name]
-    da, dw_down, db_down = linear_backward(dy, cache.down)     # (..., I)
-    dh = activate_backward(da, cache.activation)               # (..., I)
-    dx, dw_up, db_up = linear_backward(dh, cache.up)           # (..., C)
+    da, dw_down, db_down = linear_backward(dy, cache.down, dw_down)        # (..., I)
+    dh = activate_backward(da, cache.activation)                           # (..., I)
+    dx, dw_up, db_up = linear_backward(dh, cache.up, dw_up)                # (..., C)
     return dx, dw_up, db_up, dw_down, db_down

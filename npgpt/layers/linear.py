@@ -16,18 +16,21 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tup
     return y.reshape(*x.shape[:-1], w.shape[1]), (x, w)
 
 
-def linear_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def linear_backward(dy: np.ndarray, cache: tuple,
+                    dw: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., O)  ->  dx (..., I), dw (I, O), db (O,)
 
     Entry by entry, y_ro = sum_i x_ri w_io + b_o. Each x_ri reaches row r of y through row i of w;
     each w_io and b_o reaches every row, so their gradients sum over the rows:
 
         dx = dy w^T        dw = x^T dy        db = sum of dy's rows
+
+    dw: an array to write it into, as NumPy's out; here and in all that is made of linear layers.
     """
     x, w = cache
     rows = x.reshape(-1, x.shape[-1])             # (R, I)
     dy = dy.reshape(-1, dy.shape[-1])             # (R, O)
     db = dy.sum(axis=0)                           # (O,)
-    dw = rows.T @ dy                              # (I, O)
+    dw = np.matmul(rows.T, dy, out=dw)            # (I, O)
     dx = dy @ w.T                                 # (R, I)
     return dx.reshape(x.shape), dw, db

@@ -31,7 +31,8 @@ def causal_self_attention(x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray, w
     return y, SelfAttentionCache(qkv_cache, attention_cache, proj_cache)
 
 
-def causal_self_attention_backward(dy: np.ndarray, cache: SelfAttentionCache) -> tuple[np.ndarray, ...]:
+def causal_self_attention_backward(dy: np.ndarray, cache: SelfAttentionCache, dw_qkv: np.ndarray | None = None,
+                                   dw_proj: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """dy (B, T, C)  ->  dx (B, T, C), dw_qkv (C, 3C), db_qkv (3C,), dw_proj (C, C), db_proj (C,)
 
     x reaches y as query, as key and as value. Their three gradients are added up by the one product
@@ -39,11 +40,13 @@ def causal_self_attention_backward(dy: np.ndarray, cache: SelfAttentionCache) ->
     """
     B, H, _, D = cache.attention[0].q.shape
     T = dy.shape[1]
-    dmerged, dw_proj, db_proj = linear_backward(dy, cache.proj)
+    dmerged, dw_proj, db_proj = linear_backward(dy, cache.proj, dw_proj)
     dheads = dmerged.reshape(B, T, H, D).transpose(0, 2, 1, 3)             # (B, H, T, D)
     dq, dk, dv = causal_attention_backward(dheads, cache.attention)
-    dqkv = np.stack([merge_heads(d) for d in (dq, dk, dv)], axis=2).reshape(B, T, -1)   # (B, T, 3C)
-    dx, dw_qkv, db_qkv = linear_backward(dqkv, cache.qkv)
+    dqkv = np.empty((B, T, 3 * H * D), dy.dtype)
+    for view, gradient in zip(split_heads(dqkv, H), (dq, dk, dv)):
+        view[...] = gradient
+    dx, dw_qkv, db_qkv = linear_backward(dqkv, cache.qkv, dw_qkv)
     return dx, dw_qkv, db_qkv, dw_proj, db_proj
 
 

@@ -47,23 +47,26 @@ def block(x, gain_1, bias_1, w_qkv, b_qkv, w_proj, b_proj, gain_2, bias_2, w_up,
     return y, BlockCache(ln_1, attn, attn_dropout, ln_2, mlp, mlp_dropout)
 
 
-def block_backward(dy: np.ndarray, cache: BlockCache) -> tuple[np.ndarray, ...]:
+def block_backward(dy: np.ndarray, cache: BlockCache, dw_qkv: np.ndarray | None = None, dw_proj: np.ndarray | None = None,
+                   dw_up: np.ndarray | None = None, dw_down: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """dy (B, T, C)  ->  dx (B, T, C) and the gradients of the parameters, in forward's order
 
     The residual stream forks: what arrives at y goes on to m unchanged, and once more through the
     branch; the two gradients add up. The same happens from m to x.
+
+    dw_qkv, dw_proj, dw_up, dw_down: arrays to write these into, as NumPy's out.
     """
     dbranch = dy
     if cache.mlp_dropout is not None:
         dbranch = dropout_backward(dbranch, cache.mlp_dropout)
-    dnormed, dw_up, db_up, dw_down, db_down = feed_forward_backward(dbranch, cache.mlp)
+    dnormed, dw_up, db_up, dw_down, db_down = feed_forward_backward(dbranch, cache.mlp, dw_up, dw_down)
     dm, dgain_2, dbias_2 = layer_norm_backward(dnormed, cache.ln_2)
     dm += dy
 
     dbranch = dm
     if cache.attn_dropout is not None:
         dbranch = dropout_backward(dbranch, cache.attn_dropout)
-    dnormed, dw_qkv, db_qkv, dw_proj, db_proj = causal_self_attention_backward(dbranch, cache.attn)
+    dnormed, dw_qkv, db_qkv, dw_proj, db_proj = causal_self_attention_backward(dbranch, cache.attn, dw_qkv, dw_proj)
     dx, dgain_1, dbias_1 = layer_norm_backward(dnormed, cache.ln_1)
     dx += dm
     return dx, dgain_1, dbias_1, dw_qkv, db_qkv, dw_proj, db_proj, dgain_2, dbias_2, dw_up, db_up, dw_down, db_down

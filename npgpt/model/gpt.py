@@ -13,9 +13,6 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import block_views, head_name, named_views, parameter_count
 
 
-VOCABULARY_SLICE = 4096       # tokens
-
-
 class GPTCache(NamedTuple):
     tokens: tuple
     positions: tuple | None                     # None where positions are sinusoidal
@@ -76,14 +73,16 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np
     gradients = np.empty(parameter_count(config), dlogits.dtype)
     g = named_views(gradients, config)
 
-    dx = head_backward(dlogits, cache.head, g[head_name(config)])                      # (B, T, C)
+    dx, _ = unembedding_backward(dlogits, cache.head, g[head_name(config)])            # (B, T, C)
     dx, g["transformer.ln_f.weight"][...], g["transformer.ln_f.bias"][...] = layer_norm_backward(dx, cache.ln_f)
 
     for i in reversed(range(config.n_layer)):
-        dx, *dblock = block_backward(dx, cache.blocks.pop() if free else cache.blocks[i])
-        for view, gradient in zip(block_views(g, i), dblock, strict=True):
-            view[...] = gradient
-        del dblock, gradient                      # or they would live until the next block's are made
+        views = block_views(g, i)
+        matrices = [view for view in views if view.ndim == 2]                          # written in place: they are large
+        dx, *dblock = block_backward(dx, cache.blocks.pop() if free else cache.blocks[i], *matrices)
+        for view, gradient in zip(views, dblock, strict=True):
+            if gradient is not view:
+                view[...] = gradient
 
     if cache.dropout is not None:
         dx = dropout_backward(dx, cache.dropout)
@@ -94,21 +93,6 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np
     looked_up, drows = embedding_backward_rows(dx, cache.tokens)
     g["transformer.wte.weight"][looked_up] += drows
     return gradients
-
-
-def head_backward(dlogits: np.ndarray, cache: tuple, dtable: np.ndarray) -> np.ndarray:
-    """dlogits (B, T, V)  ->  dx (B, T, C); writes the gradient of the head's table into dtable (V, C)
-
-    unembedding_backward for some thousand tokens of the vocabulary at a time: the whole of GPT-2's
-    table is 154 MB, and its gradient would be written twice.
-    """
-    x, table = cache
-    dx = np.zeros_like(x)
-    for start in range(0, len(table), VOCABULARY_SLICE):
-        some = slice(start, start + VOCABULARY_SLICE)
-        dx_some, dtable[some] = unembedding_backward(dlogits[..., some], (x, table[some]))
-        dx += dx_some
-    return dx
 
 
 def loss_and_gradients(ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig,

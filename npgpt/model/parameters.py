@@ -1,4 +1,5 @@
 """Parameters: one flat vector, and named views of it. parameter_shapes is the one truth about both."""
+import functools
 import itertools
 import math
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ from npgpt.model.config import GPTConfig
 PREFIX = "transformer."
 
 
-def parameter_shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
+@functools.cache
+def parameter_shapes(config: GPTConfig) -> Mapping[str, tuple[int, ...]]:
     """Name and shape of every parameter, in the order of the flat vector, named as in GPT2LMHeadModel."""
     C, I = config.n_embd, config.inner
     shapes = {"wte.weight": (config.vocab_size, C)}
@@ -23,7 +25,7 @@ def parameter_shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
     shapes = {PREFIX + name: shape for name, shape in shapes.items()}
     if not config.tie_word_embeddings:
         shapes["lm_head.weight"] = (config.vocab_size, C)
-    return shapes
+    return MappingProxyType(shapes)
 
 
 def block_shapes(C: int, I: int) -> dict[str, tuple[int, ...]]:
@@ -38,6 +40,7 @@ def block_shapes(C: int, I: int) -> dict[str, tuple[int, ...]]:
     }
 
 
+@functools.cache
 def parameter_count(config: GPTConfig) -> int:
     return sum(math.prod(shape) for shape in parameter_shapes(config).values())
 

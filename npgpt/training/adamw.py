@@ -33,10 +33,14 @@ class AdamW:
         """One step, in place, with the gradients times `scale`:
 
             g      = scale * gradients
-            mean   = beta1 mean   + (1 - beta1) g
-            square = beta2 square + (1 - beta2) g^2
+            mean   = beta1 mean   + g
+            square = beta2 square + g^2
             p      = (1 - rate * weight_decay) p - rate * m / (sqrt(s) + eps)
-            where    m = mean / (1 - beta1^t),  s = square / (1 - beta2^t),  t = updates made
+            where    m = c1 mean,   c1 = (1 - beta1) / (1 - beta1^t),   t = updates made
+                     s = c2 square, c2 = (1 - beta2) / (1 - beta2^t)
+
+        The paper has the factors 1 - beta in the moments; here they stand with the bias corrections,
+        which are scalars, and so cost no pass over memory.
         """
         self.updates += 1
 
@@ -47,23 +51,22 @@ class AdamW:
 
     def update_slices(self, slices: list[tuple[int, int, bool]], parameters: np.ndarray, gradients: np.ndarray,
                       rate: float, scale: float) -> None:
-        correction1 = 1 - self.beta1 ** self.updates
-        correction2 = math.sqrt(1 - self.beta2 ** self.updates)
-        # sqrt(s) + eps = (sqrt(square) + eps * correction2) / correction2
-        eps = self.eps * correction2
-        corrected_rate = rate * correction2 / correction1
+        c1 = (1 - self.beta1) / (1 - self.beta1 ** self.updates)
+        root_c2 = math.sqrt((1 - self.beta2) / (1 - self.beta2 ** self.updates))
+        # m / (sqrt(s) + eps) = c1 / root_c2 * mean / (sqrt(square) + eps / root_c2)
+        eps = self.eps / root_c2
+        corrected_rate = rate * c1 / root_c2
         scratch = np.empty(SLICE, parameters.dtype)
         for start, stop, decay in slices:
             p, g, t = parameters[start:stop], gradients[start:stop], scratch[:stop - start]
             mean, square = self.mean[start:stop], self.square[start:stop]
 
+            np.multiply(g, scale, out=t)
             mean *= self.beta1
-            np.multiply(g, (1 - self.beta1) * scale, out=t)
             mean += t
 
+            t *= t
             square *= self.beta2
-            np.multiply(g, g, out=t)
-            t *= (1 - self.beta2) * scale**2
             square += t
 
             np.sqrt(square, out=t)

@@ -65,9 +65,10 @@ class SplitBatch:
         for part_ids, part_targets in zip(np.array_split(ids, self.threads), np.array_split(targets, self.threads)):
             part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
             part_share = share * np.count_nonzero(part_targets != IGNORED) / counted
-            parts.append(self.pool.submit(loss_and_gradients, part_ids, part_targets, parameters, config, part_rng, part_share))
-        loss, gradients = parts[0].result()
-        for part in parts[1:]:
+            parts.append((part_ids, part_targets, parameters, config, part_rng, part_share))
+        others = [self.pool.submit(loss_and_gradients, *part) for part in parts[1:]]
+        loss, gradients = loss_and_gradients(*parts[0])
+        for part in others:
             part_loss, part_gradients = part.result()
             loss += part_loss
             gradients += part_gradients
