@@ -364,4 +364,8 @@ def test_a_full_disk_is_said_and_leaves_the_older_model_whole(npgpt, text, tmp_p
         _, err = process.communicate()
     assert process.returncode == 2
     assert err.splitlines()[-1] == "npgpt: error: out/checkpoints/step-00000001: File too large; nothing was saved yet"
-    assert files(tmp_path / "out") == before
+    after = files(tmp_path / "out")
+    after.pop(METRICS)
+    assert after == {name: content for name, content in before.items() if name != METRICS}
+    assert "is finished: all 4 steps are made" in npgpt("train", "--resume", "out").err
+    assert files(tmp_path / "out") == before                       # its history, put aside, is back
