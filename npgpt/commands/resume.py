@@ -17,6 +17,7 @@ from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.training.checkpoint import FOLDER, Checkpoint, checkpoint_folders, newest_checkpoint
 from npgpt.training.lock import only_run
 from npgpt.training.metrics import FILE as METRICS
+from npgpt.training.recorder import publish
 from npgpt.training.trainer import TrainingSettings
 
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
@@ -41,7 +42,10 @@ def take_up(args: argparse.Namespace, stack: contextlib.ExitStack) -> Checkpoint
     checkpoint, damaged = newest_checkpoint(args.out)
     how = checked_how(checkpoint)
     require_same_model(args, checkpoint)
-    require_untouched(args.out, checkpoint)
+    if (args.out / WEIGHTS).is_file():
+        require_untouched(args.out, checkpoint)
+    elif not args.dry_run:
+        publish(checkpoint.folder, args.out, how["replaced"])              # it was killed just before it did so itself
     recorded = {**how["settings"], **{name: how[name] for name in PACE}}
     changes = []
     for name, value in recorded.items():
@@ -115,13 +119,12 @@ def require_same_model(args: argparse.Namespace, checkpoint: Checkpoint) -> None
 def require_untouched(run: Path, checkpoint: Checkpoint) -> None:
     """Raise InputError where the configuration or tokenizer beside the run's model is no longer the run's.
 
-    What stood there when the run began, and was to be replaced, is no obstacle; nor is anything in a folder
-    without a model, which a crash may leave.
+    What stood there when the run began, and was to be replaced, is no obstacle.
     """
     replaced = checkpoint.record["run"]["replaced"]
     for name in MODEL_FILES:
         path, own = run / name, checkpoint.folder / name
-        if name != WEIGHTS and (run / WEIGHTS).is_file() and own.is_file() and path.is_file() and not same_content(own, path):
+        if name != WEIGHTS and own.is_file() and path.is_file() and not same_content(own, path):
             if sha256(path) != replaced.get(name):
                 raise InputError(f"{path} is not the run's, which is in {checkpoint.folder}: put it back, "
                                  "or begin another run with another --out")

@@ -10,7 +10,7 @@ import numpy as np
 from npgpt.commands.arguments import count
 from npgpt.commands.begin import DERIVED, KEPT, begin, finished, make_room, start_recorder, starting_state, training_settings
 from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, OTHER_TOKENS, Materials, describe_data, gather
-from npgpt.commands.progress import TrainingProgress, clock
+from npgpt.commands.progress import Progress, TrainingProgress, clock
 from npgpt.commands.resume import take_up
 from npgpt.errors import InputError
 from npgpt.generation.generate import default_prompt, generate, stream_text
@@ -20,10 +20,10 @@ from npgpt.model.presets import PRESETS, preset
 from npgpt.training.checkpoint import FOLDER
 from npgpt.training.evaluation import evaluate
 from npgpt.training.footprint import footprint
-from npgpt.training.interrupt import FirstInterrupt
+from npgpt.training.interrupt import Interrupt
 from npgpt.training.memory import keep_freed_memory
 from npgpt.training.parallel import available_cores, parallel_gradients
-from npgpt.training.recorder import MINUTES
+from npgpt.training.recorder import MINUTES, resume_command
 from npgpt.training.trainer import Diverged, TrainingSettings, train
 
 VALIDATION_BATCHES = 4       # looked at while training; at the end it is the whole split
@@ -93,31 +93,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with contextlib.ExitStack() as stack:
-        origin = take_up(args, stack) if args.resume else begin(args)
-        materials = gather(args, origin)
-        settings = training_settings(args, materials.config)
-        config, corpus = materials.config, materials.corpus
-        progress = TrainingProgress(settings, config.n_positions)
-        if not origin and not args.dry_run:
-            make_room(args, progress, stack)
-        progress.line(describe(args, materials, settings))
-        if args.dry_run:
-            return 0
-        if origin and origin.step >= settings.steps:
-            progress.line(finished(args, origin))
-            return 0
-
-        keep_freed_memory()
-        state = starting_state(args, materials, settings, origin)
-        recorder = start_recorder(args, materials, settings, state, origin)
-        stack.callback(recorder.close)
-        progress.start_clock(state.step)
-        interrupt = FirstInterrupt()
+    progress, recorder = Progress(), None
+    with contextlib.ExitStack() as stack, Interrupt() as interrupt:
         try:
+            origin = take_up(args, stack) if args.resume else begin(args)
+            materials = gather(args, origin)
+            settings = training_settings(args, materials.config)
+            config, corpus = materials.config, materials.corpus
+            progress = TrainingProgress(settings, config.n_positions)
+            if not origin and not args.dry_run:
+                make_room(args, progress, stack)
+            progress.line(describe(args, materials, settings))
+            if args.dry_run:
+                return 0
+            if origin and origin.step >= settings.steps:
+                progress.line(finished(args, origin))
+                return 0
+
+            keep_freed_memory()
+            state = starting_state(args, materials, settings, origin)
+            recorder = start_recorder(args, materials, settings, state, origin)
+            stack.callback(recorder.close)
             if recorder.fresh and sound(state.parameters, materials):
                 recorder.save()                                # so that --resume works from the first step on
-            with interrupt, parallel_gradients(args.threads) as gradients_of:
+            progress.start_clock(state.step)
+            with parallel_gradients(args.threads) as gradients_of:
+                interrupt.patient = True
                 for step in train(state, config, settings, corpus.train, gradients_of):
                     progress.count(step)
                     last, validation_loss = step.number == settings.steps, None
@@ -133,23 +134,28 @@ def run(args: argparse.Namespace) -> int:
                     if interrupt.came:
                         progress.line(f"interrupted at step {step.number} of {settings.steps}: {recorder.how_to_go_on()}")
                         return interrupt.status
+                interrupt.patient = False
             seconds = progress.seconds()
             progress.report(step, evaluate(state.parameters, config, corpus.validation))
             progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(corpus.validation):,} tokens "
                           f"of its split; {recorder.saved}")
             if materials.tokenizer is not None:
                 print_sample(state.parameters, materials, settings.seed)
+            progress.line(f"next: npgpt generate --model {args.out}")
+            return 0
+        except KeyboardInterrupt:
+            progress.line(f"stopped at once: {recorder.how_to_go_on() if recorder else nothing_done(args)}")
+            return interrupt.status
         except Diverged as error:
             raise InputError(f"{error}; {recorder.how_to_go_on()}") from None
-        except KeyboardInterrupt:
-            progress.line(f"stopped at once: {recorder.how_to_go_on()}")
-            return interrupt.status
         except OSError as error:
-            if error.filename is None:                         # not a file of the run, but where we print to
+            if recorder is None or error.filename is None:     # not of the run's own files
                 raise
             raise InputError(f"{error.filename}: {error.strerror}; {recorder.how_to_go_on()}") from None
-        progress.line(f"next: npgpt generate --model {args.out}")
-        return 0
+
+
+def nothing_done(args: argparse.Namespace) -> str:
+    return "before the first step" + (f"; go on with: {resume_command(args.resume)}" if args.resume else "")
 
 
 def describe(args: argparse.Namespace, materials: Materials, settings: TrainingSettings) -> str:

@@ -1,25 +1,25 @@
-"""Ctrl-C and SIGTERM while training: the first asks for a stop after the step, the second stops at once."""
+"""Ctrl-C and SIGTERM: while training, the first asks for a stop after the step; the second stops at once."""
 import signal
 
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
-class FirstInterrupt:
-    """While the context lasts, the first of the signals only sets `came`, to its number; a second raises
-    KeyboardInterrupt.
+class Interrupt:
+    """While the context lasts, either signal raises KeyboardInterrupt. While it is patient, the first only sets
+    `came`, to its number.
     """
 
     def __init__(self) -> None:
-        self.came = 0
+        self.patient, self.came = False, 0
 
-    def __enter__(self) -> "FirstInterrupt":
+    def __enter__(self) -> "Interrupt":
         self.before = [signal.signal(number, self.note) for number in SIGNALS]
         return self
 
     def note(self, number: int, frame: object) -> None:
-        if self.came:
+        first, self.came = not self.came, self.came or number
+        if not (first and self.patient):
             raise KeyboardInterrupt
-        self.came = number
 
     @property
     def status(self) -> int:

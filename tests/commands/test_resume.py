@@ -2,17 +2,14 @@
 import json
 import os
 import shutil
-import signal
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
-from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config, load_model
-from npgpt.interop.safetensors import read_safetensors
-from npgpt.text.characters import CharacterTokenizer
+from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
+from npgpt.model.gpt import loss_and_gradients
 from npgpt.text.corpus import write_tokens
-from npgpt.text.tokenizer import FILE, load_tokenizer
+from npgpt.text.tokenizer import FILE
 from npgpt.training.checkpoint import MOMENTS, RECORD
 from npgpt.training.lock import only_run
 from npgpt.training.metrics import FILE as METRICS
@@ -179,6 +176,15 @@ def test_where_there_is_nothing_to_go_on_from_nothing_happens(npgpt, run, model,
     assert ("holds no run to go on with" in err or "is one checkpoint of a run" in err) and not any((tmp_path / "empty").iterdir())
 
 
+def test_a_model_that_never_came_to_its_place_is_put_there(npgpt, run):
+    """A run may be killed between its checkpoint and its model."""
+    before = end_state(run)
+    (run / WEIGHTS).unlink()
+    (run / CONFIG).write_text("{}")
+    assert npgpt("train", "--resume", "out").status == 0
+    assert end_state(run) == before and load_config(run).n_embd == 8
+
+
 def test_the_last_good_checkpoint_is_taken_where_the_newest_is_damaged(npgpt, run):
     whole = end_state(run)
     (run / "checkpoints" / "step-00000008" / MOMENTS).write_bytes(b"")
@@ -219,7 +225,6 @@ def test_a_run_to_be_replaced_can_go_on_until_there_is_something_in_its_place(np
 def test_bad_steps_are_counted_on(npgpt, run, monkeypatch):
     """One may be passed over; one was, before the interruption."""
     forget(run, 0)
-    from npgpt.model.gpt import loss_and_gradients
     calls = iter(range(1, 99))
 
     def spoiled(*arguments):
