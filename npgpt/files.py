@@ -10,7 +10,8 @@ from pathlib import Path
 
 from npgpt.errors import InputError
 
-JSON_LIMIT = 256 * 2**20    # bytes; the largest tokenizer.json in common use has a tenth of that
+JSON_LIMIT = 64 * 2**20     # bytes; the largest tokenizer.json in common use has half of that
+ITEMS, NESTING = 4_000_000, 64                                 # in a JSON file; Python needs up to 100 bytes for an item
 
 
 @contextlib.contextmanager
@@ -130,7 +131,7 @@ def sha256(path: Path) -> str:
     """The digest of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(2**20):
+        while chunk := file.read(2**18):
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -150,18 +151,20 @@ def write_json(path: Path, value: dict) -> None:
     write_whole(path, [(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()])
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path, limit: int = JSON_LIMIT) -> dict:
     """The object in a JSON file. Raises InputError where the file is too large or holds anything else."""
     size = path.stat().st_size
-    if size > JSON_LIMIT:
-        raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {JSON_LIMIT:,})")
+    if size > limit:
+        raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {limit:,})")
     return parse_json(path.read_bytes(), str(path))
 
 
-def parse_json(data: bytes, where: str) -> dict:
+def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
     """The object that UTF-8 JSON stands for. Raises InputError, naming `where`, for everything else:
-    duplicate keys, NaN and Infinity, endless nesting, and JSON that is no object.
+    duplicate keys, NaN and Infinity, too many items, endless nesting, and JSON that is no object.
     """
+    if sum(data.count(mark) for mark in (b",", b"[", b"{")) > items:       # before an object is made for each
+        raise InputError(f"{where}: JSON with more than {items:,} items")
     try:
         value = json.loads(data.decode(), object_pairs_hook=distinct_keys, parse_constant=refuse_constant)
     except RecursionError:
@@ -170,7 +173,19 @@ def parse_json(data: bytes, where: str) -> dict:
         raise InputError(f"{where}: not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{where}: a JSON object was expected, found {type(value).__name__}")
+    require_flat(value, where)
     return value
+
+
+def require_flat(value: dict, where: str) -> None:
+    """Raise InputError where containers lie deeper in each other than NESTING: even to quote such is not safe."""
+    level = [value]
+    for _ in range(NESTING):
+        level = [child for container in level
+                 for child in (container.values() if isinstance(container, dict) else container)
+                 if isinstance(child, (dict, list))]
+    if level:
+        raise InputError(f"{where}: JSON nested too deeply")
 
 
 def distinct_keys(pairs: list[tuple[str, object]]) -> dict:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.files import (JSON_LIMIT, link_or_copy, move_together, parse_json, read_json, remove_temporaries, sha256, temporary_name,
+from npgpt.files import (JSON_LIMIT, NESTING, link_or_copy, move_together, parse_json, read_json, remove_temporaries, sha256, temporary_name,
                          write_json, write_whole, write_whole_folder)
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -213,6 +213,21 @@ def test_json_never_holds_nan(tmp_path):
 def test_what_is_no_json_object_is_refused(data, complaint):
     with pytest.raises(InputError, match=f"^the place: .*{complaint}"):
         parse_json(data, "the place")
+
+
+def test_containers_may_lie_in_each_other_but_not_so_deep_that_a_message_could_not_quote_them():
+    def nested(depth):
+        return b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+    assert parse_json(nested(NESTING - 1), "here")
+    for depth in (NESTING, *range(850, 1000, 7)):
+        with pytest.raises(InputError, match="here: JSON nested too deeply"):
+            parse_json(nested(depth), "here")
+
+
+def test_more_items_than_memory_should_be_given_to_are_not_made():
+    assert len(parse_json(b'{"a":[0' + b",0" * 97 + b"]}", "here", 100)["a"]) == 98
+    with pytest.raises(InputError, match="here: JSON with more than 100 items"):
+        parse_json(b'{"a":[0' + b",0" * 99 + b"]}", "here", 100)
 
 
 def test_many_keys_with_one_twice_are_refused_at_once():
