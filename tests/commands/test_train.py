@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
+from npgpt.layers.layer_norm import layer_norm
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import write_tokens
@@ -53,6 +54,23 @@ def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text):
     assert len(out.strip()) > 300                                  # a sample, and nothing else
     assert npgpt("generate", "--max-new-tokens", 5).status == 0
     assert npgpt("evaluate", "--data", text).status == 0
+
+
+def test_a_debugger_finds_six_calls_between_the_command_and_a_layer(npgpt, text, monkeypatch):
+    stacks = []
+
+    def stop_here(*arguments):
+        frame, names = sys._getframe(), []
+        while names[-1:] != ["main"]:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        stacks.append(names[::-1])
+        return layer_norm(*arguments)
+    monkeypatch.setattr("npgpt.model.block.layer_norm", stop_here)
+    npgpt(*QUICK, "--threads", 1)
+    in_training = [names for names in stacks if "train" in names]
+    assert len(in_training) == 8 and all(
+        names == ["main", "run", "train", "loss_and_gradients", "gpt", "block", "stop_here"] for names in in_training)
 
 
 def test_it_says_how_it_goes(npgpt, text):
