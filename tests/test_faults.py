@@ -113,7 +113,7 @@ def begun(place):
     run, whole = place / "begun", place / "whole"
     for out, steps in ((run, 7), (whole, 9)):
         status, err = in_a_fork("train", *[place / "text.txt" if word == "text.txt" else word for word in RUN], "--steps", steps,
-                                "--warmup", 2, "--min-learning-rate", 0.08, "--eval-every", 7, "--out", out)
+                                "--warmup", 2, "--learning-rate", 0.01, "--min-learning-rate", 0.01, "--eval-every", 7, "--out", out)
         assert status == 0, err
     return run, whole
 
