@@ -15,6 +15,8 @@ In reading order:
                             the loop, and what it needs
                 parallel, blas, memory, footprint, interrupt
                             how it gets both cores, keeps its memory, and stops when asked
+                metrics, checkpoint, recorder, lock
+                            what it leaves on the disk, and goes on from
     generation/ sampling, generate, kv_cache, beam_search
     checking/   derivatives, contract, layer, model, report, catalogue
                             hand-written gradients against numerical ones

@@ -1,15 +1,26 @@
 """Files: written whole or not at all, and read with suspicion."""
 import contextlib
+import hashlib
 import json
 import os
-import tempfile
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from npgpt.errors import InputError
 
-JSON_LIMIT = 256 * 2**20    # bytes; the largest tokenizer.json in common use has a tenth of that
+JSON_LIMIT = 64 * 2**20     # bytes; the largest tokenizer.json in common use has half of that
+ITEMS, NESTING = 4_000_000, 64                                 # in a JSON file; Python needs up to 100 bytes for an item
+
+
+@contextlib.contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """What goes wrong with the disk while the context lasts is said of `path`, the name that the user knows."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -19,38 +30,110 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     Raises OSError, naming the file, where the disk is full or the folder read-only; the temporary file
     is then removed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from None
-        raise
-    flush_folder(path.parent)
+    temporary = temporary_name(path)
+    with errors_named(path):
+        try:
+            with open(temporary, "wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        flush_folder(path.parent)
 
 
 @contextlib.contextmanager
-def files_together(folder: Path) -> Iterator[Path]:
-    """A temporary folder in `folder`, whose files move there when the context ends well, and else are removed.
-
-    So files that belong together take the place of older ones only when all of them are on the disk.
-    Raises OSError, naming the folder.
+def write_whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder under a temporary name, which takes the place of `folder` when the context ends well, and else is
+    removed. Its files are to be flushed by who writes them. Raises OSError, naming the folder.
     """
+    with temporary_folder(folder) as staging:
+        yield staging
+        flush_folder(staging)
+        remove_folder(folder)
+        os.rename(staging, folder)
+        flush_folder(folder.parent)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path`, while the context lasts. Raises OSError, naming `path`."""
+    staging = temporary_name(path)
     try:
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder, ignore_cleanup_errors=True) as staging:
-            yield Path(staging)
-            for file in sorted(Path(staging).iterdir()):
-                os.replace(file, folder / file.name)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from None
+        with errors_named(path):
+            staging.mkdir(parents=True)
+            yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away at once, under another name, and then its files: no reader finds half of it."""
+    if folder.exists():
+        going = temporary_name(folder.with_name(folder.name + ".removed"))
+        os.rename(folder, going)
+        shutil.rmtree(going)
+
+
+def move_together(staging: Path, folder: Path, key: str, gone: Iterable[str] = ()) -> None:
+    """Move the files of `staging` to `folder`, `key` last, and remove those of the names in `gone` that it lacks.
+
+    What readers look for is `key`. It takes the old one's place in one rename, and where other files change as
+    well the old one goes first: so that after a crash at any moment the folder holds the old files, or the new
+    ones, or no `key`, but never the key of one beside files of the other.
+    """
+    new = [file.name for file in sorted(staging.iterdir()) if file.name != key]
+    changed = [name for name in new if not same_content(staging / name, folder / name)]
+    stale = [name for name in gone if name != key and name not in new and (folder / name).exists()]
+    if changed or stale:
+        for name in [key, *stale]:
+            (folder / name).unlink(missing_ok=True)
+        flush_folder(folder)
+        for name in changed:
+            os.replace(staging / name, folder / name)
+        flush_folder(folder)
+    os.replace(staging / key, folder / key)
     flush_folder(folder)
+
+
+def same_content(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Another name for a file's content; a copy of it, flushed, where the disk has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with open(source, "rb") as file:
+            write_whole(target, iter(lambda: file.read(2**20), b""))
+
+
+def temporary_name(path: Path) -> Path:
+    """What a file or folder is called until it is whole. A killed process leaves it; see remove_temporaries."""
+    return path.with_name(f".npgpt-{os.getpid()}-{path.name}.tmp")
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed processes left half-written. Only for who holds the folder alone."""
+    for path in folder.glob(".npgpt-*.tmp"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(2**18):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def flush_folder(folder: Path) -> None:
@@ -68,18 +151,20 @@ def write_json(path: Path, value: dict) -> None:
     write_whole(path, [(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()])
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path, limit: int = JSON_LIMIT) -> dict:
     """The object in a JSON file. Raises InputError where the file is too large or holds anything else."""
     size = path.stat().st_size
-    if size > JSON_LIMIT:
-        raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {JSON_LIMIT:,})")
+    if size > limit:
+        raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {limit:,})")
     return parse_json(path.read_bytes(), str(path))
 
 
-def parse_json(data: bytes, where: str) -> dict:
+def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
     """The object that UTF-8 JSON stands for. Raises InputError, naming `where`, for everything else:
-    duplicate keys, NaN and Infinity, endless nesting, and JSON that is no object.
+    duplicate keys, NaN and Infinity, too many items, endless nesting, and JSON that is no object.
     """
+    if sum(data.count(mark) for mark in (b",", b"[", b"{")) > items:       # before an object is made for each
+        raise InputError(f"{where}: JSON with more than {items:,} items")
     try:
         value = json.loads(data.decode(), object_pairs_hook=distinct_keys, parse_constant=refuse_constant)
     except RecursionError:
@@ -88,7 +173,19 @@ def parse_json(data: bytes, where: str) -> dict:
         raise InputError(f"{where}: not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise InputError(f"{where}: a JSON object was expected, found {type(value).__name__}")
+    require_flat(value, where)
     return value
+
+
+def require_flat(value: dict, where: str) -> None:
+    """Raise InputError where containers lie deeper in each other than NESTING: even to quote such is not safe."""
+    level = [value]
+    for _ in range(NESTING):
+        level = [child for container in level
+                 for child in (container.values() if isinstance(container, dict) else container)
+                 if isinstance(child, (dict, list))]
+    if level:
+        raise InputError(f"{where}: JSON nested too deeply")
 
 
 def distinct_keys(pairs: list[tuple[str, object]]) -> dict:

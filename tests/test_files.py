@@ -1,4 +1,6 @@
 """Files: whole or not at all, and JSON that is checked before it is believed."""
+import errno
+import hashlib
 import json
 import os
 
@@ -6,7 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.files import JSON_LIMIT, files_together, parse_json, read_json, write_json, write_whole
+from npgpt.files import (JSON_LIMIT, NESTING, link_or_copy, move_together, parse_json, read_json, remove_temporaries, sha256, temporary_name,
+                         write_json, write_whole, write_whole_folder)
 
 texts = st.text(st.characters(codec="utf-8"))
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -61,29 +64,113 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     assert contents(tmp_path) == {"file": b"no folder"}
 
 
-def test_files_move_into_place_together(tmp_path):
-    (tmp_path / "a").write_bytes(b"old")
-    (tmp_path / "c").write_bytes(b"stays")
-    with files_together(tmp_path) as new:
-        write_whole(new / "a", [b"new"])
-        write_whole(new / "b", [b"new"])
-        assert (tmp_path / "a").read_bytes() == b"old" and not (tmp_path / "b").exists()
-    assert contents(tmp_path) == {"a": b"new", "b": b"new", "c": b"stays"}
+def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
+    with write_whole_folder(tmp_path / "folder") as staging:
+        write_whole(staging / "a", [b"new"])
+        assert not (tmp_path / "folder").exists()
+    assert contents(tmp_path / "folder") == {"a": b"new"} and [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_failure_leaves_all_files_as_they_were(tmp_path):
-    (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(Broken), files_together(tmp_path) as new:
-        write_whole(new / "a", [b"new"])
-        write_whole(new / "b", half_a_file())
-    assert contents(tmp_path) == {"a": b"old"}
+def test_a_folder_takes_the_place_of_an_older_one_whole(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_bytes(b"old")
+    with write_whole_folder(tmp_path / "folder") as staging:
+        write_whole(staging / "a", [b"new"])
+    assert contents(tmp_path / "folder") == {"a": b"new"} and [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_folder_that_cannot_take_files_is_named(tmp_path):
+def test_a_folder_that_fails_half_way_leaves_nothing(tmp_path):
+    with pytest.raises(Broken), write_whole_folder(tmp_path / "folder") as staging:
+        write_whole(staging / "a", half_a_file())
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"no folder")
-    with pytest.raises(NotADirectoryError) as error, files_together(tmp_path / "file"):
+    with pytest.raises(NotADirectoryError) as error, write_whole_folder(tmp_path / "file" / "below"):
         pass
-    assert error.value.filename == str(tmp_path / "file")
+    assert error.value.filename == str(tmp_path / "file" / "below")
+
+
+@pytest.fixture
+def old_and_new(tmp_path):
+    """Two folders with files that belong together."""
+    for name, files in (("old", {"key": b"1", "same": b"0", "other": b"1", "stale": b"1", "mine": b"1"}),
+                        ("new", {"key": b"2", "same": b"0", "other": b"2", "more": b"2"})):
+        (tmp_path / name).mkdir()
+        for file, content in files.items():
+            (tmp_path / name / file).write_bytes(content)
+    return tmp_path / "old", tmp_path / "new"
+
+
+MOVED = {"key": b"2", "same": b"0", "other": b"2", "more": b"2", "mine": b"1"}
+
+
+def test_files_that_belong_together_move_together(old_and_new):
+    old, new = old_and_new
+    move_together(new, old, "key", gone=["stale", "key", "absent", "other"])
+    assert contents(old) == MOVED
+
+
+@pytest.mark.parametrize("moment", range(9))
+def test_a_crash_while_they_move_leaves_no_key_beside_files_of_another(old_and_new, monkeypatch, moment):
+    """A crash at every rename, removal and flush, in turn."""
+    old, new = old_and_new
+    before, countdown = contents(old), iter([None] * moment)
+
+    def or_crash(function):
+        def wrapped(*arguments, **settings):
+            if next(countdown, Broken) is Broken:
+                raise Broken
+            return function(*arguments, **settings)
+        return wrapped
+    for name in ("replace", "unlink", "fsync"):
+        monkeypatch.setattr(os, name, or_crash(getattr(os, name)))
+    try:
+        move_together(new, old, "key", gone=["stale"])
+        assert moment == 8
+    except Broken:
+        pass
+    after = contents(old)
+    assert after in (before, MOVED) or "key" not in after
+
+
+def test_where_only_the_key_differs_it_is_never_missing(old_and_new, monkeypatch):
+    old, new = old_and_new
+    move_together(new, old, "key")
+    (new.parent / "newer").mkdir()
+    for file, content in (MOVED | {"key": b"3"}).items():
+        (new.parent / "newer" / file).write_bytes(content)
+    monkeypatch.setattr(os, "unlink", None)
+    move_together(new.parent / "newer", old, "key")
+    assert (old / "key").read_bytes() == b"3"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_gets_a_second_name_or_a_copy(tmp_path, monkeypatch, links):
+    def no_links(source, target):
+        raise OSError(errno.EPERM, "no links here")
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    (tmp_path / "a").write_bytes(bytes(range(256)) * 10_000)
+    link_or_copy(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
+    assert (tmp_path / "b").samefile(tmp_path / "a") == links
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / ".mine.tmp").write_bytes(b"mine")
+    temporary_name(tmp_path / "file").write_bytes(b"half")
+    temporary_name(tmp_path / "folder").mkdir()
+    (temporary_name(tmp_path / "folder") / "file").write_bytes(b"half")
+    remove_temporaries(tmp_path)
+    assert contents(tmp_path) == {".mine.tmp": b"mine"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1])
+def test_the_digest_of_a_file(tmp_path, size):
+    (tmp_path / "file").write_bytes(bytes(size))
+    assert sha256(tmp_path / "file") == hashlib.sha256(bytes(size)).hexdigest()
 
 
 @given(objects)
@@ -126,6 +213,21 @@ def test_json_never_holds_nan(tmp_path):
 def test_what_is_no_json_object_is_refused(data, complaint):
     with pytest.raises(InputError, match=f"^the place: .*{complaint}"):
         parse_json(data, "the place")
+
+
+def test_containers_may_lie_in_each_other_but_not_so_deep_that_a_message_could_not_quote_them():
+    def nested(depth):
+        return b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+    assert parse_json(nested(NESTING - 1), "here")
+    for depth in (NESTING, *range(850, 1000, 7)):
+        with pytest.raises(InputError, match="here: JSON nested too deeply"):
+            parse_json(nested(depth), "here")
+
+
+def test_more_items_than_memory_should_be_given_to_are_not_made():
+    assert len(parse_json(b'{"a":[0' + b",0" * 97 + b"]}", "here", 100)["a"]) == 98
+    with pytest.raises(InputError, match="here: JSON with more than 100 items"):
+        parse_json(b'{"a":[0' + b",0" * 99 + b"]}", "here", 100)
 
 
 def test_many_keys_with_one_twice_are_refused_at_once():

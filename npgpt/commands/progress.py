@@ -42,11 +42,13 @@ class TrainingProgress(Progress):
         self.losses: list[float] = []          # since the last report
         self.start_clock()
 
-    def start_clock(self) -> None:
-        self.start = time.perf_counter()
+    def start_clock(self, done: int = 0) -> None:
+        """Begin to measure, with so many steps done before."""
+        self.start, self.done = time.perf_counter(), done
 
     def count(self, step: Step) -> None:
-        self.losses.append(step.loss)
+        if not step.bad:
+            self.losses.append(step.loss)
         self.status(self.describe(step))
 
     def report(self, step: Step, validation_loss: float) -> None:
@@ -54,9 +56,10 @@ class TrainingProgress(Progress):
         self.losses.clear()
 
     def describe(self, step: Step, validation: str = "") -> str:
-        loss = sum(self.losses) / len(self.losses)
-        rate = step.number * self.tokens_a_step / self.seconds()
-        left = self.seconds() / step.number * (self.steps - step.number)
+        loss = sum(self.losses) / len(self.losses) if self.losses else step.loss
+        made = step.number - self.done
+        rate = made * self.tokens_a_step / self.seconds()
+        left = self.seconds() / made * (self.steps - step.number)
         return (f"step {step.number:{len(str(self.steps))}}/{self.steps}  loss {loss:.4f}  {validation}"
                 f"learning rate {step.learning_rate:.1e}  {rate:,.0f} tokens/s  {clock(left)} left")
 

@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import files_together, read_json, write_json
+from npgpt.files import errors_named, move_together, read_json, temporary_folder, write_json
 from npgpt.interop.safetensors import write_safetensors
-from npgpt.interop.weights import WEIGHTS, read_weights, weights_file
+from npgpt.interop.weights import INDEX, WEIGHTS, read_weights, weights_file
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.config import GPTConfig, is_integer
 from npgpt.model.parameters import PREFIX, named_views, parameter_count, parameter_shapes
-from npgpt.text.tokenizer import Tokenizer
+from npgpt.text.byte_pair_files import MERGES, VOCABULARY
+from npgpt.text.tokenizer import FILE as TOKENIZER, Tokenizer
 
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
+# What belongs to a model in a folder: with another model's it would be read wrongly.
+MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER, VOCABULARY, MERGES, TOKENIZER_CONFIG, "special_tokens_map.json",
+               "added_tokens.json", "generation_config.json")
 CAUSAL_MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")       # buffers of old files, no parameters
 # Settings of GPT2Config that change what is computed and that npgpt has in this one form only. Not among
 # them: reorder_and_upcast_attn, which is about half precision, and npgpt computes in none.
@@ -34,23 +38,30 @@ def holds_model(folder: Path) -> bool:
 def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None = None) -> None:
     """Write a model directory that GPT2LMHeadModel.from_pretrained opens.
 
-    A model that is there already is replaced only when all of the new one is on the disk.
+    A model that is there already is replaced only when all of the new one is on the disk. Raises OSError,
+    naming the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with errors_named(folder), temporary_folder(folder / "model") as staging:
+        write_model(staging, parameters, config, tokenizer)
+        move_together(staging, folder, WEIGHTS)
+
+
+def write_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None) -> None:
+    """The files of a model directory, one after the other, each whole."""
     tensors = dict(named_views(parameters, config))
     if config.position_embedding_type == "sinusoidal":              # others have them as parameters
         tensors[PREFIX + "wpe.weight"] = sinusoidal_positions(config.n_positions, config.n_embd, parameters.dtype)
     fields = dataclasses.asdict(config)
-    with files_together(folder) as new:
-        write_json(new / CONFIG, {"architectures": ["GPT2LMHeadModel"], **FIXED, **fields, "dtype": str(parameters.dtype)})
-        if tokenizer is not None:
-            tokenizer.save(new)
-            write_json(new / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
-                                                "model_max_length": config.n_positions,
-                                                "clean_up_tokenization_spaces": False,
-                                                **named_special_tokens(tokenizer, config)})
-        write_safetensors(new / WEIGHTS, tensors, {"format": "pt"})
+    write_json(folder / CONFIG, {"architectures": ["GPT2LMHeadModel"], **FIXED, **fields, "dtype": str(parameters.dtype)})
+    if tokenizer is not None:
+        tokenizer.save(folder)
+        write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
+                                               "model_max_length": config.n_positions,
+                                               "clean_up_tokenization_spaces": False,
+                                               **named_special_tokens(tokenizer, config)})
+    write_safetensors(folder / WEIGHTS, tensors, {"format": "pt"})
 
 
 def named_special_tokens(tokenizer: Tokenizer, config: GPTConfig) -> dict[str, str]:

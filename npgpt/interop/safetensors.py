@@ -20,6 +20,7 @@ DTYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")
           "BOOL": np.dtype("?")}
 NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
 HEADER_LIMIT = 100_000_000    # bytes, as in the reference implementation
+HEADER_ITEMS = 2**18          # of JSON, about nine for a tensor
 ALIGNMENT = 8                 # bytes; the header is padded so that the tensors start at a multiple
 
 
@@ -51,7 +52,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
         if length > min(size - 8, HEADER_LIMIT):
             raise InputError(f"{path}: the header claims {length:,} bytes; the file has {size - 8:,} after its first 8 "
                              f"and a header may have {HEADER_LIMIT:,}: cut short, or no safetensors file")
-        header = parse_json(file.read(length), f"{path}: header")
+        header = parse_json(file.read(length), f"{path}: header", HEADER_ITEMS)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise InputError(f"{path}: __metadata__ must map names to strings")

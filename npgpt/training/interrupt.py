@@ -1,20 +1,31 @@
-"""Ctrl-C while training: the first asks for a stop after the step, the second stops at once."""
+"""Ctrl-C and SIGTERM: while training, the first asks for a stop after the step; the second stops at once."""
 import signal
 
+SIGNALS = signal.SIGINT, signal.SIGTERM
 
-class FirstInterrupt:
-    """While the context lasts, the first SIGINT only sets `came`; a second raises KeyboardInterrupt."""
+
+class Interrupt:
+    """While the context lasts, either signal raises KeyboardInterrupt. While it is patient, the first only sets
+    `came`, to its number.
+    """
 
     def __init__(self) -> None:
-        self.came = False
+        self.patient, self.came = False, 0
 
-    def __enter__(self) -> "FirstInterrupt":
-        self.before = signal.signal(signal.SIGINT, self.note)
+    def __enter__(self) -> "Interrupt":
+        self.before = [signal.signal(number, self.note) for number in SIGNALS]
         return self
 
     def note(self, number: int, frame: object) -> None:
-        self.came = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        first, self.came = not self.came, self.came or number
+        if not (first and self.patient):
+            raise KeyboardInterrupt
+
+    @property
+    def status(self) -> int:
+        """What a process that was stopped so exits with: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + (self.came or signal.SIGINT)
 
     def __exit__(self, *exception: object) -> None:
-        signal.signal(signal.SIGINT, self.before)
+        for number, before in zip(SIGNALS, self.before):
+            signal.signal(number, before)

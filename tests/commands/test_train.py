@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
+from npgpt.layers.layer_norm import layer_norm
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import write_tokens
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import FILE, load_tokenizer
+from npgpt.training.metrics import FILE as METRICS
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 QUICK = ["train", "--data", "text.txt", *SMALL, "--steps", 4]
 
 
 def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def in_a_process(*arguments, limit=None, **settings):
@@ -44,7 +46,7 @@ def tokens(tmp_path):
 def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text):
     status, out, err = npgpt(*QUICK)
     assert status == 0
-    assert sorted(files(text.parent / "out")) == [CONFIG, WEIGHTS, FILE, TOKENIZER_CONFIG]
+    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
     assert load_tokenizer("out").vocabulary == sorted(set(text.read_text()))
     config = load_config("out")
     assert (config.n_layer, config.n_head, config.n_embd, config.n_positions, config.vocab_size) == (1, 2, 8, 8, 28)
@@ -52,6 +54,23 @@ def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text):
     assert len(out.strip()) > 300                                  # a sample, and nothing else
     assert npgpt("generate", "--max-new-tokens", 5).status == 0
     assert npgpt("evaluate", "--data", text).status == 0
+
+
+def test_a_debugger_finds_six_calls_between_the_command_and_a_layer(npgpt, text, monkeypatch):
+    stacks = []
+
+    def stop_here(*arguments):
+        frame, names = sys._getframe(), []
+        while names[-1:] != ["main"]:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        stacks.append(names[::-1])
+        return layer_norm(*arguments)
+    monkeypatch.setattr("npgpt.model.block.layer_norm", stop_here)
+    npgpt(*QUICK, "--threads", 1)
+    in_training = [names for names in stacks if "train" in names]
+    assert len(in_training) == 8 and all(
+        names == ["main", "run", "train", "loss_and_gradients", "gpt", "block", "stop_here"] for names in in_training)
 
 
 def test_it_says_how_it_goes(npgpt, text):
@@ -81,6 +100,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_
     for out, seed in (("a", 5), ("b", 5), ("c", 6)):
         assert npgpt(*QUICK, "--dropout", 0.1, "--seed", seed, "--out", out).status == 0
     a, b, c = (files(tmp_path / out) for out in "abc")
+    assert a.pop(METRICS) != b.pop(METRICS)                        # which tells the time
     assert a == b and a[WEIGHTS] != c[WEIGHTS]
 
 
@@ -101,17 +121,19 @@ def test_without_learning_the_model_is_as_the_seed_made_it(npgpt, text):
     assert (parameters == initial_parameters(config, 3)).all()
 
 
-@pytest.mark.parametrize("every, steps", [(["--checkpoint-every", 2], [2, 4, 5]), (["--checkpoint-every", 9], [5]),
-                                          (["--eval-every", 3], [3, 5]), (["--eval-every", 3, "--checkpoint-every", 4], [4, 5])])
-def test_the_model_is_saved_every_so_many_steps_and_after_the_last(npgpt, text, monkeypatch, every, steps):
-    """By default as often as the validation text is looked at."""
-    saved = []
-    monkeypatch.setattr("npgpt.commands.train.save_model", lambda folder, parameters, *rest: saved.append(parameters.copy()))
-    npgpt(*QUICK, "--steps", 5, "--checkpoint-every", 1)
-    each = [parameters.tobytes() for parameters in saved]
-    saved.clear()
-    npgpt(*QUICK, "--steps", 5, *every)
-    assert [each.index(parameters.tobytes()) + 1 for parameters in saved] == steps
+@pytest.mark.parametrize("every, losses, steps", [
+    (["--checkpoint-every", 2], [9] * 5, [0, 1, 2, 4, 5]),         # the first look is always the best yet
+    (["--checkpoint-every", 9], [5, 4, 6, 3, 7], [0, 1, 2, 4, 5]),
+    (["--checkpoint-every", 9, "--eval-every", 3], [5, 6], [0, 3, 5]),
+    ([], [1] * 5, [0, 1, 5])])
+def test_a_checkpoint_is_made_first_and_last_every_so_many_steps_and_where_the_validation_loss_is_best(
+        npgpt, text, monkeypatch, every, losses, steps):
+    losses, saved = iter(losses), []
+    monkeypatch.setattr("npgpt.commands.train.evaluate",
+                        lambda *arguments: next(losses) if len(arguments) == 4 else 1.0)     # else it is no look while training
+    monkeypatch.setattr("npgpt.training.recorder.Recorder.save", lambda self: saved.append(self.state.step))
+    npgpt(*QUICK, "--steps", 5, "--eval-every", 1, *every)
+    assert saved == steps
 
 
 def test_float64_and_bytes(npgpt, text):
@@ -177,10 +199,34 @@ def test_init_brings_its_tokenizer_even_where_token_files_have_another(npgpt, to
 
 def test_a_finished_model_is_never_replaced_unless_told_to(npgpt, refused, text, tmp_path):
     npgpt(*QUICK)
-    assert "out already holds a model: choose another folder with --out, or replace it with --overwrite" in refused(*QUICK)
+    assert ("out already holds a run: go on with it with --resume out, choose another folder with --out, or replace it "
+            "with --overwrite") in refused(*QUICK)
     before = files(tmp_path / "out")
-    assert npgpt(*QUICK, "--seed", 1, "--overwrite").status == 0
+    err = npgpt(*QUICK, "--seed", 1, "--overwrite").err
+    assert err.startswith(f"replaces in out, with its first checkpoint: {CONFIG}, {WEIGHTS}, {FILE}, {TOKENIZER_CONFIG}, "
+                          f"{METRICS}, checkpoints\n")
     assert files(tmp_path / "out")[WEIGHTS] != before[WEIGHTS]
+
+
+def test_a_model_that_is_no_run_is_never_replaced_unless_told_to(refused, text, model):
+    assert "model already holds a model: choose another folder with --out, or replace it with --overwrite" in refused(
+        *QUICK, "--out", "model")
+
+
+@pytest.mark.parametrize("name", [CONFIG, FILE, "vocab.json", METRICS])
+def test_other_files_are_never_replaced_unless_told_to(refused, text, tmp_path, name):
+    """A folder of other things may well have a config.json."""
+    (tmp_path / name).write_text("mine")
+    assert f". already holds {name}: choose another folder with --out, or replace it with --overwrite" in refused(
+        *QUICK, "--out", ".")
+
+
+def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one(npgpt, text, tokens):
+    """The older run has a tokenizer, the newer none."""
+    npgpt(*QUICK)
+    assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1, "--overwrite").status == 0
+    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS]
+    assert [path.name for path in (text.parent / "out" / "checkpoints").iterdir()] == ["step-00000001"]
 
 
 @pytest.mark.parametrize("data, complaint", [
@@ -270,12 +316,12 @@ def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):
 
 def test_a_loss_that_is_no_number_stops_it_and_the_last_sound_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
     """The third step ruins the model: its own loss is still a number, that of what it leaves is none."""
-    losses = iter([1.0, 1.0, float("nan")])
+    losses = iter([1.0, 1.0, 1.0, float("nan")])                   # the first before any step
     monkeypatch.setattr("npgpt.commands.train.evaluate", lambda *arguments, **settings: next(losses))
     status, out, err = npgpt(*QUICK, "--steps", 50, "--checkpoint-every", 1, "--eval-every", 50)
     assert status == 2 and out == ""
     assert "npgpt: error: after step 3 the validation loss is no finite number" in err
-    assert err.endswith("out holds the model of step 2\n")
+    assert err.endswith("out holds the model of step 2; go on with: npgpt train --resume out\n")
     assert np.isfinite(load_model(tmp_path / "out")[0]).all()
 
 
@@ -299,24 +345,26 @@ def test_warnings_of_numpy_do_not_stand_before_the_error(text):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-def test_ctrl_c_saves_what_was_reached_and_says_so(text):
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_save_what_was_reached_and_say_so(text, number, status):
     """The process is interrupted at its first sign of life."""
     with in_a_process(*QUICK, "--steps", 10**6, "--eval-every", 5, "--checkpoint-every", 10**6, cwd=text.parent) as process:
         while not process.stderr.readline().startswith("step "):
             assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         last = process.stderr.read().splitlines()[-1]
-    assert process.returncode == 130
-    step = int(re.fullmatch(r"interrupted at step (\d+) of 1000000: out holds the model of step \1", last)[1])
+    assert process.returncode == status
+    step = int(re.fullmatch(r"interrupted at step (\d+) of 1000000: out holds the model of step \1; "
+                            r"go on with: npgpt train --resume out", last)[1])
     parameters, config = load_model(text.parent / "out")
     assert step >= 5 and np.isfinite(parameters).all() and (parameters != initial_parameters(config)).any()
-    assert sorted(files(text.parent / "out")) == [CONFIG, WEIGHTS, FILE, TOKENIZER_CONFIG]
+    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
 
 
 @pytest.mark.parametrize("moment", ["evaluate", "print_sample"])
 def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tmp_path, monkeypatch, moment):
-    def interrupt(*arguments, batches=None):
-        if batches is None:                # with a number of batches, it is a look at the model before it is saved
+    def interrupt(*arguments):
+        if moment == "print_sample" or len(arguments) == 3 and len(arguments[2]) > 9:       # the whole of the validation text
             raise KeyboardInterrupt
         return 0.0
     monkeypatch.setattr(f"npgpt.commands.train.{moment}", interrupt)
@@ -332,5 +380,10 @@ def test_a_full_disk_is_said_and_leaves_the_older_model_whole(npgpt, text, tmp_p
     before = files(tmp_path / "out")
     with in_a_process(*QUICK, "--overwrite", limit=4096, cwd=tmp_path) as process:
         _, err = process.communicate()
-    assert process.returncode == 2 and err.splitlines()[-1] == "npgpt: error: out: File too large"
-    assert files(tmp_path / "out") == before
+    assert process.returncode == 2
+    assert err.splitlines()[-1] == "npgpt: error: out/checkpoints/step-00000001: File too large; nothing was saved yet"
+    after = files(tmp_path / "out")
+    after.pop(METRICS)
+    assert after == {name: content for name, content in before.items() if name != METRICS}
+    assert "is finished: all 4 steps are made" in npgpt("train", "--resume", "out").err
+    assert files(tmp_path / "out") == before                       # its history, put aside, is back

@@ -12,7 +12,7 @@ from npgpt.model.parameters import initial_parameters, named_views
 from npgpt.text.corpus import random_batch
 from npgpt.training.adamw import AdamW
 from npgpt.training.schedule import learning_rate
-from npgpt.training.trainer import Diverged, Step, TrainingSettings, train
+from npgpt.training.trainer import Diverged, Step, TrainingSettings, initial_state, train
 
 CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=16, n_layer=1, n_head=2)
 STILL = CONFIG.without_dropout()
@@ -20,10 +20,14 @@ SETTINGS = TrainingSettings(steps=5, batch_size=4, warmup=2)
 TOKENS = np.random.default_rng(0).integers(9, size=300)
 
 
+def steps_of(parameters, config=CONFIG, settings=SETTINGS, tokens=TOKENS):
+    return train(initial_state(parameters, config, settings), config, settings, tokens)
+
+
 def trained(config=CONFIG, settings=SETTINGS, tokens=TOKENS, dtype=np.float32):
     """Parameters and steps of a whole training."""
     parameters = initial_parameters(config, 0, dtype)
-    return parameters, list(train(parameters, config, settings, tokens))
+    return parameters, list(steps_of(parameters, config, settings, tokens))
 
 
 def test_the_same_seed_gives_the_same_bytes():
@@ -86,7 +90,7 @@ def test_one_batch_is_learned_by_heart():
 def test_steps_are_made_when_they_are_asked_for():
     parameters = initial_parameters(CONFIG)
     before = parameters.copy()
-    steps = train(parameters, CONFIG, SETTINGS, TOKENS)
+    steps = steps_of(parameters, CONFIG, SETTINGS, TOKENS)
     assert (parameters == before).all()
     assert next(steps).number == 1 and (parameters != before).any()
     assert [step.number for step in steps] == [2, 3, 4, 5]
@@ -96,7 +100,7 @@ def test_steps_are_made_when_they_are_asked_for():
 def test_parameters_keep_their_dtype_and_their_place(dtype):
     parameters = initial_parameters(CONFIG, 0, dtype)
     view = parameters[:]
-    list(train(parameters, CONFIG, SETTINGS, TOKENS))
+    list(steps_of(parameters, CONFIG, SETTINGS, TOKENS))
     assert parameters.dtype == dtype and np.isfinite(parameters).all()
     assert (view == parameters).all() and np.shares_memory(view, parameters)
 
@@ -104,12 +108,12 @@ def test_parameters_keep_their_dtype_and_their_place(dtype):
 def test_a_loss_that_is_no_number_stops_before_the_step_that_it_would_have_spoiled():
     settings = TrainingSettings(steps=20, batch_size=4, learning_rate=1e30, warmup=0)
     parameters = initial_parameters(CONFIG)
-    steps = train(parameters, CONFIG, settings, TOKENS)
+    steps = steps_of(parameters, CONFIG, settings, TOKENS)
     good = 0
     with np.errstate(all="ignore"), pytest.raises(Diverged) as error:
         for step in steps:
             good, before = step.number, parameters.copy()
-    assert good >= 1 and f"at step {good + 1}:" in str(error.value) and "lower learning rate" in str(error.value)
+    assert good >= 1 and f"at step {good + 1} (norms before it: " in str(error.value) and "lower learning rate" in str(error.value)
     np.testing.assert_array_equal(parameters, before)
 
 
@@ -118,7 +122,7 @@ def test_a_model_that_is_broken_already_is_not_trained(bad):
     parameters = initial_parameters(CONFIG)
     parameters[:] = bad
     with np.errstate(all="ignore"), pytest.raises(Diverged, match="at step 1:"):
-        next(train(parameters, CONFIG, SETTINGS, TOKENS))
+        next(steps_of(parameters, CONFIG, SETTINGS, TOKENS))
     np.testing.assert_array_equal(parameters, np.full_like(parameters, bad))
 
 
@@ -127,15 +131,15 @@ def test_a_gradient_too_large_to_measure_stops_too():
     named_views(parameters, STILL)["transformer.ln_f.weight"][...] = 1e25
     before = parameters.copy()
     with np.errstate(all="ignore"), pytest.raises(Diverged) as error:
-        next(train(parameters, STILL, SETTINGS, TOKENS))
+        next(steps_of(parameters, STILL, SETTINGS, TOKENS))
     assert "norm inf" in str(error.value) and "loss was inf" not in str(error.value)
     assert (parameters == before).all()
 
 
 def test_a_text_shorter_than_a_context_is_refused():
-    next(train(initial_parameters(CONFIG), CONFIG, SETTINGS, TOKENS[:9]))
+    next(steps_of(initial_parameters(CONFIG), CONFIG, SETTINGS, TOKENS[:9]))
     with pytest.raises(InputError, match="training text has 8 tokens"):
-        next(train(initial_parameters(CONFIG), CONFIG, SETTINGS, TOKENS[:8]))
+        next(steps_of(initial_parameters(CONFIG), CONFIG, SETTINGS, TOKENS[:8]))
 
 
 @pytest.mark.parametrize("place", [0, 4, 8])
@@ -145,11 +149,11 @@ def test_a_token_outside_the_vocabulary_is_refused(place):
     parameters = initial_parameters(CONFIG)
     before = parameters.copy()
     with pytest.raises(InputError, match="token id 9"):
-        next(train(parameters, CONFIG, SETTINGS, tokens))
+        next(steps_of(parameters, CONFIG, SETTINGS, tokens))
     assert (parameters == before).all()
 
 
-WRONG = {"steps": [0, -1], "batch_size": [0], "accumulate": [0], "warmup": [-1], "seed": [-1],
+WRONG = {"steps": [0, -1, 1.0], "batch_size": [0], "accumulate": [0], "warmup": [-1], "seed": [-1, 1.5], "skip_bad_steps": [-1],
          "learning_rate": [-1e-3, math.nan, math.inf], "min_learning_rate": [-1e-3, math.nan, math.inf],
          "weight_decay": [-0.1, math.nan, math.inf], "clip": [-1.0, math.nan, math.inf],
          "beta1": [-0.1, 1.0, math.nan], "beta2": [-0.1, 1.0, math.nan]}
@@ -173,3 +177,50 @@ def test_settings_at_their_limits_are_accepted():
 def test_nothing_is_learned_at_rate_zero():
     parameters, _ = trained(settings=dataclasses.replace(SETTINGS, learning_rate=0, min_learning_rate=0))
     assert (parameters == initial_parameters(CONFIG)).all()
+
+
+def test_a_state_goes_on_where_it_stopped():
+    """Two halves are the whole, bit for bit: the loop keeps nothing to itself."""
+    whole, whole_steps = trained()
+    state = initial_state(initial_parameters(CONFIG), CONFIG, SETTINGS)
+    first = [step for step, _ in zip(train(state, CONFIG, SETTINGS, TOKENS), range(2))]
+    again = list(train(state, CONFIG, SETTINGS, TOKENS))
+    assert state.parameters.tobytes() == whole.tobytes() and [step.number for step in again] == [4, 5]
+    assert [*first, whole_steps[2], *again] == whole_steps          # zip had taken the third
+
+
+def test_a_finished_state_makes_no_more_steps():
+    state = initial_state(initial_parameters(CONFIG), CONFIG, SETTINGS)
+    assert len(list(train(state, CONFIG, SETTINGS, TOKENS))) == 5 and list(train(state, CONFIG, SETTINGS, TOKENS)) == []
+
+
+def spoiled(bad):
+    """Gradients that are no numbers in the steps of `bad`."""
+    calls = iter(range(1, 10**6))
+
+    def gradients_of(*arguments):
+        loss, gradients = loss_and_gradients(*arguments)
+        return loss, gradients * (np.nan if next(calls) in bad else 1)
+    return gradients_of
+
+
+def test_bad_steps_are_passed_over_and_change_nothing():
+    """Their batches are drawn, and the learning rate goes on, as if they had been made."""
+    settings = dataclasses.replace(SETTINGS, skip_bad_steps=2)
+    state = initial_state(initial_parameters(CONFIG), CONFIG, settings)
+    before, steps = [], []
+    for step in train(state, CONFIG, settings, TOKENS, spoiled({2, 4})):
+        steps.append(step)
+        before.append((state.parameters.tobytes(), state.optimiser.mean.tobytes(), state.optimiser.updates))
+    assert [step.bad for step in steps] == [False, True, False, True, False]
+    assert before[1] == before[0] != before[2] == before[3] != before[4]
+    assert state.skipped == 2 and state.optimiser.updates == 3
+    assert [step.learning_rate for step in steps] == [step.learning_rate for step in trained()[1]]
+
+
+def test_one_bad_step_more_than_may_be_passed_over_stops_it_with_the_norms_before():
+    settings = dataclasses.replace(SETTINGS, skip_bad_steps=1)
+    state = initial_state(initial_parameters(CONFIG), CONFIG, settings)
+    with pytest.raises(Diverged, match=r"at step 4 \(norms before it: [\d.]+, nan, [\d.]+\): a lower learning rate"):
+        list(train(state, CONFIG, settings, TOKENS, spoiled({2, 4})))
+    assert (state.step, state.skipped, state.optimiser.updates) == (3, 1, 2)

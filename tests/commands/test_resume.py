@@ -1,0 +1,243 @@
+"""npgpt train --resume: as if it had never stopped."""
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
+from npgpt.model.gpt import loss_and_gradients
+from npgpt.text.corpus import write_tokens
+from npgpt.text.tokenizer import FILE
+from npgpt.training.checkpoint import MOMENTS, RECORD
+from npgpt.training.lock import only_run
+from npgpt.training.metrics import FILE as METRICS
+
+SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
+RUN = ["train", "--data", "text.txt", *SMALL, "--dropout", 0.1, "--steps", 8, "--eval-every", 4, "--checkpoint-every", 2]
+
+
+def history(run):
+    """metrics.jsonl, but for what tells the time."""
+    lines = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in ("seconds", "tokens_per_second")} for line in lines]
+
+
+def end_state(run):
+    """All that a finished run has come to, but for how long it took."""
+    newest = max((run / "checkpoints").iterdir())
+    record = json.loads((newest / RECORD).read_text())
+    return {"model": (run / WEIGHTS).read_bytes(), "moments": (newest / MOMENTS).read_bytes(), "history": history(run),
+            **{name: record[name] for name in ("step", "updates", "generators", "best", "norms")}}
+
+
+def forget(run, after):
+    """Take away the checkpoints after a step: what a crash would have kept from being written."""
+    for folder in (run / "checkpoints").iterdir():
+        if int(folder.name.removeprefix("step-")) > after:
+            shutil.rmtree(folder)
+
+
+@pytest.fixture
+def run(npgpt, text, tmp_path):
+    """A finished run of 8 steps, with a checkpoint of every second."""
+    assert npgpt(*RUN, "--keep-checkpoints", 9).status == 0
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("step", [0, 2, 4, 6])
+def test_what_follows_is_what_would_have_followed(npgpt, run, step):
+    whole = end_state(run)
+    forget(run, step)
+    outcome = npgpt("train", "--resume", "out")
+    assert outcome.status == 0 and f"resume out/checkpoints/step-{step:08}, after step {step}\n" in outcome.err
+    assert end_state(run) == whole and [line["step"] for line in whole["history"]] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("more", [["--accumulate", 2], ["--threads", 1], ["--dtype", "float64"], ["--tokenizer", "bpe"], ["--tokenizer", "byte"]])
+def test_so_it_is_however_the_run_was_started(npgpt, run, more):
+    npgpt(*RUN, "--overwrite", *more)
+    whole = end_state(run)
+    forget(run, 6)
+    assert npgpt("train", "--resume", "out").status == 0
+    assert end_state(run) == whole
+
+
+def test_a_run_on_token_files_goes_on(npgpt, tmp_path):
+    (tmp_path / "tokens").mkdir()
+    for name in ("train.bin", "val.bin"):
+        write_tokens(tmp_path / "tokens" / name, np.arange(60) % 7)
+    npgpt("train", "--data", "tokens", *RUN[3:], "--vocab-size", 7)
+    whole = end_state(tmp_path / "out")
+    forget(tmp_path / "out", 6)
+    assert npgpt("train", "--resume", "out").status == 0 and end_state(tmp_path / "out") == whole
+    write_tokens(tmp_path / "tokens" / "val.bin", np.arange(61) % 7)
+    assert "tokens: not the data that out was trained on" in npgpt("train", "--resume", "out").err
+
+
+def test_data_is_found_from_any_folder(npgpt, run, tmp_path, monkeypatch):
+    whole = end_state(run)
+    forget(run, 4)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert npgpt("train", "--resume", "../out").status == 0 and end_state(run) == whole
+
+
+def test_data_that_was_moved_is_named_anew(npgpt, run, text, tmp_path):
+    whole = end_state(run)
+    forget(run, 4)
+    text.rename(tmp_path / "moved.txt")
+    assert "text.txt: No such file or directory" in npgpt("train", "--resume", "out").err
+    assert npgpt("train", "--resume", "out", "--data", "moved.txt").status == 0 and end_state(run) == whole
+    assert json.loads((max((run / "checkpoints").iterdir()) / RECORD).read_text())["run"]["data"] == [str(tmp_path / "moved.txt")]
+
+
+def test_a_finished_run_says_so_and_goes_on_with_more_steps(npgpt, run):
+    before = end_state(run)
+    status, out, err = npgpt("train", "--resume", "out")
+    assert (status, out) == (0, "") and end_state(run) == before
+    assert err.endswith("out is finished: all 8 steps are made; for more: npgpt train --resume out --steps 16\n")
+    status, _, err = npgpt("train", "--resume", "out", "--steps", 10)
+    assert status == 0 and "after step 8; changed: steps 8 -> 10\n" in err
+    assert [line["step"] for line in history(run)] == list(range(1, 11))
+
+
+def test_fewer_steps_than_were_made_are_refused(npgpt, run):
+    status, _, err = npgpt("train", "--resume", "out", "--steps", 7)
+    assert status == 2 and err.endswith("npgpt: error: --steps 7 is fewer than out has made: 8\n")
+
+
+@pytest.mark.parametrize("flag, given, line", [
+    ("--learning-rate", 0.5, "learning_rate 0.08 -> 0.5"), ("--batch-size", 3, "batch_size 2 -> 3"), ("--clip", 0.5, "clip 1.0 -> 0.5"),
+    ("--threads", 3, "threads 1 -> 3"), ("--dropout", 0.2, "dropout 0.1 -> 0.2"), ("--weight-decay", 0, "weight_decay 0.1 -> 0.0"),
+    ("--checkpoint-every", 3, "checkpoint_every 2 -> 3"), ("--keep-checkpoints", 1, "keep_checkpoints 9 -> 1"),
+    ("--skip-bad-steps", 1, "skip_bad_steps 0 -> 1"), ("--eval-every", 1, "eval_every 4 -> 1")])
+def test_changed_settings_are_taken_and_reported(npgpt, text, tmp_path, flag, given, line):
+    npgpt(*RUN, "--keep-checkpoints", 9, "--threads", 1)
+    forget(tmp_path / "out", 4)
+    before = end_state(tmp_path / "out")
+    outcome = npgpt("train", "--resume", "out", flag, given)
+    assert outcome.status == 0 and f"after step 4; changed: {line}\n" in outcome.err
+    assert "; changed" not in npgpt("train", "--resume", "out").err    # it is how the run goes on from now on
+
+
+def test_the_learning_rate_that_is_asked_for_is_the_one_that_is_used(npgpt, run):
+    forget(run, 4)
+    npgpt("train", "--resume", "out", "--learning-rate", 0, "--min-learning-rate", 0)
+    assert [line["learning_rate"] for line in history(run)[4:]] == [0] * 4
+
+
+def test_the_same_settings_given_again_are_no_change(npgpt, run):
+    forget(run, 4)
+    outcome = npgpt(*RUN, "--keep-checkpoints", 9, "--tokenizer", "char", "--seed", 0, "--dtype", "float32", "--out", "out", "--resume", "out")
+    assert outcome.status == 0 and "; changed" not in outcome.err
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--n-layer", 2], "--n-layer 2 is not the run's: out/checkpoints/step-00000008 has 1"),
+    (["--n-embd", 4], "--n-embd 4 is not the run's"), (["--n-head", 1], "--n-head 1 is not"), (["--n-positions", 4], "--n-positions 4 is not"),
+    (["--preset", "tiny"], "--preset tiny is not the run's: out/checkpoints/step-00000008 has n_layer 1, n_head 2, n_embd 8, n_positions 8"),
+    (["--dtype", "float64"], "--dtype float64 is not the run's: out/checkpoints/step-00000008 has float32"),
+    (["--tokenizer", "byte"], "--tokenizer byte is not the run's: out/checkpoints/step-00000008 has char"),
+    (["--vocab-size", 99], "--vocab-size 99 is not the run's: out/checkpoints/step-00000008 has 28"),
+    (["--seed", 1], "--seed 1 is not the run's: out/checkpoints/step-00000008 has 0"),
+    (["--data", "other.txt"], "other.txt: not the data that out was trained on, "),
+    (["--init", "out"], "--init starts a run, and --resume goes on with one"),
+    (["--overwrite"], "--overwrite starts a run, and --resume goes on with one"),
+    (["--out", "other"], "--resume goes on in the folder of its run, out: leave out --out"),
+    (["--threads", 0], "--threads must be 1 or more, not 0"), (["--keep-checkpoints", 0], "--keep-checkpoints must be 1 or more, not 0"),
+    (["--learning-rate", -1], "learning_rate must be 0 or more, not -1.0")])
+def test_what_a_run_cannot_change_is_refused(npgpt, run, tmp_path, arguments, complaint):
+    (tmp_path / "other.txt").write_text("the lazy dog jumps over the quick brown fox\n" * 10)
+    before = end_state(run)
+    status, out, err = npgpt("train", "--resume", "out", *arguments)
+    assert (status, out) == (2, "") and f"npgpt: error: {complaint}" in err and end_state(run) == before
+
+
+@pytest.mark.parametrize("name", [CONFIG, FILE])
+def test_a_configuration_or_tokenizer_that_was_exchanged_is_refused(npgpt, run, name):
+    (run / name).write_text("{}")
+    assert f"npgpt: error: out/{name} is not the run's, which is in out/checkpoints/step-00000008: put it back" in npgpt(
+        "train", "--resume", "out").err
+    assert (run / name).read_text() == "{}"
+
+
+def test_data_that_was_changed_is_refused(npgpt, run, text):
+    text.write_text(text.read_text().replace("fox", "cat", 1))
+    assert "text.txt: not the data that out was trained on, " in npgpt("train", "--resume", "out").err
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "empty", "model", "out/checkpoints/step-00000008"])
+def test_where_there_is_nothing_to_go_on_from_nothing_happens(npgpt, run, model, tmp_path, folder):
+    (tmp_path / "empty").mkdir()
+    status, out, err = npgpt("train", "--resume", folder)
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert ("holds no run to go on with" in err or "is one checkpoint of a run" in err) and not any((tmp_path / "empty").iterdir())
+
+
+def test_a_model_that_never_came_to_its_place_is_put_there(npgpt, run):
+    """A run may be killed between its checkpoint and its model."""
+    before = end_state(run)
+    (run / WEIGHTS).unlink()
+    (run / CONFIG).write_text("{}")
+    assert npgpt("train", "--resume", "out").status == 0
+    assert end_state(run) == before and load_config(run).n_embd == 8
+
+
+def test_the_last_good_checkpoint_is_taken_where_the_newest_is_damaged(npgpt, run):
+    whole = end_state(run)
+    (run / "checkpoints" / "step-00000008" / MOMENTS).write_bytes(b"")
+    outcome = npgpt("train", "--resume", "out")
+    assert outcome.status == 0 and outcome.err.startswith(
+        "passed over: out/checkpoints/step-00000008 is damaged: training.safetensors is not what was written (see SHA256SUMS)\n"
+        "resume out/checkpoints/step-00000006, after step 6\n")
+    assert end_state(run) == whole
+
+
+def test_a_run_that_another_process_trains_is_left_alone(npgpt, run):
+    with only_run(run):
+        for arguments in (["--resume", "out"], ["--data", "text.txt", *SMALL, "--overwrite"]):
+            status, _, err = npgpt("train", *arguments)
+            assert status == 2 and f"out is being trained by process {os.getpid()}: wait for it, or choose another folder" in err
+
+
+def test_a_dry_run_says_where_it_would_go_on(npgpt, run):
+    forget(run, 4)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    status, out, err = npgpt("train", "--resume", "out", "--dry-run", "--steps", 20)
+    assert status == 0 and err.startswith("resume out/checkpoints/step-00000004, after step 4; changed: steps 8 -> 20\n")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_to_be_replaced_can_go_on_until_there_is_something_in_its_place(npgpt, run, monkeypatch):
+    before = end_state(run)
+
+    def full(self):
+        raise OSError(28, "No space left on device", "out")
+    with monkeypatch.context() as patch:
+        patch.setattr("npgpt.training.recorder.Recorder.save", full)
+        assert npgpt(*RUN, "--overwrite", "--seed", 1).status == 2
+    assert npgpt("train", "--resume", "out").status == 0
+    assert end_state(run) == before
+
+
+def test_bad_steps_are_counted_on(npgpt, run, monkeypatch):
+    """One may be passed over; one was, before the interruption."""
+    forget(run, 0)
+    calls = iter(range(1, 99))
+
+    def spoiled(*arguments):
+        loss, gradients = loss_and_gradients(*arguments)
+        return (np.nan if next(calls) in (3, 6) else loss), gradients
+    monkeypatch.setattr("npgpt.training.parallel.loss_and_gradients", spoiled)
+    status, _, err = npgpt("train", "--resume", "out", "--skip-bad-steps", 1, "--threads", 1)
+    assert status == 2 and "at step 6 (norms before it: " in err
+    assert err.endswith("may help; out holds the model of step 4; go on with: npgpt train --resume out\n")
+    assert [line["loss"] is None for line in history(run)] == [False, False, True, False, False]
+    calls = iter([1, 3] + [1] * 9)                                 # the second of those made now is bad
+    status, _, err = npgpt("train", "--resume", "out")
+    assert status == 2 and "at step 6" in err
+    calls = iter([1, 3] + [1] * 9)
+    assert npgpt("train", "--resume", "out", "--skip-bad-steps", 2).status == 0
+    assert [line["loss"] is None for line in history(run)] == [False, False, True, False, False, True, False, False]
