@@ -1,4 +1,5 @@
 """The table that `npgpt trace` prints: a line for each intermediate, and for each parameter's gradient."""
+import math
 import re
 from collections.abc import Iterator
 
@@ -42,7 +43,7 @@ def gradient_lines(trace: Trace, full: bool = False) -> Iterator[str]:
     titles = "".join(title.rjust(NUMBER) for title in (*STATISTICS, "norm"))
     yield f"{'gradient of':{NAME}}{'shape':>{SHAPE}}{titles}   share of the norm, squared"
     for name, view in gradients.items():
-        share = squares[name] / total if total else 0.0
+        share = squares[name] / total if 0 < total < math.inf else 0.0
         yield (f"{name.removeprefix(PREFIX):{NAME}}{dimensions(view.shape):>{SHAPE}}{numbers(summarise(view))}"
                f"{number(squares[name] ** 0.5):>{NUMBER}}{100 * share:7.2f} % {'#' * round(20 * share)}".rstrip())
         if full:
