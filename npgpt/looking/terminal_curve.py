@@ -1,10 +1,12 @@
 """Terminal curve: a loss curve in characters, small enough to end a training run with."""
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
+from npgpt.errors import InputError
 from npgpt.looking.axis import figure
-from npgpt.looking.metrics import Curve, Run
+from npgpt.looking.metrics import Curve, Run, read_run
 
 WIDTH, HEIGHT = 60, 10
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))    # of a braille character: the left column from the top, the right
@@ -34,6 +36,14 @@ def loss_curve(run: Run, encoding: str | None = "utf-8") -> str:
         if y is not None:
             canvas[y][x] = MARK
     return "\n".join(framed(["".join(line).rstrip() for line in canvas], low, high, first, last, braille, bool(run.validation_loss)))
+
+
+def curve_of(folder: Path, encoding: str | None) -> str:
+    """The curve of a run that has just ended; nothing where it left no metrics, for that is no reason to fail now."""
+    try:
+        return loss_curve(read_run(folder), encoding)
+    except (InputError, OSError):
+        return ""
 
 
 def can_show(text: str, encoding: str | None) -> bool:

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from npgpt.looking.metrics import Curve, Run
-from npgpt.looking.terminal_curve import HEIGHT, WIDTH, loss_curve
+from npgpt.looking.metrics import METRICS, Curve, Run
+from npgpt.looking.terminal_curve import HEIGHT, WIDTH, curve_of, loss_curve
 
 NOTHING = Curve(np.array([]), np.array([]))
 
@@ -41,3 +41,9 @@ def test_braille_has_eight_dots_a_character_where_the_encoding_has_them():
 def test_few_or_wild_points_are_drawn_as_well(one):
     for encoding in ("utf-8", "ascii"):
         assert len(loss_curve(one, encoding).splitlines()) == HEIGHT + 3
+
+
+def test_a_run_that_has_ended_is_drawn_from_its_folder_or_not_at_all(tmp_path):
+    assert curve_of(tmp_path, "utf-8") == ""
+    (tmp_path / METRICS).write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\n')
+    assert curve_of(tmp_path, "ascii") == loss_curve(run(line([1, 2], [2, 1])), "ascii")
