@@ -5,10 +5,11 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from npgpt.commands import evaluate, generate, gradcheck, tokenize, train
+from npgpt.commands import attention, evaluate, generate, gradcheck, plot, tokenize, trace, train
 from npgpt.errors import InputError
 
-COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck}
+COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck,
+            "trace": trace, "attention": attention, "plot": plot}
 
 
 class Parser(argparse.ArgumentParser):

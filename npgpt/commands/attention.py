@@ -1,0 +1,108 @@
+"""npgpt attention: show what each head of a model looks at."""
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.commands.arguments import count
+from npgpt.commands.reading import add_text_arguments, read_tokens
+from npgpt.commands.tokenize import visible
+from npgpt.errors import InputError
+from npgpt.files import write_whole
+from npgpt.interop.huggingface import load_model
+from npgpt.looking.attention import attended
+from npgpt.looking.attention_page import attention_page, packed_size
+from npgpt.looking.heat_map import heat_map, legend, map_width
+from npgpt.looking.page import in_bytes
+from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
+
+LONGEST = 512            # tokens
+LARGEST = 50 * 2**20     # characters of weights in a page
+PLAIN = 160              # columns where there is no terminal
+BETWEEN = 3              # columns between two maps
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, default=Path("out"), metavar="DIR", help="a model directory (default: out)")
+    add_text_arguments(parser)
+    parser.add_argument("--layer", type=count, nargs="+", metavar="N", help="which layers, counted from 0 (default: all)")
+    parser.add_argument("--head", type=count, nargs="+", metavar="N", help="which heads, counted from 0 (default: all)")
+    parser.add_argument("--html", type=Path, metavar="FILE",
+                        help="write one page that opens in a browser without a network, in place of the maps here; it also "
+                             "shows which tokens the model expects after each")
+
+
+def run(args: argparse.Namespace) -> int:
+    parameters, config = load_model(args.model)
+    layers = chosen("--layer", args.layer, config.n_layer)
+    heads = chosen("--head", args.head, config.n_head)
+    reading = read_tokens(args, config, least=1, most=min(config.n_positions, LONGEST))
+    if args.html:
+        require_size(len(layers), len(heads), len(reading.ids))
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN
+        cell = cell_width(reading.shown, width)
+    weights, probabilities = attended(reading.ids, parameters, config)
+    if not np.isfinite(weights).all() or not np.isfinite(probabilities).all():
+        raise InputError(f"{args.model}: the model's results are no finite numbers: there is nothing to show")
+    if args.html:
+        show = token_shower(args.model)
+        page = attention_page(visible(os.fsencode(args.model)), reading.ids, reading.shown, weights[np.ix_(layers, heads)],
+                              probabilities, layers, heads, show)
+        write_whole(args.html, [page])
+        print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
+        return 0
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print("each row is a token that looks, each column one that it looks at: itself or one before it\n" + legend(colour))
+    for layer in layers:
+        maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], reading.shown, cell, colour)) for head in heads]
+        for line in side_by_side(maps, map_width(reading.shown, cell), width):
+            print(line.rstrip())
+    return 0
+
+
+def chosen(flag: str, wanted: Sequence[int] | None, number: int) -> list[int]:
+    """Raises InputError for a layer or head that the model does not have."""
+    for one in wanted or ():
+        if not 0 <= one < number:
+            raise InputError(f"{flag} must be from 0 to {number - 1} in this model, not {one}")
+    return list(dict.fromkeys(wanted)) if wanted else list(range(number))
+
+
+def require_size(layers: int, heads: int, T: int) -> None:
+    size = packed_size(layers, heads, T)
+    if size > LARGEST:
+        raise InputError(f"{layers} layers of {heads} heads on {T} tokens would make a page of {in_bytes(size)}, and "
+                         f"{in_bytes(LARGEST)} are what browsers open gladly: choose some with --layer and --head, or a shorter text")
+
+
+def token_shower(model: Path) -> Callable[[int], str]:
+    """How the model's tokenizer shows a token; its number, where it has no tokenizer, or none for that number."""
+    tokenizer = load_tokenizer(model) if holds_tokenizer(model) else None
+    size = tokenizer.vocab_size if tokenizer else 0
+    return lambda token: visible(tokenizer.decode_bytes([token])) if token < size else f"#{token}"
+
+
+def cell_width(shown: Sequence[str], width: int) -> int:
+    """Two columns a token, which makes the map square, or one where two have no room."""
+    for cell in (2, 1):
+        if map_width(shown, cell) <= width:
+            return cell
+    raise InputError(f"a map of {len(shown)} tokens is {map_width(shown, 1)} columns wide and the terminal {width}: "
+                     "write a page with --html FILE, or look at a shorter text")
+
+
+def side_by_side(maps: Sequence[tuple[str, list[str]]], map_columns: int, width: int) -> Iterator[str]:
+    """As many maps next to each other as have room, each under its title."""
+    column = max(map_columns, max(len(title) for title, _ in maps))
+    room = max((width + BETWEEN) // (column + BETWEEN), 1)
+    for start in range(0, len(maps), room):
+        some = maps[start:start + room]
+        yield ""
+        yield (" " * BETWEEN).join(title.ljust(column) for title, _ in some)
+        for lines in zip(*(lines for _, lines in some)):
+            yield (" " * BETWEEN).join(line + " " * (column - map_columns) for line in lines)

@@ -1,0 +1,26 @@
+"""Page: one HTML file that holds all it needs, filled with what it shows."""
+import html
+import json
+from pathlib import Path
+from string import Template
+
+PAGES = Path(__file__).parent / "pages"
+# What would end a script, begin a comment or a tag, or end a line in old JavaScript: harmless when escaped.
+UNSAFE = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
+
+def fill(name: str, title: str, summary: str, **parts: str) -> bytes:
+    """A page of the folder pages/ with its $places filled. Title and summary are text; the parts are markup, or JSON made by `embed`."""
+    template = Template((PAGES / name).read_text(encoding="utf-8"))
+    return template.substitute(title=html.escape(title), summary=html.escape(summary), **parts).encode("utf-8", "backslashreplace")
+
+
+def embed(value: object) -> str:
+    """JSON that can stand within a <script> element, whatever the strings in it are."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return "".join(UNSAFE.get(character, character) for character in text) if set(text) & set(UNSAFE) else text
+
+
+def in_bytes(size: int) -> str:
+    """45 kB, 3.2 MB"""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(size / 1e3, 1):.0f} kB"

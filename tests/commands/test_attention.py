@@ -1,0 +1,94 @@
+"""npgpt attention"""
+import json
+import os
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from npgpt.commands import attention as command
+from npgpt.interop.huggingface import load_model, save_model
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import initial_parameters
+from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.tokenizer import FILE
+
+HOSTILE = "</script><b>\x1b\"'\u2028🤗\n\udcff"
+
+
+@pytest.fixture
+def byte_model(tmp_path):
+    config = GPTConfig(vocab_size=256, n_positions=64, n_embd=12, n_layer=2, n_head=3, initializer_range=0.5)
+    save_model(tmp_path / "bytes", initial_parameters(config), config, ByteTokenizer())
+    return tmp_path / "bytes"
+
+
+def data_of(path):
+    return json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"), re.DOTALL)[1])
+
+
+def test_every_head_of_every_layer_is_mapped(npgpt, byte_model):
+    outcome = npgpt("attention", "--model", byte_model, "--text", "two fox")
+    assert outcome.status == 0 and outcome.err == "" and "\x1b" not in outcome.out
+    assert re.findall(r"layer (\d) head (\d)", outcome.out) == [(layer, head) for layer in "01" for head in "012"]
+    assert outcome.out.count("t @@") == 6                              # the first token has only itself to look at
+
+
+def test_layers_and_heads_can_be_chosen(npgpt, byte_model):
+    shown = npgpt("attention", "--model", byte_model, "--layer", 1, "--head", 2, 0).out
+    assert re.findall(r"layer (\d) head (\d)", shown) == [("1", "2"), ("1", "0")]
+
+
+def test_the_model_in_out_reads_a_sentence_where_nothing_is_given(npgpt, model):
+    model.rename("out")
+    outcome = npgpt("attention")
+    assert outcome.status == 0 and outcome.out.count("layer 0 head") == 2
+
+
+@pytest.mark.parametrize("terminal, no_color, coloured", [(True, "", True), (True, "1", False), (False, "", False)])
+def test_colour_is_for_terminals_that_want_it(npgpt, byte_model, monkeypatch, terminal, no_color, coloured):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    assert ("\x1b[" in npgpt("attention", "--model", byte_model, "--text", "fox").out) == coloured
+
+
+def test_a_map_that_is_wider_than_the_terminal_is_refused(refused, byte_model, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(command.shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    assert "a map of 50 tokens is 52 columns wide and the terminal 40: write a page with --html" in refused(
+        "attention", "--model", byte_model, "--text", "x" * 50)
+
+
+def test_a_page_holds_the_text_the_weights_and_what_comes_next(npgpt, byte_model, tmp_path):
+    outcome = npgpt("attention", "--model", byte_model, "--text", HOSTILE, "--html", "a.html", "--layer", 1)
+    assert (outcome.status, outcome.err) == (0, "") and outcome.out.startswith("a.html: ")
+    data = data_of(tmp_path / "a.html")
+    assert data["tokens"][:9] == list("</script>") and data["layers"] == [1] and data["heads"] == [0, 1, 2]
+    assert data["tokens"][12:] == [r"\x1b", '"', "'", r"\xe2", r"\x80", r"\xa8", r"\xf0", r"\x9f", r"\xa4", r"\x97", r"\n",
+                                   r"\xed", r"\xb3", r"\xbf"]
+    assert len(data["next"]) == len(data["came"]) == len(data["tokens"]) and len(data["next"][0]) == 10
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.html"]
+
+
+def test_a_model_without_a_tokenizer_reads_ids(npgpt, byte_model, tmp_path):
+    (byte_model / FILE).unlink()
+    assert npgpt("attention", "--model", byte_model, "--ids", 7, 200, "--html", "a.html").status == 0
+    assert data_of(tmp_path / "a.html")["tokens"] == ["7", "200"] and data_of(tmp_path / "a.html")["next"][0][0][0].startswith("#")
+
+
+def test_mistakes_are_said(refused, byte_model, monkeypatch):
+    assert "--layer must be from 0 to 1 in this model, not 2" in refused("attention", "--model", byte_model, "--layer", 2)
+    assert "--head must be from 0 to 2 in this model, not -1" in refused("attention", "--model", byte_model, "--head", -1)
+    assert "the text has 0 tokens, 1 or more are needed" in refused("attention", "--model", byte_model, "--text", "")
+    assert "out is no model directory" in refused("attention")
+    assert "nowhere/a.html: No such file or directory" in refused("attention", "--model", byte_model, "--html", "nowhere/a.html")
+    monkeypatch.setattr(command, "LARGEST", 1000)
+    assert "choose some with --layer and --head" in refused("attention", "--model", byte_model, "--html", "a.html")
+
+
+def test_a_damaged_model_is_said(npgpt, model):
+    parameters, config = load_model(model)
+    save_model(model, np.full_like(parameters, np.nan), config)
+    outcome = npgpt("attention", "--model", model, "--text", "fox")
+    assert (outcome.status, outcome.out) == (2, "") and "no finite numbers: there is nothing to show" in outcome.err
