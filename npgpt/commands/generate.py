@@ -11,7 +11,7 @@ import numpy as np
 from npgpt.commands.arguments import count
 from npgpt.errors import InputError
 from npgpt.generation.beam_search import beam_search
-from npgpt.generation.generate import Choice, default_prompt, generate_batch, stream_text
+from npgpt.generation.generate import Choice, checked_prompt, default_prompt, generate_batch, stream_text
 from npgpt.generation.sampling import check_sampling
 from npgpt.interop.huggingface import load_model
 from npgpt.model.config import GPTConfig
@@ -19,13 +19,14 @@ from npgpt.text.tokenizer import Tokenizer, load_tokenizer
 from npgpt.training.blas import blas_threads
 from npgpt.training.memory import keep_freed_memory
 
+OUT = Path("out")             # where npgpt train leaves its model
 NEW_TOKENS = 500
 BETWEEN = "\n" + "-" * 40 + "\n"
 SMALL = 512                  # channels; in a narrower model, BLAS's threads wait for each other longer than they work
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=Path("out"), metavar="DIR", help="a model directory (default: out)")
+    parser.add_argument("--model", type=Path, metavar="DIR", help=f"a model directory (default: {OUT})")
     parser.add_argument("--prompt", metavar="TEXT",
                         help="what the text begins with (default: the end-of-text token, or a new line)")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
@@ -55,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    parameters, config = load_model(args.model)
-    tokenizer = load_tokenizer(args.model)
-    prompt = default_prompt(config, tokenizer) if args.prompt is None else [int(i) for i in tokenizer.encode(args.prompt)]
-    if len(prompt) > config.n_positions:
+    parameters, config = load_model(args.model or OUT)
+    tokenizer = load_tokenizer(args.model or OUT)
+    prompt = checked_prompt(default_prompt(config, tokenizer) if args.prompt is None else tokenizer.encode(args.prompt), config)
+    if len(prompt) > config.n_positions and not args.beams:
         print(f"npgpt: the prompt has {len(prompt):,} tokens; the model sees the last {config.n_positions:,}", file=sys.stderr)
 
     keep_freed_memory()
@@ -75,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> None:
     """Raise InputError for settings that make no sense, before a large model is read."""
+    if args.model is None and not OUT.exists():
+        raise InputError(f"there is no model in {OUT} yet: npgpt train makes one there, or --model names another")
     for flag, value, least in (("--max-new-tokens", args.max_new_tokens, 1), ("--num-samples", args.num_samples, 1),
                                ("--seed", args.seed, 0), ("--beams", args.beams, 1)):
         if value is not None and value < least:
@@ -118,9 +121,11 @@ def visible(choices: Iterable[Choice], end: int | None) -> Iterator[Choice]:
 def print_text(choices: Iterable[Choice], tokenizer: Tokenizer, args: argparse.Namespace) -> None:
     """The prompt and what follows it, piece by piece as it comes."""
     print(args.prompt or "", end="", flush=True)
-    for piece in stream_text((choice.token for choice in choices), tokenizer, args.stop):
-        print(piece, end="", flush=True)
-    print()
+    try:
+        for piece in stream_text((choice.token for choice in choices), tokenizer, args.stop):
+            print(piece, end="", flush=True)
+    finally:
+        print(flush=True)                              # an error gets a line of its own
 
 
 def print_table(choices: Iterable[Choice], tokenizer: Tokenizer) -> None:

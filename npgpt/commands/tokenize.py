@@ -1,12 +1,16 @@
 """npgpt tokenize: show how a text is split into tokens."""
 import argparse
 import sys
+from itertools import islice
 from pathlib import Path
 
 from npgpt.errors import InputError
-from npgpt.text.corpus import read_text
-from npgpt.text.tokenizer import Tokenizer, load_tokenizer
+from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
+from npgpt.text.corpus import python_documentation, read_text
+from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
+OUT = Path("out")
+MERGES = 1000                # of the vocabulary that is learned where there is none: half a second's work
 SAMPLE = "The gradient isn't magic: 2 + 2 = 4.\n\tA naïve 模型 learns   it 🤗"
 SPACE = "␣"
 
@@ -15,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what to split (default: a line with a little of everything)")
     parser.add_argument("--file", type=Path, metavar="FILE", help="split a UTF-8 text file instead")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--model", type=Path, default=Path("out"), metavar="DIR",
-                       help="split as the model in DIR reads (default: out)")
+    place.add_argument("--model", type=Path, metavar="DIR",
+                       help=f"split as the model in DIR reads (default: {OUT}, or where there is none, as a BPE vocabulary "
+                            "that is learned at once from the documentation that comes with Python)")
     place.add_argument("--tokenizer-dir", type=Path, metavar="DIR",
                        help="split as the tokenizer.json in DIR says, or its vocab.json and merges.txt; no model is needed")
 
@@ -24,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.file and args.text is not None:
         raise InputError("give TEXT or --file, not both")
-    tokenizer = load_tokenizer(args.tokenizer_dir or args.model)
+    tokenizer = find_tokenizer(args.tokenizer_dir or args.model)
     if args.file:
         text = read_text([args.file])
     else:
@@ -35,6 +40,16 @@ def run(args: argparse.Namespace) -> int:
     size = len(text.encode("utf-8", "surrogatepass"))
     print(", ".join([amount(len(ids), "token"), amount(len(text), "character"), amount(size, "byte")]))
     return 0
+
+
+def find_tokenizer(folder: Path | None) -> Tokenizer:
+    """That of the folder, or where none is named that of `out`, or one learned on the spot, with a word about it."""
+    if folder or holds_tokenizer(OUT):
+        return load_tokenizer(folder or OUT)
+    tokenizer = tokenizer_of_merges(islice(learn_merges(count_words(python_documentation())), MERGES))
+    print(f"npgpt: {OUT} holds no tokenizer; this one knows the bytes and the first {MERGES:,} merges of Python's own "
+          "documentation (--tokenizer-dir or --model takes another)", file=sys.stderr)
+    return tokenizer
 
 
 def what_it_knows(text: str, tokenizer: Tokenizer) -> str:

@@ -35,9 +35,11 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
     prompt = checked_prompt(prompt, config)
     if beams < 1 or max_new_tokens < 1:
         raise InputError(f"beams and max_new_tokens must be 1 or more, not {beams} and {max_new_tokens}")
-    if len(prompt) + max_new_tokens > config.n_positions:
-        raise InputError(f"{len(prompt)} tokens of prompt and {max_new_tokens} new ones do not fit the context of "
-                         f"{config.n_positions}, and beam search does not slide: ask for {config.n_positions - len(prompt)} or fewer")
+    room = config.n_positions - len(prompt)
+    if max_new_tokens > room:
+        raise InputError(f"{len(prompt):,} tokens of prompt and {max_new_tokens:,} new ones do not fit the context of "
+                         f"{config.n_positions:,}, and beam search does not slide: "
+                         f"{f'ask for {room:,} or fewer' if room > 0 else 'shorten the prompt'}")
     views, cache = arrange(parameters, config), empty_cache(config, beams, parameters.dtype)
     logits = cached_gpt(np.array([prompt]), views, cache.text(0), 0)
     opened, closed = [Beam([], 0.0)], []

@@ -47,10 +47,11 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     Each prompt is read in one pass, by itself; from then on every text gets one token a pass. A text that
     is shorter than others begins further right in the cache.
 
-    The model sees at most the last n_positions tokens. When they are full, the window slides: the first
+    The model sees at most the last n_positions tokens. When they are full, a text's window slides: its first
     `slide` are forgotten (an eighth by default), and because every token that stays has moved to another
     position, all of it is read anew. That costs as much as a prompt of this length, once in `slide` tokens;
-    with slide = 1 the model always sees as much as it can, for a prompt's price a token.
+    with slide = 1 the model always sees as much as it can, for a prompt's price a token. What it says then
+    depends on where the window begins, and on nothing before: text that was forgotten is as if never written.
 
     Raises InputError for an empty prompt, for ids outside the vocabulary, for settings out of range, and
     for a model whose scores are no finite numbers.
@@ -61,8 +62,8 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     if not 1 <= slide <= config.n_positions:
         raise InputError(f"slide must lie between 1 and the context ({config.n_positions}), not {slide}")
     views, cache = arrange(parameters, config), empty_cache(config, len(texts), parameters.dtype)
-    ended = [False] * len(texts)
     logits, length, first = read_texts([text[-config.n_positions:] for text in texts], views, cache)
+    ended = [False] * len(texts)
     while True:
         choices = [None if over else choose(row, text, rng, greedy, repetition_penalty, sampling)
                    for row, text, rng, over in zip(logits, texts, rngs, ended, strict=True)]
@@ -74,10 +75,9 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
         if all(ended):
             return
         if length == config.n_positions:
-            logits, length, first = read_texts([text[slide - 1 - config.n_positions:] for text in texts], views, cache)
-        else:
-            logits = cached_gpt(np.array([text[-1:] for text in texts]), views, cache, length, first)
-            length += 1
+            length, first = make_room(texts, slide, views, cache, first)
+        logits = cached_gpt(np.array([text[-1:] for text in texts]), views, cache, length, first)
+        length += 1
 
 
 def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
@@ -91,20 +91,48 @@ def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
 
 def read_texts(texts: list[list[int]], views: Views, cache: KeyValueCache) -> tuple[np.ndarray, int, np.ndarray | None]:
     """Fill the cache with the texts, so that all end in the same column  ->  scores (B, V) of what follows
-    each, columns in use, and each text's first column (B,); None where all begin in the first of all.
+    each, columns in use, and each text's first column (B,) as first_columns has it.
     """
     length = max(len(text) for text in texts)
     logits = []
     for b, text in enumerate(texts):
         start = length - len(text)
+        for array in cache:
+            array[:, b, :, :start] = 0              # a weight of 0 keeps out numbers, but not the NaN of unused memory
         if b and text == texts[b - 1]:
             for array in cache:
                 array[:, b, :, start:length] = array[:, b - 1, :, start:length]
             logits.append(logits[-1])
         else:
             logits.append(cached_gpt(np.array([text]), views, cache.text(b, start), 0)[0])
-    first = np.array([length - len(text) for text in texts])
-    return np.stack(logits), length, first if first.any() else None
+    return np.stack(logits), length, first_columns([len(text) for text in texts])
+
+
+def make_room(texts: list[list[int]], slide: int, views: Views, cache: KeyValueCache,
+              first: np.ndarray | None) -> tuple[int, np.ndarray | None]:
+    """All columns are in use: let the windows that are full slide, and end all in the same column again
+    ->  columns in use, and each text's first column, as in read_texts
+
+    The cache then holds all but the last token of every text. A window that is not full stays as it is, and
+    only moves to other columns: a text slides when it would alone.
+    """
+    columns = cache.keys.shape[-2]
+    used = np.full(len(texts), columns) if first is None else columns - first
+    kept = np.where(used == columns, columns - slide, used)
+    length = int(kept.max())
+    for b, size in enumerate(kept.tolist()):
+        if size == used[b]:
+            for array in cache:
+                array[:, b, :, length - size:length] = array[:, b, :, columns - size:]
+        elif size:
+            cached_gpt(np.array([texts[b][-size - 1:-1]]), views, cache.text(b, length - size), 0)
+    return length, first_columns(kept)
+
+
+def first_columns(lengths: Sequence[int]) -> np.ndarray | None:
+    """Where texts that end in the same column begin (B,); None where all begin in the first of all."""
+    first = max(lengths) - np.array(lengths)
+    return first if first.any() else None
 
 
 def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, greedy: bool,

@@ -71,8 +71,10 @@ def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
     """All become -inf but the fewest, largest first, whose probabilities sum to p or more.
 
     Not all need sorting: those that have less than (1 - p) / V cannot make up 1 - p together, so what is
-    likelier than them reaches p without any of them.
+    likelier than them reaches p without any of them. At p = 1 all stay: rounded sums may come to 1 too early.
     """
+    if p == 1:
+        return logits
     weights, _ = softmax(logits)
     candidates = np.flatnonzero(weights >= (1 - p) / len(weights))
     order = candidates[np.argsort(-weights[candidates], kind="stable")]

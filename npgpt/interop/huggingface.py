@@ -22,10 +22,9 @@ CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER, VOCABULARY, MERGES, TOKENIZER_CONFIG, "special_tokens_map.json",
                "added_tokens.json", "generation_config.json")
 CAUSAL_MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")       # buffers of old files, no parameters
-# Settings of GPT2Config that change what is computed and that npgpt has in this one form only. Not among
-# them: reorder_and_upcast_attn, which is about half precision, and npgpt computes in none.
+# Settings of GPT2Config that change what is computed and that npgpt has in this one form only.
 FIXED = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
-         "add_cross_attention": False}
+         "reorder_and_upcast_attn": False, "add_cross_attention": False}
 # Other names that GPT2Config takes for the same.
 SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "n_ctx": "n_positions",
             "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}

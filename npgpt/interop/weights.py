@@ -9,6 +9,7 @@ from npgpt.files import read_json
 from npgpt.interop.safetensors import read_safetensors
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED = "pytorch_model.bin"
 
 
 def weights_file(folder: Path) -> Path | None:
@@ -20,7 +21,9 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
     """All tensors by name, mapped from the disk. Raises InputError where there are none, or a file is damaged."""
     path = weights_file(folder)
     if path is None:
-        raise InputError(f"{folder} is no model directory: there is no {WEIGHTS} in it")
+        pickled = (Path(folder) / PICKLED).is_file()
+        raise InputError(f"{folder} is no model directory: there is no {WEIGHTS} in it"
+                         f"{f' ({PICKLED} holds Python code, which npgpt does not run: save the model with a newer transformers)' * pickled}")
     return read_safetensors(path)[0] if path.name == WEIGHTS else read_shards(path)
 
 

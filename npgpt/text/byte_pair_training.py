@@ -1,7 +1,7 @@
 """Training of a byte-level BPE vocabulary: the most frequent pair of neighbours becomes a token, again and again."""
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 
 from npgpt.text.byte_pair import BytePairTokenizer
@@ -24,9 +24,9 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
     """words and how often each occurs  ->  pairs of ids, in the order in which they become tokens
 
     Ids below 256 are the bytes, and the n-th pair becomes 256 + n, n = 0, 1, ... It is always the most frequent pair
-    of neighbours within words, and of equally frequent ones the smallest: min by (-count, pair). It ends where no
-    pair occurs twice. (Sennrich et al. 2016, algorithm 1. minbpe's rule differs for equally frequent pairs: it takes
-    the one that stands first in the text.)
+    of neighbours within words, and of equally frequent ones that which stands first in the text, if words are in the
+    order of their first appearance. It ends where no pair occurs twice. (Sennrich et al. 2016, algorithm 1; for equal
+    frequencies they leave it to the dictionary, and so does minbpe, which makes it the text's order.)
 
     Counts change only where a pair is merged, and each pair's places are known, so that all merges together take
     time in proportion to the words, not each of them.
@@ -35,6 +35,7 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
     before, after = array("q", range(-1, len(ids) - 1)), array("q", range(1, len(ids) + 1))     # neighbours that are left
     counts: Counter[Pair] = Counter()
     places: dict[Pair, array] = defaultdict(lambda: array("q"))    # where a pair begins, ascending; merges outdate some
+    passed: Counter[Pair] = Counter()                              # how many of these are known to be outdated
     fresh: set[Pair] = set()                                       # pairs that came into being since the last merge
 
     def count(i: int, sign: int) -> None:
@@ -46,15 +47,24 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
                 places[pair].append(i)
                 fresh.add(pair)
 
+    def standing(pair: Pair) -> tuple[int, int, Pair]:
+        """A pair with what decides when its turn is, smallest first: its frequency, negative, and its first place."""
+        row, n = places[pair], passed[pair]
+        while (ids[row[n]], ids[after[row[n]]]) != pair:
+            n += 1
+        passed[pair] = n
+        return -counts[pair], row[n], pair
+
     for i in range(len(ids) - 1):
         count(i, 1)
     new = BYTES
-    queue: list[tuple[int, Pair]] = []
+    queue: list[tuple[int, int, Pair]] = []
     while True:
-        for pair in fresh:                                         # the count of any other pair can only have fallen
-            heappush(queue, (-counts[pair], pair))
+        for pair in fresh:
+            if counts[pair] > 1:
+                heappush(queue, standing(pair))
         fresh.clear()
-        best = pop_most_frequent(queue, counts)
+        best = pop_most_frequent(queue, counts, standing)
         if best is None:
             return
         yield best
@@ -82,14 +92,19 @@ def lay_out(words: Mapping[str, int]) -> tuple[array, array]:
     return ids, weights
 
 
-def pop_most_frequent(queue: list[tuple[int, Pair]], counts: Mapping[Pair, int]) -> Pair | None:
-    """The first of a queue of (-count, pair) whose count still holds; the others go back with the count of now."""
+def pop_most_frequent(queue: list[tuple[int, int, Pair]], counts: Mapping[Pair, int],
+                      standing: Callable[[Pair], tuple[int, int, Pair]]) -> Pair | None:
+    """The pair whose turn it is. What a pair had when it came into the queue can only have become worse since: one
+    that is not as it was goes back.
+    """
     while queue:
-        negative, pair = heappop(queue)
-        if counts[pair] == -negative > 1:
-            return pair
+        entry = heappop(queue)
+        pair = entry[-1]
         if counts[pair] > 1:
-            heappush(queue, (-counts[pair], pair))
+            now = standing(pair)
+            if now == entry:
+                return pair
+            heappush(queue, now)
     return None
 
 

@@ -156,6 +156,10 @@ def test_a_folder_that_is_no_model_is_refused(refused, tmp_path):
         assert f"{name} is no model directory: there is no {CONFIG} in it" in refused("generate", "--model", name)
 
 
+def test_without_a_model_it_is_said_how_to_get_one(refused):
+    assert "there is no model in out yet: npgpt train makes one there" in refused("generate")
+
+
 @pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"no model directory: there is no {WEIGHTS}"),
                                              (FILE, f"no tokenizer: there is no {FILE}")])
 def test_a_model_that_lacks_a_file_is_refused(refused, model, name, complaint):
@@ -187,6 +191,6 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(npgpt, model):
     parameters, config = load_model(model)
     parameters[:] = np.nan
     save_model(model, parameters, config)
-    status, _, err = npgpt("generate", "--model", model)
-    assert status == 2 and err.endswith("npgpt: error: the model's scores are no finite numbers: its weights are damaged, "
+    status, out, err = npgpt("generate", "--model", model, "--prompt", "fox")
+    assert status == 2 and out == "fox\n" and err.endswith("npgpt: error: the model's scores are no finite numbers: its weights are damaged, "
                                         "or its training diverged\n")

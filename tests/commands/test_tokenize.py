@@ -59,6 +59,14 @@ def test_without_arguments_the_model_in_out_reads_a_sample(npgpt, tmp_path, toke
     assert [i for i, _ in tokens] == tokenizer.encode(SAMPLE).tolist() and f" {len(SAMPLE)} characters" in last
 
 
+@pytest.mark.parametrize("arguments, expected", [([], SAMPLE), (["the parameters 🤗"], "the parameters 🤗")])
+def test_without_a_model_a_vocabulary_is_learned_and_said_to_be(npgpt, arguments, expected):
+    outcome = npgpt("tokenize", *arguments)
+    tokens, last = shown(outcome._replace(err=""))
+    assert b"".join(undone(token) for _, token in tokens) == expected.encode() and f" {len(expected)} characters" in last
+    assert len(tokens) < len(expected) and "1,000 merges of Python's own documentation" in outcome.err
+
+
 def test_of_the_sample_only_what_a_small_vocabulary_knows_is_read(npgpt, model):
     model.rename("out")
     tokens, _ = shown(npgpt("tokenize"))
@@ -95,8 +103,8 @@ def bytes_of(part):
 
 
 def test_a_folder_without_a_tokenizer_is_refused(refused, tmp_path):
-    assert "out holds no tokenizer: there is no tokenizer.json in it, nor vocab.json with merges.txt" in refused("tokenize")
-    assert "nowhere holds no tokenizer" in refused("tokenize", "text", "--tokenizer-dir", "nowhere")
+    assert ("nowhere holds no tokenizer: there is no tokenizer.json in it, nor vocab.json with merges.txt"
+            in refused("tokenize", "text", "--tokenizer-dir", "nowhere"))
     assert "nowhere holds no tokenizer" in refused("tokenize", "text", "--model", "nowhere")
 
 

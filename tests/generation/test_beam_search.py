@@ -68,7 +68,8 @@ def test_a_penalty_makes_repetition_rarer():
 
 @pytest.mark.parametrize("arguments, complaint", [
     (([], 2, 3), "the prompt is empty"), (([4], 2, 3), "ids from 4 to 4"), (([1], 0, 3), "must be 1 or more, not 0 and 3"),
-    (([1], 2, 0), "must be 1 or more, not 2 and 0"), (([1, 2], 2, 7), "do not fit the context of 8.*ask for 6 or fewer")])
+    (([1], 2, 0), "must be 1 or more, not 2 and 0"), (([1, 2], 2, 7), "do not fit the context of 8.*ask for 6 or fewer"),
+    (([1] * 9, 2, 1), "do not fit the context of 8.*shorten the prompt")])
 def test_what_cannot_be_searched_is_refused(arguments, complaint):
     with pytest.raises(InputError, match=complaint):
         beam_search(model(0), CONFIG, *arguments)

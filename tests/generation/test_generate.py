@@ -80,12 +80,28 @@ def batch(prompts, n, seeds=None, **settings):
     return list(itertools.islice(generate_batch(PARAMETERS, CONFIG, prompts, rngs, **settings), n))
 
 
-@given(st.lists(prompts, min_size=1, max_size=4), st.booleans(), st.sampled_from([1.0, 1.5]))
-def test_in_a_batch_every_text_is_what_it_is_alone(several, greedy, penalty):
-    """Long ones, short ones, repeated ones; past the end of the context too, where each step reads all anew."""
-    steps = batch(several, 10, greedy=greedy, repetition_penalty=penalty)
+@given(st.lists(prompts, min_size=1, max_size=4), st.booleans(), st.sampled_from([1.0, 1.5]), st.integers(1, 5))
+def test_in_a_batch_every_text_is_what_it_is_alone(several, greedy, penalty, slide):
+    """Long ones, short ones, repeated ones; past the end of the context too, where each slides when it is full itself."""
+    settings = {"greedy": greedy, "repetition_penalty": penalty, "slide": slide}
+    steps = batch(several, 15, **settings)
     for b, prompt in enumerate(several):
-        assert [step[b].token for step in steps] == generated(prompt, 10, b, greedy=greedy, repetition_penalty=penalty)
+        assert [step[b].token for step in steps] == generated(prompt, 15, b, **settings)
+
+
+def test_what_lies_in_unused_memory_does_not_matter(monkeypatch):
+    """The columns before a shorter text are read, with a weight of 0, and 0 times NaN is NaN."""
+    expected = batch([[1, 2, 3], [4]], 12, greedy=True)
+    monkeypatch.setattr(np, "empty", lambda *shape, **settings: np.full(shape[0], np.nan, *shape[1:], **settings))
+    assert batch([[1, 2, 3], [4]], 12, greedy=True) == expected
+
+
+def test_a_text_that_ended_early_is_no_hindrance_when_the_others_slide():
+    several, seeds, end = [[1] * 5, [2]], [48, 1], 6
+    steps = batch(several, 500, seeds, temperature=2.0, end=end)
+    for b, (prompt, length) in enumerate(zip(several, (27, 2))):
+        tokens = [step[b].token for step in steps if step[b] is not None]
+        assert len(tokens) == length and tokens == generated(prompt, length, seeds[b], temperature=2.0)
 
 
 def test_a_prompt_that_stands_several_times_is_continued_differently():

@@ -92,6 +92,13 @@ def test_the_token_that_crosses_p_is_kept(p, expected):
     assert kept(keep_top_p(LOGITS, p)) == expected
 
 
+@given(sizes, seeds)
+def test_top_p_of_1_keeps_all_however_unlikely(V, seed):
+    """Sums of rounded probabilities come to 1 before the last of them."""
+    logits = random_logits(V, seed) * 30
+    assert kept(keep_top_p(logits, 1.0)) == set(range(V))
+
+
 @pytest.mark.parametrize("keep", [lambda logits: keep_top_k(logits, 2), lambda logits: keep_top_p(logits, 0.5)])
 def test_the_logits_are_only_read(keep):
     logits = LOGITS.copy()

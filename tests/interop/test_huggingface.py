@@ -214,7 +214,8 @@ def test_a_folder_that_lacks_a_file_is_no_model(folder, name):
 
 
 @pytest.mark.parametrize("changes", [{name: None} for name in FIXED] + [
-    {"model_type": "llama"}, {"scale_attn_weights": False}, {"scale_attn_by_inverse_layer_idx": True}, {"add_cross_attention": True}])
+    {"model_type": "llama"}, {"scale_attn_weights": False}, {"scale_attn_by_inverse_layer_idx": True}, {"reorder_and_upcast_attn": True},
+    {"add_cross_attention": True}])
 def test_a_model_that_computes_otherwise_is_refused_with_the_setting_named(folder, changes):
     edit_config(folder, **changes)
     with pytest.raises(InputError, match=f"{CONFIG}: {next(iter(changes))} is "):
@@ -250,7 +251,7 @@ def test_special_tokens_past_the_vocabulary_are_none(folder):
 
 
 def test_settings_that_change_nothing_here_are_accepted(folder):
-    edit_config(folder, reorder_and_upcast_attn=True, summary_type="cls_index", summary_activation="tanh", use_cache=False)
+    edit_config(folder, summary_type="cls_index", summary_activation="tanh", use_cache=False)
     assert load_config(folder) == GPT
 
 

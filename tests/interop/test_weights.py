@@ -43,6 +43,12 @@ def test_a_folder_with_neither_is_no_model(tmp_path):
         read_weights(tmp_path)
 
 
+def test_of_a_pickled_model_it_is_said_that_it_is_one(tmp_path):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"no model.safetensors in it \(pytorch_model.bin holds Python code"):
+        read_weights(tmp_path)
+
+
 def test_all_missing_files_are_named(folder):
     for name in SHARDS:
         (folder / name).unlink()
