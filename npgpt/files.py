@@ -65,7 +65,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     staging = temporary_name(path)
     try:
         with errors_named(path):
-            staging.mkdir(parents=True)
+            staging.mkdir()
             yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -3,6 +3,7 @@ import argparse
 import contextlib
 import itertools
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from npgpt.commands.progress import Progress, TrainingProgress, clock
 from npgpt.commands.resume import take_up
 from npgpt.errors import InputError
 from npgpt.generation.generate import default_prompt, generate, stream_text
+from npgpt.looking.terminal_curve import curve_of
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
 from npgpt.model.presets import PRESETS, preset
@@ -24,7 +26,7 @@ from npgpt.training.interrupt import Interrupt
 from npgpt.training.memory import keep_freed_memory
 from npgpt.training.parallel import available_cores, parallel_gradients
 from npgpt.training.recorder import MINUTES, resume_command
-from npgpt.training.trainer import Diverged, TrainingSettings, train
+from npgpt.training.trainer import Diverged, Step, TrainingSettings, TrainingState, train
 
 VALIDATION_BATCHES = 4       # looked at while training; at the end it is the whole split
 SAMPLE_TOKENS = 400
@@ -135,13 +137,7 @@ def run(args: argparse.Namespace) -> int:
                         progress.line(f"interrupted at step {step.number} of {settings.steps}: {recorder.how_to_go_on()}")
                         return interrupt.status
                 interrupt.patient = False
-            seconds = progress.seconds()
-            progress.report(step, evaluate(state.parameters, config, corpus.validation))
-            progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(corpus.validation):,} tokens "
-                          f"of its split; {recorder.saved}")
-            if materials.tokenizer is not None:
-                print_sample(state.parameters, materials, settings.seed)
-            progress.line(f"next: npgpt generate --model {args.out}")
+            conclude(args, materials, settings.seed, state, step, progress, recorder.saved)
             return 0
         except KeyboardInterrupt:
             progress.line(f"stopped at once: {recorder.how_to_go_on() if recorder else nothing_done(args)}")
@@ -180,6 +176,18 @@ def sound(parameters: np.ndarray, materials: Materials) -> bool:
     """
     window = materials.corpus.validation[:materials.config.n_positions + 1]
     return math.isfinite(evaluate(parameters, materials.config, window))
+
+
+def conclude(args: argparse.Namespace, materials: Materials, seed: int, state: TrainingState, step: Step,
+             progress: TrainingProgress, saved: str) -> None:
+    """What a finished run shows: the loss over the whole validation text, how it went, what the model writes."""
+    seconds, validation = progress.seconds(), materials.corpus.validation
+    progress.report(step, evaluate(state.parameters, materials.config, validation))
+    progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(validation):,} tokens of its split; {saved}")
+    progress.line(curve_of(args.out, sys.stderr.encoding))
+    if materials.tokenizer is not None:
+        print_sample(state.parameters, materials, seed)
+    progress.line(f"next: npgpt generate --model {args.out}")
 
 
 def print_sample(parameters: np.ndarray, materials: Materials, seed: int) -> None:

@@ -31,16 +31,18 @@ def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
 
     By the product rule, with sigmoid' = sigmoid (1 - sigmoid):
 
-        y' = sigmoid * (1 + x (1 - sigmoid) u'),   u' = 2 sqrt(2/pi) * (1 + 3 * 0.044715 x^2)
+        y' = sigmoid + x sigmoid (1 - sigmoid) u',   u' = 2 sqrt(2/pi) * (1 + 3 * 0.044715 x^2)
     """
     x, sigmoid = cache
-    slope = x * x
-    slope *= SLOPE * 3 * CUBIC
-    slope += SLOPE                                # u'
+    bend = 1 - sigmoid
+    bend *= sigmoid
+    bend *= x                                     # first, since it is 0 far out, where x^2 may overflow
+    slope = bend * x
     slope *= x
-    slope *= 1 - sigmoid
-    slope += 1
-    slope *= sigmoid
+    slope *= 3 * CUBIC
+    slope += bend
+    slope *= SLOPE                                # bend u'
+    slope += sigmoid
     slope *= dy
     return slope
 

@@ -9,8 +9,8 @@ from npgpt.layers.softmax import softmax, softmax_backward
 
 
 class AttentionCache(NamedTuple):
-    """What attention_backward needs. q is scaled; weights (..., T, S) are those that met the values."""
-    q: np.ndarray
+    """What attention_backward needs. weights (..., T, S) are those that met the values."""
+    scaled_q: np.ndarray
     k: np.ndarray
     v: np.ndarray
     softmax: tuple
@@ -40,14 +40,14 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
     if causal:
         past = causal_mask(T, S)
         mask = past if mask is None else mask & past
-    q = q * (1 / math.sqrt(D))                                 # scaled here, where there is least to scale
-    scores = q @ k.mT                                          # (..., T, S)
+    scaled_q = q * (1 / math.sqrt(D))                          # fewer numbers than scores has
+    scores = scaled_q @ k.mT                                   # (..., T, S)
     weights, softmax_cache = softmax(scores, mask)
     dropout_cache = None
     if rng is not None and p > 0:
         weights, dropout_cache = dropout(weights, p, rng)
     y = weights @ v                                            # (..., T, E)
-    return y, AttentionCache(q, k, v, softmax_cache, dropout_cache, weights)
+    return y, AttentionCache(scaled_q, k, v, softmax_cache, dropout_cache, weights)
 
 
 def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -57,17 +57,17 @@ def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarra
 
         dweights = dy v^T                  dv = weights^T dy
         dscores  = softmax_backward(dweights)
-        dq       = dscores k / sqrt(D)     dk = dscores^T q         with the scaled q
+        dq       = dscores k / sqrt(D)     dk = dscores^T q / sqrt(D)
     """
-    q, k, v, softmax_cache, dropout_cache, weights = cache
+    scaled_q, k, v, softmax_cache, dropout_cache, weights = cache
     dv = weights.mT @ dy                                       # (..., S, E)
     dweights = dy @ v.mT                                       # (..., T, S)
     if dropout_cache is not None:
         dweights = dropout_backward(dweights, dropout_cache)
     dscores = softmax_backward(dweights, softmax_cache)
-    dk = dscores.mT @ q                                        # (..., S, D)
-    dq = dscores @ k                                           # (..., T, D)
-    dq *= 1 / math.sqrt(q.shape[-1])
+    dk = dscores.mT @ scaled_q                                 # (..., S, D)
+    dscaled_q = dscores @ k                                    # (..., T, D)
+    dq = dscaled_q * (1 / math.sqrt(k.shape[-1]))
     return dq, dk, dv
 
 

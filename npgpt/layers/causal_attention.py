@@ -32,7 +32,7 @@ def causal_attention_backward(dy: np.ndarray, caches: tuple[AttentionCache, ...]
     """
     dqs, stop = [], dy.shape[-2]
     for cache in reversed(caches):
-        start = stop - cache.q.shape[-2]
+        start = stop - cache.scaled_q.shape[-2]
         dq, dk_block, dv_block = attention_backward(dy[..., start:stop, :], cache)
         dqs.insert(0, dq)
         if stop == dy.shape[-2]:

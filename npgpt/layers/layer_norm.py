@@ -47,8 +47,13 @@ def layer_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.nd
 
 
 def mean(a: np.ndarray) -> np.ndarray:
-    """Mean along the last axis  ->  (..., 1). On short rows einsum takes a third of a.mean's time."""
-    return np.einsum("...i->...", a)[..., None] / a.shape[-1]
+    """Mean along the last axis  ->  (..., 1). On short rows a product takes a third of a.mean's time.
+
+    Its factor is a power of two below 1/C, which rounds nothing, and keeps the sum from overflowing.
+    """
+    C = a.shape[-1]
+    small = 2.0 ** -C.bit_length()
+    return a @ np.full((C, 1), small, a.dtype) / (small * C)
 
 
 def mean_of_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def causal_self_attention_backward(dy: np.ndarray, cache: SelfAttentionCache, dw
     x reaches y as query, as key and as value. Their three gradients are added up by the one product
     dx = dqkv w_qkv^T, whose inner sum runs over the channels of all three.
     """
-    B, H, _, D = cache.attention[0].q.shape
+    B, H, _, D = cache.attention[0].k.shape
     T = dy.shape[1]
     dmerged, dw_proj, db_proj = linear_backward(dy, cache.proj, dw_proj)
     dheads = dmerged.reshape(B, T, H, D).transpose(0, 2, 1, 3)             # (B, H, T, D)

@@ -11,9 +11,9 @@ def softmax(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, 
     exp cannot overflow. A row of which nothing is kept gives zeros.
     """
     if mask is not None:
-        limit = np.full(mask.shape, np.inf, x.dtype)
+        limit = np.full(mask.shape, np.finfo(x.dtype).max, x.dtype)     # a score that overflowed stays a number
         limit[~mask] = -np.inf
-        x = np.minimum(x, limit)                  # a third of the time of np.where, or less
+        x = np.minimum(x, limit)                  # takes a third of np.where's time, or less
     largest = x.real.max(axis=-1, keepdims=True)  # (..., 1)
     largest[largest == -np.inf] = 0
     y = x - largest

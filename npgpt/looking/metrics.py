@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
+from npgpt.training.metrics import FILE as METRICS
 
-METRICS = "metrics.jsonl"
 MEASURED = ("loss", "validation_loss", "learning_rate", "gradient_norm")
 HUGE = 1e100              # a run that reaches it has no curve worth drawing any more
 LINES = 1000              # that are parsed at once, which takes a third of the time of one by one

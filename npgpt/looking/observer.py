@@ -178,9 +178,11 @@ class Observer:
             if intermediate and intermediate.gradient is None and intermediate.result_of is None:
                 intermediate.gradient = self.summary(gradient)
         sums = names_added_up(backward.frame.f_code)
-        for intermediate in self.intermediates if sums else ():
-            if intermediate.owner is layer and "d" + intermediate.variable in sums:
-                intermediate.gradient = self.summary(backward.frame.f_locals["d" + intermediate.variable])
+        for intermediate in self.intermediates:
+            name = "d" + intermediate.variable
+            gradient = backward.frame.f_locals.get(name)
+            if intermediate.owner is layer and is_array(gradient) and (intermediate.gradient is None or name in sums):
+                intermediate.gradient = self.summary(gradient)
 
     def name_paths(self, outermost: Call, cache: tuple) -> None:
         for path, part in walk(cache):

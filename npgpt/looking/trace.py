@@ -1,12 +1,13 @@
 """Trace: one forward and backward pass, with everything that it makes."""
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.files import files_together
+from npgpt.files import temporary_folder
 from npgpt.looking.observer import Intermediate, Observer
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
@@ -48,7 +49,7 @@ def by_name(intermediates: list[Intermediate]) -> dict[str, Intermediate]:
 
 
 def save_trace(path: Path, trace: Trace) -> None:
-    """Write everything under its name, as an .npz file that numpy.load opens. Raises OSError, naming the folder."""
+    """Write everything under its name, as an .npz file that numpy.load opens. Raises OSError, naming the file."""
     arrays = {"config": np.array(json.dumps(dataclasses.asdict(trace.config))), "ids": trace.ids, "targets": trace.targets,
               "loss": np.array(trace.loss), "logits": trace.intermediates["logits"].value.array}
     for name, view in named_views(trace.parameters, trace.config).items():
@@ -59,6 +60,7 @@ def save_trace(path: Path, trace: Trace) -> None:
         arrays["value/" + name] = intermediate.value.array
         if intermediate.gradient is not None:
             arrays["grad/" + name] = intermediate.gradient.array
-    with files_together(path.parent) as new:
-        with open(new / path.name, "wb") as file:
+    with temporary_folder(path) as staging:
+        with open(staging / path.name, "wb") as file:
             np.savez(file, **arrays)
+        os.replace(staging / path.name, path)

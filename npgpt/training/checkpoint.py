@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import read_json, sha256, write_json, write_whole, write_whole_folder
+from npgpt.files import errors_named, read_json, sha256, write_json, write_whole, write_whole_folder
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, write_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.model.config import GPTConfig, is_integer, is_number
@@ -71,12 +71,15 @@ def write_checkpoint(run: Path, state: TrainingState, config: GPTConfig, tokeniz
     folder; nothing of a checkpoint that could not be finished is left.
     """
     folder = Path(run) / FOLDER / f"step-{state.step:08}"
+    with errors_named(folder.parent):
+        folder.parent.mkdir(exist_ok=True)
     with write_whole_folder(folder) as staging:
         write_model(staging, state.parameters, config, tokenizer)
         write_safetensors(staging / MOMENTS, {"mean": state.optimiser.mean, "square": state.optimiser.square}, {})
         write_json(staging / RECORD, {
             "format": 1, "step": state.step, "updates": state.optimiser.updates, "skipped": state.skipped,
-            "seconds": state.seconds, "norms": [norm if math.isfinite(norm) else None for norm in state.norms],
+            "seconds": state.seconds, "betas": [state.optimiser.beta1, state.optimiser.beta2],
+            "norms": [norm if math.isfinite(norm) else None for norm in state.norms],
             "generators": {"batches": state.batch_rng.bit_generator.state, "dropout": state.dropout_rng.bit_generator.state},
             "best": best and best._asdict(), "run": how})
         sums = [f"{sha256(path)}  {path.name}\n" for path in sorted(staging.iterdir())]
@@ -136,11 +139,12 @@ def require_sums(folder: Path) -> None:
 
 def checked_record(record: dict, path: Path) -> dict:
     """training.json, every field of which has the type and range that it was written with. Raises InputError."""
-    best, norms, generators = record.get("best"), record.get("norms"), record.get("generators")
+    best, norms, generators, betas = (record.get(name) for name in ("best", "norms", "generators", "betas"))
     sound = (record.get("format") == 1
              and all(is_integer(record.get(name)) and 0 <= record[name] < 2**53 for name in ("step", "updates", "skipped"))
              and record["updates"] + record["skipped"] == record["step"]
              and is_number(record.get("seconds")) and record["seconds"] >= 0
+             and isinstance(betas, list) and len(betas) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in betas)
              and isinstance(norms, list) and all(norm is None or is_number(norm) for norm in norms)
              and (best is None or isinstance(best, dict) and best.keys() == set(Best._fields)
                   and is_integer(best["step"]) and is_number(best["validation_loss"]))
@@ -165,8 +169,9 @@ def restored_state(checkpoint: Checkpoint, settings: TrainingSettings, threads: 
     """The state as it was when the checkpoint was written, ready to go on."""
     record = checkpoint.record
     state = initial_state(checkpoint.parameters, checkpoint.config, settings, threads)
-    state.optimiser.mean[...] = checkpoint.mean
-    state.optimiser.square[...] = checkpoint.square
+    beta1, beta2 = record["betas"]                             # AdamW leaves the factors 1 - beta out of its moments
+    np.multiply(checkpoint.mean, (1 - beta1) / (1 - settings.beta1), out=state.optimiser.mean)
+    np.multiply(checkpoint.square, (1 - beta2) / (1 - settings.beta2), out=state.optimiser.square)
     state.optimiser.updates = record["updates"]
     state.batch_rng.bit_generator.state = record["generators"]["batches"]
     state.dropout_rng.bit_generator.state = record["generators"]["dropout"]

@@ -88,6 +88,6 @@ def test_mistakes_are_said(refused, model):
     assert "the text has 0 tokens" in refused("trace", "--model", model, "--text", "")
     assert "the character 'X'" in refused("trace", "--model", model, "--text", "foX")
     assert "out is no model directory" in refused("trace", "--text", "fox")
-    assert "nowhere: No such file or directory" in refused("trace", "--save", "nowhere/a.npz")
+    assert "nowhere/a.npz: No such file or directory" in refused("trace", "--save", "nowhere/a.npz")
     assert "--seed must be 0 or more" in refused("trace", "--seed", -1)
     assert "not allowed with argument" in refused("trace", "--text", "fox", "--ids", 1, 2)

@@ -34,6 +34,12 @@ def test_far_out_gelu_is_x_or_nothing(x, dtype):
     assert dx[0] == pytest.approx(0.5 if x == 0 else float(x > 0), abs=1e-15)
 
 
+def test_gelu_where_the_square_of_x_overflows():
+    with np.errstate(over="ignore"):
+        y, cache = gelu(np.array([-1e30, 1e30], np.float32))
+        assert (y == np.array([0, 1e30], np.float32)).all() and gelu_backward(np.ones(2, np.float32), cache).tolist() == [0, 1]
+
+
 @given(shapes, seeds)
 def test_gradient_of_relu(shape, seed):
     x = np.random.default_rng(seed).standard_normal(shape)

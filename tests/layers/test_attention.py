@@ -114,3 +114,11 @@ def test_extreme_scores_stay_finite():
     q, k, v = (np.full((1, 4, 2), value, np.float32) for value in (100, -100, 1))
     y, cache = attention(q, k, v, causal=True)
     assert (y == 1).all() and all(np.isfinite(d).all() for d in attention_backward(y, cache))
+
+
+def test_a_score_too_large_for_its_type_still_gives_weights():
+    """In float32 q k is infinite here; the keys that a query cannot tell apart share its weight."""
+    q, k, v = (np.full((3, 2), size, np.float32) for size in (1e30, 1e30, 1))
+    with np.errstate(over="ignore"):
+        y, cache = attention(q, k, v, causal=True)
+    assert (y == 1).all() and (cache.weights[2] == np.float32(1 / 3)).all()

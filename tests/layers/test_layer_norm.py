@@ -63,3 +63,11 @@ def test_a_constant_row_gives_the_bias():
 def test_large_values_stay_finite():
     y, cache = layer_norm(np.array([[1e4, -1e4, 1e4]], np.float32), np.ones(3, np.float32), np.zeros(3, np.float32))
     assert np.isfinite(y).all() and np.isfinite(layer_norm_backward(y, cache)[0]).all()
+
+
+def test_rows_near_the_largest_float_give_numbers():
+    """Their variance is beyond float32, so they count as infinitely wide: the output is the bias, not NaN."""
+    x = np.array([[1e38, 1e38, -1e38], [1e38, 2e38, 3e38]], np.float32)
+    with np.errstate(over="ignore"):
+        y, cache = layer_norm(x, np.ones(3, np.float32), np.array([1, 2, 3], np.float32))
+    assert np.isfinite(y).all() and np.isfinite(layer_norm_backward(y, cache)[0]).all()

@@ -1,4 +1,6 @@
 """Attention weights, as they are taken out of the cache."""
+import math
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def test_weights_are_those_that_met_the_values(monkeypatch, block):
     logits, cache = gpt(ids[None], parameters, CONFIG)
     assert weights.shape == (2, 3, 9, 9) and np.allclose(weights.sum(axis=-1), 1) and (weights == np.tril(weights)).all()
     for found, one in zip(weights, cache.blocks):
-        q, k, v = (np.concatenate([getattr(part, name) for part in one.attn.attention], axis=-2) if name == "q"
-                   else getattr(one.attn.attention[-1], name) for name in "qkv")
+        q = np.concatenate([part.scaled_q for part in one.attn.attention], axis=-2) * math.sqrt(4)
+        k, v = one.attn.attention[-1].k, one.attn.attention[-1].v
         assert np.allclose(found, attention(q, k, v, causal=True)[1].weights[0], rtol=1e-13)
     assert np.allclose(probabilities, softmax(logits[0])[0], rtol=1e-13)

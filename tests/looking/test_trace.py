@@ -19,8 +19,8 @@ VARIANTS = {"tied": TINY,
             "untied": dataclasses.replace(TINY, tie_word_embeddings=False, n_inner=7),
             "relu": dataclasses.replace(TINY, activation_function="relu"),
             "sinusoidal": dataclasses.replace(TINY, position_embedding_type="sinusoidal")}
-IN_A_BLOCK = ["ln_1.xhat", "ln_1.r", "ln_1.normed", "attn.qkv", "attn.q", "attn.k", "attn.v", "attn.attention.0.scores",
-              "attn.attention.0.weights", "attn.attention.0.y", "attn.heads", "attn.proj.x", "attn.y", "m",
+IN_A_BLOCK = ["ln_1.xhat", "ln_1.r", "ln_1.normed", "attn.qkv", "attn.q", "attn.k", "attn.v",
+              "attn.attention.0.scaled_q", "attn.attention.0.scores", "attn.attention.0.weights", "attn.attention.0.y", "attn.heads", "attn.proj.x", "attn.y", "m",
               "ln_2.xhat", "ln_2.r", "ln_2.normed", "mlp.h", "mlp.activation.sigmoid", "mlp.a", "mlp.y", "y"]
 NAMES = ["tokens", "positions", "x", *(f"blocks.{i}.{name}" for i in range(2) for name in IN_A_BLOCK), "ln_f.xhat", "ln_f.r",
          "ln_f.x", "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]

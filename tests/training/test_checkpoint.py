@@ -60,6 +60,15 @@ def test_what_follows_is_bit_for_bit_what_would_have_followed(tmp_path, dtype):
     assert (state.optimiser.updates, state.norms) == (whole.optimiser.updates, whole.norms)
 
 
+def test_moments_mean_the_same_under_other_betas(tmp_path):
+    """AdamW leaves the factors 1 - beta out of them; with them they are the paper's."""
+    state = state_after(3)
+    other = dataclasses.replace(SETTINGS, beta1=0.5, beta2=0.75)
+    restored = restored_state(read_checkpoint(write_checkpoint(tmp_path, state, CONFIG, None, None, {})), other)
+    np.testing.assert_allclose(0.5 * restored.optimiser.mean, (1 - SETTINGS.beta1) * state.optimiser.mean, rtol=1e-6)
+    np.testing.assert_allclose(0.25 * restored.optimiser.square, (1 - SETTINGS.beta2) * state.optimiser.square, rtol=1e-6)
+
+
 def test_every_part_of_the_state_comes_back(tmp_path):
     """A field that is added to the state and forgotten here would be noticed."""
     state = dataclasses.replace(state_after(3), skipped=2, seconds=1.25, norms=[1.0, 1e300, 0.5])
