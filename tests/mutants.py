@@ -37,7 +37,7 @@ MUTANTS = [
            "model/test_gpt.py::test_the_tied_table_collects_the_gradients_of_both_its_uses"),
     Mutant("0.0044715 for 0.044715 in GELU, forward and backward alike", PUBLISHED, "layers/activations.py",
            "CUBIC = 0.044715", "CUBIC = 0.0044715", "layers/test_activations.py::test_gelu_is_the_papers_tanh_form"),
-    Mutant("scores divided by sqrt(C) in the place of sqrt(D), forward and backward alike", PUBLISHED, "layers/attention.py",
+    Mutant("scores divided by sqrt(C) in the place of sqrt(D)", PUBLISHED, "layers/attention.py",
            "scaled_q = q * (1 / math.sqrt(D))", "scaled_q = q * (1 / math.sqrt(D * q.shape[-3] if q.ndim > 3 else D))",
            "layers/test_self_attention.py::test_each_head_attends_by_itself"),
     Mutant("zero scores taken for masked ones", PUBLISHED, "layers/softmax.py",
