@@ -1,6 +1,8 @@
-"""Kinds of arguments that more than one command takes."""
+"""What the arguments of several commands share."""
 import argparse
+from pathlib import Path
 
+OUT = Path("out")    # where npgpt train leaves its model, and where the other commands look for it
 LIMIT = 10**9    # Python's integers have no limit, NumPy's sizes do
 
 

@@ -153,7 +153,8 @@ class Observer:
         known = caller.find(array)
         if known:
             return known.noted
-        if any(np.may_share_memory(array, other) for other in caller.frame.f_locals.values() if isinstance(other, np.ndarray)):
+        others = [other for other in caller.frame.f_locals.values() if isinstance(other, np.ndarray)]
+        if any(np.may_share_memory(array, other) for other in others):
             return None
         return self.note(name, layer, caller.made_by, array)
 

@@ -1,4 +1,5 @@
 """npgpt train"""
+import json
 import os
 import re
 import signal
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
+from npgpt.interop.safetensors import read_safetensors
+from npgpt.interop.weights import INDEX
 from npgpt.layers.layer_norm import layer_norm
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
@@ -16,6 +19,7 @@ from npgpt.text.corpus import write_tokens
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import FILE, load_tokenizer
 from npgpt.training.metrics import FILE as METRICS
+from npgpt.training.recorder import Recorder
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 QUICK = ["train", "--data", "text.txt", *SMALL, "--steps", 4]
@@ -106,7 +110,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_
 
 def test_the_settings_reach_the_training(npgpt, text, tmp_path, monkeypatch):
     """Each of them changes what comes out."""
-    monkeypatch.setattr("npgpt.commands.train.SAMPLE_TOKENS", 1)
+    monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", 1)
     npgpt(*QUICK, "--out", "plain")
     for setting in ("--steps 3", "--batch-size 3", "--accumulate 2", "--learning-rate 1e-2", "--min-learning-rate 1e-3 --warmup 0",
                     "--warmup 1", "--weight-decay 100", "--beta1 0.5", "--beta2 0.5", "--clip 1e-9", "--seed 1", "--dropout 0.3",
@@ -129,7 +133,7 @@ def test_without_learning_the_model_is_as_the_seed_made_it(npgpt, text):
 def test_a_checkpoint_is_made_first_and_last_every_so_many_steps_and_where_the_validation_loss_is_best(
         npgpt, text, monkeypatch, every, losses, steps):
     losses, saved = iter(losses), []
-    monkeypatch.setattr("npgpt.commands.train.evaluate",
+    monkeypatch.setattr("npgpt.commands.session.evaluate",
                         lambda *arguments: next(losses) if len(arguments) == 4 else 1.0)     # else it is no look while training
     monkeypatch.setattr("npgpt.training.recorder.Recorder.save", lambda self: saved.append(self.state.step))
     npgpt(*QUICK, "--steps", 5, "--eval-every", 1, *every)
@@ -229,6 +233,24 @@ def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one
     assert [path.name for path in (text.parent / "out" / "checkpoints").iterdir()] == ["step-00000001"]
 
 
+def test_no_index_of_a_replaced_model_in_parts_is_left_and_the_parts_are_named(npgpt, text, model):
+    """They may be large, and are for their owner to remove."""
+    part = "model-00001-of-00001.safetensors"
+    (model / WEIGHTS).rename(model / part)
+    (model / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(read_safetensors(model / part)[0], part)}))
+    assert load_model(model)[1].n_layer == 1
+    err = npgpt(*QUICK, "--n-layer", 2, "--out", model, "--overwrite").err
+    assert f"stays in {model}, though nothing will read it any more: {part}\n" in err
+    assert not (model / INDEX).exists() and (model / part).exists() and load_model(model)[1].n_layer == 2
+
+
+def test_a_run_that_fails_at_its_last_step_can_go_on_from_the_one_before(npgpt, text, monkeypatch):
+    losses = iter([1.0, float("nan"), float("nan")])
+    monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
+    err = npgpt(*QUICK, "--eval-every", 4).err
+    assert err.endswith("may help; out holds the model of step 0; go on with: npgpt train --resume out\n")
+
+
 @pytest.mark.parametrize("data, complaint", [
     (b"", "bad.txt is empty: a text file was expected"),
     (b"some\0thing", "bad.txt is no text: it has a zero byte at offset 4"),
@@ -317,7 +339,7 @@ def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):
 def test_a_loss_that_is_no_number_stops_it_and_the_last_sound_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
     """The third step ruins the model: its own loss is still a number, that of what it leaves is none."""
     losses = iter([1.0, 1.0, 1.0, float("nan")])                   # the first before any step
-    monkeypatch.setattr("npgpt.commands.train.evaluate", lambda *arguments, **settings: next(losses))
+    monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
     status, out, err = npgpt(*QUICK, "--steps", 50, "--checkpoint-every", 1, "--eval-every", 50)
     assert status == 2 and out == ""
     assert "npgpt: error: after step 3 the validation loss is no finite number" in err
@@ -361,13 +383,25 @@ def test_ctrl_c_and_sigterm_save_what_was_reached_and_say_so(text, number, statu
     assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("came_at, stopped_at", [(2, 3), (4, 4)])
+def test_ctrl_c_while_a_step_is_looked_at_is_heard_when_the_next_one_can_be_saved(npgpt, text, monkeypatch, came_at, stopped_at):
+    def note_and_interrupt(self, step, validation_loss=None, note=Recorder.note):
+        if step.number == came_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return note(self, step, validation_loss)
+    monkeypatch.setattr(Recorder, "note", note_and_interrupt)
+    status, _, err = npgpt(*QUICK, "--eval-every", 4)
+    assert status == 130 and f"interrupted at step {stopped_at} of 4: out holds the model of step {stopped_at}" in err
+
+
 @pytest.mark.parametrize("moment", ["evaluate", "print_sample"])
 def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tmp_path, monkeypatch, moment):
     def interrupt(*arguments):
         if moment == "print_sample" or len(arguments) == 3 and len(arguments[2]) > 9:       # the whole of the validation text
             raise KeyboardInterrupt
         return 0.0
-    monkeypatch.setattr(f"npgpt.commands.train.{moment}", interrupt)
+    monkeypatch.setattr(f"npgpt.commands.session.{moment}", interrupt)
     status, out, err = npgpt(*QUICK, "--eval-every", 4)
     assert status == 130 and out == "" and err.endswith("stopped at once: out holds the model of step 4\n")
     assert np.isfinite(load_model(tmp_path / "out")[0]).all()
