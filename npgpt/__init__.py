@@ -22,7 +22,7 @@ In reading order:
                             hand-written gradients against numerical ones
     interop/    safetensors, huggingface
                             model directories that transformers opens
-    looking/    observer, trace, attention, metrics
+    looking/    intermediates, observer, trace, attention, metrics
                             what a pass computes, what heads look at, how training went
                 axis, heat_map, terminal_curve, trace_table, page, attention_page, plot_page
                             and how that is shown

@@ -6,6 +6,13 @@ OUT = Path("out")    # where npgpt train leaves its model, and where the other c
 LIMIT = 10**9    # Python's integers have no limit, NumPy's sizes do
 
 
+def path(text: str) -> Path:
+    """The name of a file or folder. An empty one, as a shell makes of a variable that is not set, is a mistake."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file or folder was expected, not nothing")
+    return Path(text)
+
+
 def count(text: str) -> int:
     """A whole number of modest size. Its least value is checked where it is used, where its meaning is known."""
     try:

@@ -10,7 +10,7 @@ from npgpt.commands.materials import Materials
 from npgpt.commands.progress import Progress
 from npgpt.commands.resume import PACE, SETTINGS
 from npgpt.errors import InputError
-from npgpt.files import remove_temporaries, sha256
+from npgpt.files import errors_named, remove_temporaries, sha256
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS, holds_model
 from npgpt.model.config import GPTConfig
 from npgpt.training.checkpoint import FOLDER, Checkpoint, checkpoint_folders, restored_state
@@ -88,7 +88,7 @@ def make_room(args: argparse.Namespace, progress: Progress, stack: contextlib.Ex
     Raises InputError where another run holds it, OSError where it cannot be written.
     """
     args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=args.out):
+    with errors_named(args.out), tempfile.TemporaryFile(dir=args.out):
         pass
     stack.enter_context(only_run(args.out))
     require_free(args.out, args.overwrite)                     # another run may have been here in the meantime

@@ -1,9 +1,8 @@
 """npgpt evaluate: how well a model predicts a text."""
 import argparse
 import math
-from pathlib import Path
 
-from npgpt.commands.arguments import OUT
+from npgpt.commands.arguments import OUT, path
 from npgpt.commands.progress import Progress
 from npgpt.interop.huggingface import load_model
 from npgpt.text.corpus import python_documentation, read_text
@@ -12,8 +11,8 @@ from npgpt.training.evaluation import batch_losses
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
-    parser.add_argument("--data", type=Path, nargs="+", metavar="FILE",
+    parser.add_argument("--model", type=path, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--data", type=path, nargs="+", metavar="FILE",
                         help="UTF-8 text files (default: the documentation that comes with Python)")
 
 

@@ -4,11 +4,10 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, count
+from npgpt.commands.arguments import OUT, count, path
 from npgpt.errors import InputError
 from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import Choice, checked_prompt, default_prompt, generate_batch, stream_text
@@ -25,7 +24,7 @@ SMALL = 512                  # channels; in a narrower model, BLAS's threads wai
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--model", type=path, metavar="DIR", help=f"a model directory (default: {OUT})")
     parser.add_argument("--prompt", metavar="TEXT",
                         help="what the text begins with (default: the end-of-text token, or a new line)")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",

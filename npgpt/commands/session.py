@@ -30,6 +30,10 @@ class Session:
 
     def start(self) -> None:
         """Save the state before the first step, so that --resume works from then on, and start the clock."""
+        last = self.recorder.metrics.last
+        if last < self.state.step:
+            self.progress.line(f"{self.recorder.metrics.path} is damaged: "
+                               f"the history of steps {last + 1} to {self.state.step} is lost")
         if self.recorder.fresh and self.sound():
             self.recorder.save()
         self.progress.start_clock(self.state.step)

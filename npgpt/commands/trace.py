@@ -1,10 +1,9 @@
 """npgpt trace: show everything that one forward and backward pass makes."""
 import argparse
-from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT
+from npgpt.commands.arguments import OUT, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
@@ -23,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " The text's tokens but the last are the inputs, its tokens but the first the targets; the loss is the mean"
         " cross-entropy, and dropout is off. Without --model, --text and --ids it is a tiny GPT that has learned nothing,"
         f" on {TINY_TEXT!r} as two sequences.")
-    parser.add_argument("--model", type=Path, metavar="DIR",
+    parser.add_argument("--model", type=path, metavar="DIR",
                         help=f"a model directory (default: the tiny GPT; with --text or --ids: {OUT})")
     add_text_arguments(parser)
     parser.add_argument("--dtype", choices=("float32", "float64"),
                         help="(default: the model's own; float32 for the tiny GPT)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws the tiny GPT's parameters (default: 0)")
     parser.add_argument("--full", action="store_true", help="print the arrays themselves; of large ones, the corners")
-    parser.add_argument("--save", type=Path, metavar="FILE.npz",
+    parser.add_argument("--save", type=path, metavar="FILE.npz",
                         help="write every array for numpy.load: ids, targets, logits, loss; parameter/NAME and grad/NAME "
                              "under Hugging Face's names; value/NAME and grad/NAME of the intermediates")
 

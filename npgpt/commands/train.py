@@ -1,11 +1,10 @@
 """npgpt train: learn from text, and leave a model directory behind."""
 import argparse
 import contextlib
-from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, count
+from npgpt.commands.arguments import OUT, count, path
 from npgpt.commands.begin import (DERIVED, KEPT, begin, finished, make_room, start_recorder, starting_state,
                                   training_settings)
 from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, OTHER_TOKENS, Materials, describe_data, gather
@@ -29,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     small, settings = preset("small"), TrainingSettings()
 
     data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, nargs="+", metavar="FILE",
+    data.add_argument("--data", type=path, nargs="+", metavar="FILE",
                       help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
                            "(default: the documentation that comes with Python)")
-    data.add_argument("--out", type=Path, metavar="DIR", help=f"where the model goes (default: {OUT})")
+    data.add_argument("--out", type=path, metavar="DIR", help=f"where the model goes (default: {OUT})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
-    data.add_argument("--resume", type=Path, metavar="DIR",
+    data.add_argument("--resume", type=path, metavar="DIR",
                       help="go on with the run in DIR from its newest checkpoint, as if it had never stopped; settings "
                            "that are given change, all others stay as they were")
     data.add_argument("--tokenizer", choices=("char", "byte", "bpe"),
@@ -53,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help=f"context: how many tokens are seen at once (default: {small.n_positions})")
     model.add_argument("--dropout", type=float, metavar="P",
                        help="share of activations dropped in training (default: the preset's)")
-    model.add_argument("--init", type=Path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
+    model.add_argument("--init", type=path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
     model.add_argument("--dtype", choices=("float32", "float64"), help="(default: float32)")
 
     training = parser.add_argument_group("training")
