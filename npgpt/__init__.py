@@ -9,7 +9,7 @@ In reading order:
                 parameters  one flat vector, and named views of it
                 block, gpt  the layers assembled, and the way back
                 presets     configurations by name
-    text/       characters, raw_bytes, byte_pair, tokenizer, corpus
+    text/       tokenizer_json, characters, raw_bytes, byte_pair, tokenizer, corpus
                             text <-> token ids -> batches
     training/   schedule, adamw, trainer, evaluation
                             the loop, and what it needs

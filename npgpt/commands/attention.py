@@ -50,21 +50,25 @@ def run(args: argparse.Namespace) -> int:
     if not np.isfinite(weights).all() or not np.isfinite(probabilities).all():
         raise InputError(f"{args.model}: the model's results are no finite numbers: there is nothing to show")
     if args.html:
-        show = token_shower(args.model)
-        name = visible(os.fsencode(args.model))
+        name, show = visible(os.fsencode(args.model)), token_shower(args.model)
         page = attention_page(name, reading.ids, reading.shown, weights[np.ix_(layers, heads)], probabilities, layers,
                               heads, show)
         write_whole(args.html, [page])
         print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
-        return 0
+    else:
+        print_maps(weights, layers, heads, reading.shown, cell, width)
+    return 0
+
+
+def print_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int], shown: Sequence[str], cell: int,
+               width: int) -> None:
+    """weights (L, H, T, T): a row of maps for each layer, one for each head, as many beside each other as have room."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print("each row is a token that looks, each column one that it looks at: itself or one before it\n" + legend(colour))
     for layer in layers:
-        maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], reading.shown, cell, colour))
-                for head in heads]
-        for line in side_by_side(maps, map_width(reading.shown, cell), width):
+        maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], shown, cell, colour)) for head in heads]
+        for line in side_by_side(maps, map_width(shown, cell), width):
             print(line.rstrip())
-    return 0
 
 
 def chosen(flag: str, wanted: Sequence[int] | None, number: int) -> list[int]:

@@ -16,7 +16,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
 from npgpt.model.presets import PRESETS, preset
 from npgpt.training.checkpoint import FOLDER
-from npgpt.training.footprint import footprint
+from npgpt.training.footprint import footprint, machine_memory
 from npgpt.training.interrupt import Interrupt
 from npgpt.training.memory import keep_freed_memory
 from npgpt.training.parallel import available_cores, parallel_gradients
@@ -25,8 +25,12 @@ from npgpt.training.trainer import Diverged, TrainingSettings, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    small, settings = preset("small"), TrainingSettings()
+    add_data_arguments(parser)
+    add_model_arguments(parser)
+    add_training_arguments(parser)
 
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=path, nargs="+", metavar="FILE",
                       help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
@@ -43,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help=f"how many tokens bpe makes, {OTHER_TOKENS} or more (default: {BPE_VOCABULARY}); or how many "
                            f"train.bin has, where no tokenizer lies beside it (default: GPT-2's {GPT2_VOCABULARY})")
 
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    small = preset("small")
     model = parser.add_argument_group("model")
     model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
     model.add_argument("--n-layer", type=count, metavar="N", help=f"blocks (default: {small.n_layer})")
@@ -55,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--init", type=path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
     model.add_argument("--dtype", choices=("float32", "float64"), help="(default: float32)")
 
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    settings = TrainingSettings()
     training = parser.add_argument_group("training")
     for name, text in (("steps", "updates"),
                        ("batch_size", "sequences in a batch"),
@@ -161,4 +171,6 @@ def describe(args: argparse.Namespace, materials: Materials, settings: TrainingS
 def memory(args: argparse.Namespace, config: GPTConfig, settings: TrainingSettings) -> str:
     need = footprint(config, settings.batch_size, args.threads, np.dtype(args.dtype))
     parts = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in need._asdict().items())
-    return f"about {need.total / 2**20:,.0f} MB of memory ({parts})"
+    there = machine_memory()
+    too_much = f", more than the {there / 2**20:,.0f} MB of this machine" if there and need.total > there else ""
+    return f"about {need.total / 2**20:,.0f} MB of memory{too_much} ({parts})"

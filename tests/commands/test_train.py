@@ -169,6 +169,12 @@ def test_a_dry_run_of_the_largest_preset_allocates_nothing(npgpt, text):
     assert "1,475,632,000 parameters" in npgpt("train", "--data", text, "--preset", "gpt2-xl", "--n-positions", 16, "--dry-run").err
 
 
+def test_more_memory_than_there_is_is_said_beforehand(npgpt, text, monkeypatch):
+    for there, said in ((2**20, True), (2**40, False), (None, False)):
+        monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: there)
+        assert (" MB of memory, more than the 1 MB of this machine (parameters " in npgpt(*QUICK, "--dry-run").err) == said
+
+
 def test_token_files_are_learned_from(npgpt, tokens):
     status, out, err = npgpt("train", "--data", tokens, *SMALL, "--steps", 4)
     assert status == 0 and out == "" and "90 tokens to learn from, 20 to validate on, 50,257 different" in err
