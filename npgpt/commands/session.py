@@ -15,7 +15,7 @@ from npgpt.training.interrupt import Interrupt
 from npgpt.training.recorder import Recorder
 from npgpt.training.trainer import Diverged, Step, TrainingSettings, TrainingState
 
-VALIDATION_BATCHES = 4       # looked at while training; at the end it is the whole split
+VALIDATION_TOKENS = 8192     # looked at while training; at the end it is the whole split
 SAMPLE_TOKENS = 400
 
 
@@ -46,7 +46,7 @@ class Session:
         self.progress.count(step)
         last, validation_loss = step.number == self.settings.steps, None
         if step.number % self.args.eval_every == 0 or last:
-            validation_loss = evaluate(self.state.parameters, self.config, self.corpus.validation, VALIDATION_BATCHES)
+            validation_loss = self.sampled_loss()
         stop = bool(interrupt.came)                            # asked once: who stops has saved
         if self.recorder.note(step, validation_loss) or last or stop:
             if not self.sound():
@@ -56,6 +56,11 @@ class Session:
         if validation_loss is not None and not last:
             self.progress.report(step, validation_loss)
         return stop
+
+    def sampled_loss(self) -> float:
+        """The validation loss over the beginning of the validation text."""
+        sample = self.corpus.validation[:VALIDATION_TOKENS + 1]
+        return evaluate(self.state.parameters, self.config, sample, self.settings.batch_size)
 
     def sound(self) -> bool:
         """Whether the model gives a finite loss, in the first context of the validation text: one that does not must
@@ -67,7 +72,7 @@ class Session:
     def conclude(self, step: Step) -> None:
         """What a finished run shows: the loss over the whole validation text, how it went, what the model writes."""
         seconds, validation = self.progress.seconds(), self.corpus.validation
-        self.progress.report(step, evaluate(self.state.parameters, self.config, validation))
+        self.progress.report(step, evaluate(self.state.parameters, self.config, validation, self.settings.batch_size))
         self.progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(validation):,} tokens of its "
                            f"split; {self.recorder.how_to_go_on()}")
         self.progress.line(curve_of(self.args.out, sys.stderr.encoding))
