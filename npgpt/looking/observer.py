@@ -56,6 +56,7 @@ class Observer:
             self.end(self.running.pop(), result)
 
     def begin(self, frame: FrameType) -> None:
+        """A function is called. Now its caller has what it hands on: a layer its inputs, a way back its dy."""
         caller = self.running[-1] if self.running else None
         code, arguments = frame.f_code, dict(frame.f_locals)
         call = Call(frame, f"{Path(code.co_filename).relative_to(PACKAGE).as_posix()} {code.co_name}", arguments)
@@ -75,6 +76,7 @@ class Observer:
         self.running.append(call)
 
     def end(self, call: Call, result: object) -> None:
+        """A function returns. Now a layer has what it keeps, and a way back all the gradients that it makes."""
         caller = self.running[-1] if self.running else None
         if call.undoes:
             self.note_gradients(call, result)
