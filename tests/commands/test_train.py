@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from npgpt.commands.session import SAMPLE_TOKENS
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.interop.weights import INDEX
@@ -47,7 +48,8 @@ def tokens(tmp_path):
     return tmp_path / "tokens"
 
 
-def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text):
+def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeypatch):
+    monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", SAMPLE_TOKENS)
     status, out, err = npgpt(*QUICK)
     assert status == 0
     assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
@@ -108,9 +110,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_
     assert a == b and a[WEIGHTS] != c[WEIGHTS]
 
 
-def test_the_settings_reach_the_training(npgpt, text, tmp_path, monkeypatch):
+def test_the_settings_reach_the_training(npgpt, text, tmp_path):
     """Each of them changes what comes out."""
-    monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", 1)
     npgpt(*QUICK, "--out", "plain")
     for setting in ("--steps 3", "--batch-size 3", "--accumulate 2", "--learning-rate 1e-2", "--min-learning-rate 1e-3 --warmup 0",
                     "--warmup 1", "--weight-decay 100", "--beta1 0.5", "--beta2 0.5", "--clip 1e-9", "--seed 1", "--dropout 0.3",
