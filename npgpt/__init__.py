@@ -9,7 +9,7 @@ In reading order:
                 parameters  one flat vector, and named views of it
                 block, gpt  the layers assembled, and the way back
                 presets     configurations by name
-    text/       characters, raw_bytes, byte_pair, tokenizer, corpus
+    text/       tokenizer_json, characters, raw_bytes, byte_pair, tokenizer, corpus
                             text <-> token ids -> batches
     training/   schedule, adamw, trainer, evaluation
                             the loop, and what it needs
@@ -22,7 +22,7 @@ In reading order:
                             hand-written gradients against numerical ones
     interop/    safetensors, huggingface
                             model directories that transformers opens
-    looking/    observer, trace, attention, metrics
+    looking/    intermediates, observer, trace, attention, metrics
                             what a pass computes, what heads look at, how training went
                 axis, heat_map, terminal_curve, trace_table, page, attention_page, plot_page
                             and how that is shown

@@ -1,5 +1,6 @@
 """Files: written whole or not at all, and read with suspicion."""
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -114,7 +115,12 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """What a file or folder is called until it is whole. A killed process leaves it; see remove_temporaries."""
+    """What a file or folder is called until it is whole. A killed process leaves it; see remove_temporaries.
+
+    Raises IsADirectoryError for what has no name of its own, / and the like.
+    """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     return path.with_name(f".npgpt-{os.getpid()}-{path.name}.tmp")
 
 

@@ -3,6 +3,7 @@ import errno
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -62,6 +63,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         write_whole(tmp_path / "file" / "below", [b"new"])
     assert error.value.filename == str(tmp_path / "file" / "below")
     assert contents(tmp_path) == {"file": b"no folder"}
+
+
+@pytest.mark.parametrize("place", ["/", "."])
+def test_what_can_only_be_a_folder_is_no_file(place):
+    with pytest.raises(IsADirectoryError) as error:
+        write_whole(Path(place), [b"new"])
+    assert error.value.filename == place
 
 
 def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):

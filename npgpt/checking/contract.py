@@ -38,6 +38,9 @@ def contract_breaches(layer: str, forward: Forward, backward: Backward, argument
 
 def breaches_in(dtype: type, forward: Forward, backward: Backward, arguments: list, settings: dict,
                 rng: np.random.Generator) -> list[str]:
+    """Run the pair in one dtype: backward twice on the same cache, and on three upstream gradients of which one is
+    made of the others.
+    """
     breaches = []
     inputs = [a for a in arguments if is_differentiable(a)]
     before = copy.deepcopy([a for a in arguments if isinstance(a, np.ndarray)])

@@ -69,12 +69,16 @@ def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
         return f"; numeric / analytic is {ratios[0]:.4g} everywhere"
     if analytic.ndim >= 2 and analytic.shape[-1] == analytic.shape[-2] and close(analytic.swapaxes(-1, -2), numeric):
         return "; matches after a transpose"
-    if analytic.ndim >= 2 and close(analytic.reshape(-1).reshape(*analytic.shape[:-2], analytic.shape[-1], analytic.shape[-2])
-                                    .swapaxes(-1, -2), numeric):
+    if analytic.ndim >= 2 and close(reshaped_back(analytic), numeric):
         return "; matches after a transpose: it was reshaped where axes should have been swapped"
     if close(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
         return "; the same numbers in another order"
     return ""
+
+
+def reshaped_back(a: np.ndarray) -> np.ndarray:
+    """What was transposed before someone reshaped it to fit."""
+    return a.reshape(*a.shape[:-2], a.shape[-1], a.shape[-2]).swapaxes(-1, -2)
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:

@@ -1,7 +1,16 @@
-"""Kinds of arguments that more than one command takes."""
+"""What the arguments of several commands share."""
 import argparse
+from pathlib import Path
 
+OUT = Path("out")    # where npgpt train leaves its model, and where the other commands look for it
 LIMIT = 10**9    # Python's integers have no limit, NumPy's sizes do
+
+
+def path(text: str) -> Path:
+    """The name of a file or folder. An empty one, as a shell makes of a variable that is not set, is a mistake."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file or folder was expected, not nothing")
+    return Path(text)
 
 
 def count(text: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import count
+from npgpt.commands.arguments import OUT, count, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.commands.tokenize import visible
 from npgpt.errors import InputError
@@ -27,13 +27,13 @@ BETWEEN = 3              # columns between two maps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=Path("out"), metavar="DIR", help="a model directory (default: out)")
+    parser.add_argument("--model", type=path, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
     add_text_arguments(parser)
     parser.add_argument("--layer", type=count, nargs="+", metavar="N", help="which layers, counted from 0 (default: all)")
     parser.add_argument("--head", type=count, nargs="+", metavar="N", help="which heads, counted from 0 (default: all)")
-    parser.add_argument("--html", type=Path, metavar="FILE",
-                        help="write one page that opens in a browser without a network, in place of the maps here; it also "
-                             "shows which tokens the model expects after each")
+    parser.add_argument("--html", type=path, metavar="FILE",
+                        help="write one page that opens in a browser without a network, in place of the maps here; it "
+                             "also shows which tokens the model expects after each")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,19 +50,25 @@ def run(args: argparse.Namespace) -> int:
     if not np.isfinite(weights).all() or not np.isfinite(probabilities).all():
         raise InputError(f"{args.model}: the model's results are no finite numbers: there is nothing to show")
     if args.html:
-        show = token_shower(args.model)
-        page = attention_page(visible(os.fsencode(args.model)), reading.ids, reading.shown, weights[np.ix_(layers, heads)],
-                              probabilities, layers, heads, show)
+        name, show = visible(os.fsencode(args.model)), token_shower(args.model)
+        page = attention_page(name, reading.ids, reading.shown, weights[np.ix_(layers, heads)], probabilities, layers,
+                              heads, show)
         write_whole(args.html, [page])
         print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
-        return 0
+    else:
+        print_maps(weights, layers, heads, reading.shown, cell, width)
+    return 0
+
+
+def print_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int], shown: Sequence[str], cell: int,
+               width: int) -> None:
+    """weights (L, H, T, T): a row of maps for each layer, one for each head, as many beside each other as have room."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print("each row is a token that looks, each column one that it looks at: itself or one before it\n" + legend(colour))
     for layer in layers:
-        maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], reading.shown, cell, colour)) for head in heads]
-        for line in side_by_side(maps, map_width(reading.shown, cell), width):
+        maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], shown, cell, colour)) for head in heads]
+        for line in side_by_side(maps, map_width(shown, cell), width):
             print(line.rstrip())
-    return 0
 
 
 def chosen(flag: str, wanted: Sequence[int] | None, number: int) -> list[int]:
@@ -77,7 +83,8 @@ def require_size(layers: int, heads: int, T: int) -> None:
     size = packed_size(layers, heads, T)
     if size > LARGEST:
         raise InputError(f"{layers} layers of {heads} heads on {T} tokens would make a page of {in_bytes(size)}, and "
-                         f"{in_bytes(LARGEST)} are what browsers open gladly: choose some with --layer and --head, or a shorter text")
+                         f"{in_bytes(LARGEST)} are what browsers open gladly: choose some with --layer and --head, "
+                         "or a shorter text")
 
 
 def token_shower(model: Path) -> Callable[[int], str]:

@@ -5,11 +5,12 @@ import os
 import tempfile
 from pathlib import Path
 
+from npgpt.commands.arguments import OUT
 from npgpt.commands.materials import Materials
 from npgpt.commands.progress import Progress
 from npgpt.commands.resume import PACE, SETTINGS
 from npgpt.errors import InputError
-from npgpt.files import remove_temporaries, sha256
+from npgpt.files import errors_named, remove_temporaries, sha256
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS, holds_model
 from npgpt.model.config import GPTConfig
 from npgpt.training.checkpoint import FOLDER, Checkpoint, checkpoint_folders, restored_state
@@ -20,19 +21,21 @@ from npgpt.training.recorder import Recorder, publish, resume_command
 from npgpt.training.trainer import TrainingSettings, TrainingState, initial_state
 
 KEPT = 2                     # checkpoints
+OTHER_WEIGHTS = ("model-*.safetensors", "pytorch_model*.bin")
 RATE_TIMES_WIDTH = 0.64      # wide models want smaller steps (Yang et al. 2022, table 8); at 128 channels 5e-3 did best
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd", "warmup": "a fifth of --steps"}
 
 
 def begin(args: argparse.Namespace) -> None:
     """Fill in what a new run's arguments leave open. Raises InputError where the folder holds something already."""
-    args.out = args.out or Path("out")
+    args.out = args.out or OUT
     args.dtype = args.dtype or "float32"
     defaults = TrainingSettings()
     for name in SETTINGS:
         if getattr(args, name) is None and name not in DERIVED:
             setattr(args, name, getattr(defaults, name))
-    for name, value in (("threads", available_cores()), ("eval_every", max(args.steps // 10, 1)), ("keep_checkpoints", KEPT)):
+    pace = {"threads": available_cores(), "eval_every": max(args.steps // 10, 1), "keep_checkpoints": KEPT}
+    for name, value in pace.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     if not args.dry_run:
@@ -73,6 +76,11 @@ def occupants(folder: Path) -> list[str]:
     return there
 
 
+def left_over(folder: Path) -> list[str]:
+    """Weights of a model that a run does not write over: parts that an index listed, and pickles."""
+    return sorted(path.name for pattern in OTHER_WEIGHTS for path in folder.glob(pattern))
+
+
 def make_room(args: argparse.Namespace, progress: Progress, stack: contextlib.ExitStack) -> None:
     """Make the folder, and hold it until the stack is closed. What is in it stays until there is something better;
     of a run that is to be replaced, its history is put aside.
@@ -80,13 +88,15 @@ def make_room(args: argparse.Namespace, progress: Progress, stack: contextlib.Ex
     Raises InputError where another run holds it, OSError where it cannot be written.
     """
     args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=args.out):
+    with errors_named(args.out), tempfile.TemporaryFile(dir=args.out):
         pass
     stack.enter_context(only_run(args.out))
     require_free(args.out, args.overwrite)                     # another run may have been here in the meantime
     remove_temporaries(args.out)
     if occupants(args.out):
         progress.line(f"replaces in {args.out}, with its first checkpoint: {', '.join(occupants(args.out))}")
+        if left := left_over(args.out):
+            progress.line(f"stays in {args.out}, though nothing will read it any more: {', '.join(left)}")
     if checkpoint_folders(args.out):
         remove_temporaries(args.out / FOLDER)
         if (args.out / METRICS).exists() and not (args.out / FOLDER / METRICS).exists():
@@ -105,11 +115,15 @@ def start_recorder(args: argparse.Namespace, materials: Materials, settings: Tra
     """A recorder that writes into each checkpoint how the run was started, as commands.resume reads it."""
     how = {"settings": vars(settings), **{name: getattr(args, name) for name in PACE},
            "data": [os.path.abspath(path) for path in args.data] if args.data else None, "sha256": materials.digest,
-           "replaced": origin.record["run"]["replaced"] if origin else
-                       {name: sha256(args.out / name) for name in MODEL_FILES if name != WEIGHTS and (args.out / name).is_file()}}
+           "replaced": origin.record["run"]["replaced"] if origin else to_be_replaced(args.out)}
     tokens = settings.accumulate * settings.batch_size * materials.config.n_positions
     return Recorder(args.out, state, materials.config, materials.tokenizer, how, tokens, args.checkpoint_every,
                     args.keep_checkpoints, origin)
+
+
+def to_be_replaced(folder: Path) -> dict[str, str]:
+    """Name and digest of another model's files, but for its weights, over which the run's own are written."""
+    return {name: sha256(folder / name) for name in MODEL_FILES if name != WEIGHTS and (folder / name).is_file()}
 
 
 def finished(args: argparse.Namespace, origin: Checkpoint) -> str:

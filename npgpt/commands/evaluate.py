@@ -1,8 +1,8 @@
 """npgpt evaluate: how well a model predicts a text."""
 import argparse
 import math
-from pathlib import Path
 
+from npgpt.commands.arguments import OUT, path
 from npgpt.commands.progress import Progress
 from npgpt.interop.huggingface import load_model
 from npgpt.text.corpus import python_documentation, read_text
@@ -11,8 +11,8 @@ from npgpt.training.evaluation import batch_losses
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=Path("out"), metavar="DIR", help="a model directory (default: out)")
-    parser.add_argument("--data", type=Path, nargs="+", metavar="FILE",
+    parser.add_argument("--model", type=path, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--data", type=path, nargs="+", metavar="FILE",
                         help="UTF-8 text files (default: the documentation that comes with Python)")
 
 
@@ -22,13 +22,12 @@ def run(args: argparse.Namespace) -> int:
     text = read_text(args.data) if args.data else python_documentation()
     tokens = tokenizer.encode(text)
 
-    progress = Progress()
     nats, count = 0.0, 0
-    for loss, targets in batch_losses(parameters, config, tokens):
-        nats += loss * targets
-        count += targets
-        progress.status(f"{count:,} of {len(tokens) - 1:,} tokens  loss {nats / count:.4f}")
-    progress.clear()
+    with Progress() as progress:
+        for loss, targets in batch_losses(parameters, config, tokens):
+            nats += loss * targets
+            count += targets
+            progress.status(f"{count:,} of {len(tokens) - 1:,} tokens  loss {nats / count:.4f}")
 
     loss = nats / count
     predicted_bytes = len(text.encode("utf-8", "surrogatepass")) - len(tokenizer.decode_bytes(tokens[:1]))

@@ -4,11 +4,10 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import count
+from npgpt.commands.arguments import OUT, count, path
 from npgpt.errors import InputError
 from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import Choice, checked_prompt, default_prompt, generate_batch, stream_text
@@ -19,18 +18,18 @@ from npgpt.text.tokenizer import Tokenizer, load_tokenizer
 from npgpt.training.blas import blas_threads
 from npgpt.training.memory import keep_freed_memory
 
-OUT = Path("out")             # where npgpt train leaves its model
 NEW_TOKENS = 500
 BETWEEN = "\n" + "-" * 40 + "\n"
 SMALL = 512                  # channels; in a narrower model, BLAS's threads wait for each other longer than they work
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--model", type=path, metavar="DIR", help=f"a model directory (default: {OUT})")
     parser.add_argument("--prompt", metavar="TEXT",
                         help="what the text begins with (default: the end-of-text token, or a new line)")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
-                        help=f"how much to write (default: {NEW_TOKENS}; with --beams, no more than the context has room for)")
+                        help=f"how much to write (default: {NEW_TOKENS}; with --beams, no more than the context has "
+                             "room for)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many texts (default: 1)")
     parser.add_argument("--stop", action="append", metavar="TEXT",
                         help="end a text where TEXT would come; may be given more than once")
@@ -58,9 +57,11 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     parameters, config = load_model(args.model or OUT)
     tokenizer = load_tokenizer(args.model or OUT)
-    prompt = checked_prompt(default_prompt(config, tokenizer) if args.prompt is None else tokenizer.encode(args.prompt), config)
+    ids = default_prompt(config, tokenizer) if args.prompt is None else tokenizer.encode(args.prompt)
+    prompt = checked_prompt(ids, config)
     if len(prompt) > config.n_positions and not args.beams:
-        print(f"npgpt: the prompt has {len(prompt):,} tokens; the model sees the last {config.n_positions:,}", file=sys.stderr)
+        print(f"npgpt: the prompt has {len(prompt):,} tokens; the model sees the last {config.n_positions:,}",
+              file=sys.stderr)
 
     keep_freed_memory()
     with blas_threads(1) if config.n_embd < SMALL else nullcontext():

@@ -63,7 +63,8 @@ def summary(variant: str, report: Report) -> str:
 def conclusion(reports: list[Report], methods: tuple[str, ...], seconds: float) -> str:
     gradients = [comparison for report in reports for comparison in report.comparisons]
     wrong = sum(not comparison.right for comparison in gradients) + sum(len(report.breaches) for report in reports)
-    worst = " and ".join(f"{max(report.worst(method) for report in reports):.1e} by {IN_WORDS[method]} (allowed {TOLERANCES[method]:.0e})"
-                         for method in methods)
+    largest = {method: max(report.worst(method) for report in reports) for method in methods}
+    worst = " and ".join(f"{error:.1e} by {IN_WORDS[method]} (allowed {TOLERANCES[method]:.0e})"
+                         for method, error in largest.items())
     return (f"{len(gradients)} gradients, {sum(comparison.analytic.size for comparison in gradients):,} entries, "
             f"{'all right' if not wrong else f'{wrong} WRONG'}; {seconds:.0f} s\nlargest error {worst}")

@@ -120,12 +120,12 @@ def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
     """Train a BPE vocabulary, showing how it goes. It is smaller than asked for where the text has no more pairs."""
     if vocab_size < OTHER_TOKENS:
         raise InputError(f"--vocab-size must be {OTHER_TOKENS} or more, not {vocab_size}: {BYTES} bytes and {END_OF_TEXT}")
-    progress = Progress()
-    progress.status("vocabulary: counting words")
     merges = []
-    for pair in itertools.islice(learn_merges(count_words(text)), vocab_size - OTHER_TOKENS):
-        merges.append(pair)
-        progress.status(f"vocabulary: {len(merges):,} of {vocab_size - OTHER_TOKENS:,} merges")
+    with Progress() as progress:
+        progress.status("vocabulary: counting words")
+        for pair in itertools.islice(learn_merges(count_words(text)), vocab_size - OTHER_TOKENS):
+            merges.append(pair)
+            progress.status(f"vocabulary: {len(merges):,} of {vocab_size - OTHER_TOKENS:,} merges")
     tokenizer = tokenizer_of_merges(merges)
     fewer = f" ({vocab_size:,} were asked for, but no pair occurs twice any more)" * (tokenizer.vocab_size < vocab_size)
     progress.line(f"vocabulary of {tokenizer.vocab_size:,}: {BYTES} bytes, {len(merges):,} merges learned from the "

@@ -1,8 +1,8 @@
 """npgpt plot: draw how training went."""
 import argparse
 import sys
-from pathlib import Path
 
+from npgpt.commands.arguments import OUT, path
 from npgpt.files import write_whole
 from npgpt.looking.metrics import METRICS, read_run
 from npgpt.looking.page import in_bytes
@@ -11,11 +11,11 @@ from npgpt.looking.terminal_curve import loss_curve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", type=Path, nargs="*", default=[Path("out")], metavar="RUN",
-                        help=f"a model directory that was trained here, or its {METRICS} (default: out)")
-    parser.add_argument("--html", type=Path, metavar="FILE",
-                        help="write one page that opens in a browser without a network: training and validation loss, learning "
-                             "rate and gradient norm of all runs; without it, the loss is drawn here")
+    parser.add_argument("runs", type=path, nargs="*", default=[OUT], metavar="RUN",
+                        help=f"a model directory that was trained here, or its {METRICS} (default: {OUT})")
+    parser.add_argument("--html", type=path, metavar="FILE",
+                        help="write one page that opens in a browser without a network: training and validation loss, "
+                             "learning rate and gradient norm of all runs; without it, the loss is drawn here")
 
 
 def run(args: argparse.Namespace) -> int:

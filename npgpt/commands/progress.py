@@ -7,11 +7,19 @@ from npgpt.training.trainer import Step, TrainingSettings
 
 
 class Progress:
-    """Lines go to standard error, so that standard output keeps the results alone."""
+    """Lines go to standard error, so that standard output keeps the results alone. As a context it leaves a clean
+    line to whatever comes after it, an error too.
+    """
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
         self.shown = False
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.clear()
 
     def status(self, text: str) -> None:
         """What is going on now. Only a terminal shows it, and the next line takes its place."""

@@ -24,11 +24,13 @@ class Reading(NamedTuple):
 def add_text_arguments(parser: argparse.ArgumentParser) -> None:
     text = parser.add_mutually_exclusive_group()
     text.add_argument("--text", metavar="TEXT", help="what the model reads (default: a short sentence)")
-    text.add_argument("--ids", type=count, nargs="+", metavar="N", help="token ids in place of a text, for a model without a tokenizer")
+    text.add_argument("--ids", type=count, nargs="+", metavar="N",
+                      help="token ids in place of a text, for a model without a tokenizer")
 
 
 def read_tokens(args: argparse.Namespace, config: GPTConfig, least: int, most: int) -> Reading:
-    """What --text or --ids say, as the model in --model reads it; of a longer text the first `most` tokens, which is said.
+    """What --text or --ids say, as the model in --model reads it; of a longer text the first `most` tokens, which
+    is said.
 
     Raises InputError for fewer than `least` tokens, for one outside the vocabulary, and where a text needs
     a tokenizer and there is none.
@@ -47,7 +49,8 @@ def read_tokens(args: argparse.Namespace, config: GPTConfig, least: int, most: i
     if len(ids) < least:
         raise InputError(f"the text has {len(ids)} token{'s' * (len(ids) != 1)}, {least} or more are needed")
     if len(ids) > most:
-        print(f"npgpt: the text has {len(ids):,} tokens; these are the first {most:,}, as many as can be looked at", file=sys.stderr)
+        print(f"npgpt: the text has {len(ids):,} tokens; these are the first {most:,}, as many as can be looked at",
+              file=sys.stderr)
         ids = ids[:most]
     if ids.min() < 0:
         raise InputError(f"token ids must be 0 or more, found {ids.min()}")

@@ -46,25 +46,33 @@ def take_up(args: argparse.Namespace, stack: contextlib.ExitStack) -> Checkpoint
         require_untouched(args.out, checkpoint)
     elif not args.dry_run:
         publish(checkpoint.folder, args.out, how["replaced"])              # it was killed just before it did so itself
-    recorded = {**how["settings"], **{name: how[name] for name in PACE}}
-    changes = []
-    for name, value in recorded.items():
-        given = getattr(args, name)
-        if given is None or name == "seed":
-            setattr(args, name, value)
-        elif given != value:
-            changes.append(f"{name} {value} -> {given}")
-    if args.dropout is not None and args.dropout != checkpoint.config.resid_pdrop:
-        changes.append(f"dropout {checkpoint.config.resid_pdrop} -> {args.dropout}")
-    if args.data is None and how["data"] is not None:
-        args.data = [Path(path) for path in how["data"]]
+    changes = fill_in(args, checkpoint)
 
     progress = Progress()
     for complaint in damaged:
         progress.line(f"passed over: {complaint}")
-    args.dtype = str(checkpoint.parameters.dtype)
-    progress.line(f"resume {checkpoint.folder}, after step {checkpoint.step:,}{'; changed: ' * bool(changes)}{', '.join(changes)}")
+    progress.line(f"resume {checkpoint.folder}, after step {checkpoint.step:,}"
+                  f"{'; changed: ' * bool(changes)}{', '.join(changes)}")
     return checkpoint
+
+
+def fill_in(args: argparse.Namespace, checkpoint: Checkpoint) -> list[str]:
+    """Set what args leave open to what the run had  ->  what they change, in words"""
+    how, dropout = checkpoint.record["run"], checkpoint.config.resid_pdrop
+    recorded = {**how["settings"], **{name: how[name] for name in PACE}}
+    changes = []
+    for name, value in recorded.items():
+        given = getattr(args, name)
+        if given is None or name == "seed":                    # a seed that is given is the run's own: require_same_model
+            setattr(args, name, value)
+        elif given != value:
+            changes.append(f"{name} {value} -> {given}")
+    if args.dropout is not None and args.dropout != dropout:
+        changes.append(f"dropout {dropout} -> {args.dropout}")
+    if args.data is None and how["data"] is not None:
+        args.data = [Path(path) for path in how["data"]]
+    args.dtype = str(checkpoint.parameters.dtype)
+    return changes
 
 
 def tidy(run: Path) -> None:
@@ -84,7 +92,8 @@ def checked_how(checkpoint: Checkpoint) -> dict:
     settings, data, replaced = how.get("settings"), how.get("data"), how.get("replaced")
     if not (isinstance(settings, dict) and settings.keys() == set(SETTINGS)
             and all(is_integer(how.get(name)) and how[name] >= 1 for name in PACE if name != "checkpoint_every")
-            and (how.get("checkpoint_every", 0) is None or is_integer(how["checkpoint_every"]) and how["checkpoint_every"] >= 1)
+            and (how.get("checkpoint_every", 0) is None
+                 or is_integer(how["checkpoint_every"]) and how["checkpoint_every"] >= 1)
             and (data is None or isinstance(data, list) and data and all(isinstance(path, str) for path in data))
             and isinstance(how.get("sha256"), str)
             and isinstance(replaced, dict) and all(isinstance(digest, str) for digest in replaced.values())):

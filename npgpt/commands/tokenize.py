@@ -4,25 +4,26 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+from npgpt.commands.arguments import OUT, path
 from npgpt.errors import InputError
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.corpus import python_documentation, read_text
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
-OUT = Path("out")
 MERGES = 1000                # of the vocabulary that is learned where there is none: half a second's work
 SAMPLE = "The gradient isn't magic: 2 + 2 = 4.\n\tA naïve 模型 learns   it 🤗"
 SPACE = "␣"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="what to split (default: a line with a little of everything)")
-    parser.add_argument("--file", type=Path, metavar="FILE", help="split a UTF-8 text file instead")
+    parser.add_argument("text", nargs="?", metavar="TEXT",
+                        help="what to split (default: a line with a little of everything)")
+    parser.add_argument("--file", type=path, metavar="FILE", help="split a UTF-8 text file instead")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--model", type=Path, metavar="DIR",
+    place.add_argument("--model", type=path, metavar="DIR",
                        help=f"split as the model in DIR reads (default: {OUT}, or where there is none, as a BPE vocabulary "
                             "that is learned at once from the documentation that comes with Python)")
-    place.add_argument("--tokenizer-dir", type=Path, metavar="DIR",
+    place.add_argument("--tokenizer-dir", type=path, metavar="DIR",
                        help="split as the tokenizer.json in DIR says, or its vocab.json and merges.txt; no model is needed")
 
 

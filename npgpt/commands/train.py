@@ -1,47 +1,43 @@
 """npgpt train: learn from text, and leave a model directory behind."""
 import argparse
 import contextlib
-import itertools
-import math
-import sys
-from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import count
-from npgpt.commands.begin import DERIVED, KEPT, begin, finished, make_room, start_recorder, starting_state, training_settings
+from npgpt.commands.arguments import OUT, count, path
+from npgpt.commands.begin import (DERIVED, KEPT, begin, finished, make_room, start_recorder, starting_state,
+                                  training_settings)
 from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, OTHER_TOKENS, Materials, describe_data, gather
-from npgpt.commands.progress import Progress, TrainingProgress, clock
+from npgpt.commands.progress import Progress, TrainingProgress
 from npgpt.commands.resume import take_up
+from npgpt.commands.session import Session
 from npgpt.errors import InputError
-from npgpt.generation.generate import default_prompt, generate, stream_text
-from npgpt.looking.terminal_curve import curve_of
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
 from npgpt.model.presets import PRESETS, preset
 from npgpt.training.checkpoint import FOLDER
-from npgpt.training.evaluation import evaluate
-from npgpt.training.footprint import footprint
+from npgpt.training.footprint import footprint, machine_memory
 from npgpt.training.interrupt import Interrupt
 from npgpt.training.memory import keep_freed_memory
 from npgpt.training.parallel import available_cores, parallel_gradients
 from npgpt.training.recorder import MINUTES, resume_command
-from npgpt.training.trainer import Diverged, Step, TrainingSettings, TrainingState, train
-
-VALIDATION_TOKENS = 8192     # looked at while training; at the end it is the whole split
-SAMPLE_TOKENS = 400
+from npgpt.training.trainer import Diverged, TrainingSettings, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    small, settings = preset("small"), TrainingSettings()
+    add_data_arguments(parser)
+    add_model_arguments(parser)
+    add_training_arguments(parser)
 
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, nargs="+", metavar="FILE",
+    data.add_argument("--data", type=path, nargs="+", metavar="FILE",
                       help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
                            "(default: the documentation that comes with Python)")
-    data.add_argument("--out", type=Path, metavar="DIR", help="where the model goes (default: out)")
+    data.add_argument("--out", type=path, metavar="DIR", help=f"where the model goes (default: {OUT})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
-    data.add_argument("--resume", type=Path, metavar="DIR",
+    data.add_argument("--resume", type=path, metavar="DIR",
                       help="go on with the run in DIR from its newest checkpoint, as if it had never stopped; settings "
                            "that are given change, all others stay as they were")
     data.add_argument("--tokenizer", choices=("char", "byte", "bpe"),
@@ -51,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help=f"how many tokens bpe makes, {OTHER_TOKENS} or more (default: {BPE_VOCABULARY}); or how many "
                            f"train.bin has, where no tokenizer lies beside it (default: GPT-2's {GPT2_VOCABULARY})")
 
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    small = preset("small")
     model = parser.add_argument_group("model")
     model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
     model.add_argument("--n-layer", type=count, metavar="N", help=f"blocks (default: {small.n_layer})")
@@ -58,10 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--n-embd", type=count, metavar="N", help=f"channels (default: {small.n_embd})")
     model.add_argument("--n-positions", type=count, metavar="N",
                        help=f"context: how many tokens are seen at once (default: {small.n_positions})")
-    model.add_argument("--dropout", type=float, metavar="P", help="share of activations dropped in training (default: the preset's)")
-    model.add_argument("--init", type=Path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
+    model.add_argument("--dropout", type=float, metavar="P",
+                       help="share of activations dropped in training (default: the preset's)")
+    model.add_argument("--init", type=path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
     model.add_argument("--dtype", choices=("float32", "float64"), help="(default: float32)")
 
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    settings = TrainingSettings()
     training = parser.add_argument_group("training")
     for name, text in (("steps", "updates"),
                        ("batch_size", "sequences in a batch"),
@@ -74,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        ("beta2", "AdamW's memory of its square"),
                        ("clip", "largest norm of a gradient; 0 means no limit"),
                        ("seed", "the same seed gives the same model"),
-                       ("skip_bad_steps", "steps that may be passed over because their loss or gradient is no finite number")):
+                       ("skip_bad_steps", "steps without a finite loss and gradient that may be passed over")):
         value = getattr(settings, name)
         kind = count if isinstance(value, int) and name != "seed" else type(value)
         training.add_argument("--" + name.replace("_", "-"), type=kind,
@@ -95,59 +98,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    progress, recorder = Progress(), None
+    """The loop stands here, so that few calls lie between the command and a layer."""
+    session = None
     with contextlib.ExitStack() as stack, Interrupt() as interrupt:
         try:
-            origin = take_up(args, stack) if args.resume else begin(args)
-            materials = gather(args, origin)
-            settings = training_settings(args, materials.config)
-            config, corpus = materials.config, materials.corpus
-            progress = TrainingProgress(settings, config.n_positions)
-            if not origin and not args.dry_run:
-                make_room(args, progress, stack)
-            progress.line(describe(args, materials, settings))
-            if args.dry_run:
+            session = prepare(args, stack)
+            if session is None:
                 return 0
-            if origin and origin.step >= settings.steps:
-                progress.line(finished(args, origin))
-                return 0
-
-            keep_freed_memory()
-            state = starting_state(args, materials, settings, origin)
-            recorder = start_recorder(args, materials, settings, state, origin)
-            stack.callback(recorder.close)
-            if recorder.fresh and sound(state.parameters, materials):
-                recorder.save()                                # so that --resume works from the first step on
-            progress.start_clock(state.step)
+            session.start()
             with parallel_gradients(args.threads) as gradients_of:
                 interrupt.patient = True
-                for step in train(state, config, settings, corpus.train, gradients_of):
-                    progress.count(step)
-                    last, validation_loss = step.number == settings.steps, None
-                    if step.number % args.eval_every == 0 or last:
-                        validation_loss = sampled_loss(state.parameters, materials, settings)
-                    if recorder.note(step, validation_loss) or last or interrupt.came:
-                        if not sound(state.parameters, materials):
-                            raise Diverged(f"after step {step.number} the validation loss is no finite number: "
-                                           "a lower learning rate may help")
-                        recorder.save()
-                    if validation_loss is not None and not last:
-                        progress.report(step, validation_loss)
-                    if interrupt.came:
-                        progress.line(f"interrupted at step {step.number} of {settings.steps}: {recorder.how_to_go_on()}")
-                        return interrupt.status
+                for step in train(session.state, session.config, session.settings, session.corpus.train, gradients_of):
+                    if session.take(step, interrupt):
+                        break
                 interrupt.patient = False
-            conclude(args, materials, settings, state, step, progress, recorder.saved)
+            if interrupt.came:
+                session.progress.line(f"interrupted at step {step.number} of {session.settings.steps}: "
+                                      f"{session.recorder.how_to_go_on()}")
+                return interrupt.status
+            session.conclude(step)
             return 0
         except KeyboardInterrupt:
-            progress.line(f"stopped at once: {recorder.how_to_go_on() if recorder else nothing_done(args)}")
+            progress = session.progress if session else Progress()
+            progress.line(f"stopped at once: {session.recorder.how_to_go_on() if session else nothing_done(args)}")
             return interrupt.status
         except Diverged as error:
-            raise InputError(f"{error}; {recorder.how_to_go_on()}") from None
+            raise InputError(f"{error}; {session.recorder.how_to_go_on()}") from None
         except OSError as error:
-            if recorder is None or error.filename is None:     # not of the run's own files
+            if session is None or error.filename is None:      # not of the run's own files
                 raise
-            raise InputError(f"{error.filename}: {error.strerror}; {recorder.how_to_go_on()}") from None
+            raise InputError(f"{error.filename}: {error.strerror}; {session.recorder.how_to_go_on()}") from None
+
+
+def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | None:
+    """All that comes before the first step. None where there is nothing to train, and that was said.
+
+    What is taken, the folder above all, is held until the stack is closed. Raises InputError or OSError.
+    """
+    origin = take_up(args, stack) if args.resume else begin(args)
+    materials = gather(args, origin)
+    settings = training_settings(args, materials.config)
+    progress = stack.enter_context(TrainingProgress(settings, materials.config.n_positions))
+    if not origin and not args.dry_run:
+        make_room(args, progress, stack)
+    progress.line(describe(args, materials, settings))
+    if args.dry_run:
+        return None
+    if origin and origin.step >= settings.steps:
+        progress.line(finished(args, origin))
+        return None
+    keep_freed_memory()
+    state = starting_state(args, materials, settings, origin)
+    recorder = start_recorder(args, materials, settings, state, origin)
+    stack.callback(recorder.close)
+    return Session(args, materials, settings, state, recorder, progress)
 
 
 def nothing_done(args: argparse.Namespace) -> str:
@@ -156,10 +160,10 @@ def nothing_done(args: argparse.Namespace) -> str:
 
 def describe(args: argparse.Namespace, materials: Materials, settings: TrainingSettings) -> str:
     corpus, config = materials.corpus, materials.config
-    return (f"text   {describe_data(args.data)}: {len(corpus.train):,} tokens to learn from, {len(corpus.validation):,} to validate on, "
-            f"{config.vocab_size:,} different\n"
-            f"model  {parameter_count(config):,} parameters in {args.dtype}: {config.n_layer} layers, {config.n_head} heads, "
-            f"{config.n_embd} channels, context {config.n_positions}\n"
+    return (f"text   {describe_data(args.data)}: {len(corpus.train):,} tokens to learn from, {len(corpus.validation):,} to "
+            f"validate on, {config.vocab_size:,} different\n"
+            f"model  {parameter_count(config):,} parameters in {args.dtype}: {config.n_layer} layers, "
+            f"{config.n_head} heads, {config.n_embd} channels, context {config.n_positions}\n"
             f"steps  {settings.steps:,} of {settings.accumulate * settings.batch_size} sequences each, "
             f"on {args.threads} thread{'s' * (args.threads > 1)}; {memory(args, config, settings)}")
 
@@ -167,35 +171,6 @@ def describe(args: argparse.Namespace, materials: Materials, settings: TrainingS
 def memory(args: argparse.Namespace, config: GPTConfig, settings: TrainingSettings) -> str:
     need = footprint(config, settings.batch_size, args.threads, np.dtype(args.dtype))
     parts = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in need._asdict().items())
-    return f"about {need.total / 2**20:,.0f} MB of memory ({parts})"
-
-
-def sound(parameters: np.ndarray, materials: Materials) -> bool:
-    """Whether the model gives a finite loss, in the first context of the validation text: one that does not must
-    not take a good one's place.
-    """
-    window = materials.corpus.validation[:materials.config.n_positions + 1]
-    return math.isfinite(evaluate(parameters, materials.config, window))
-
-
-def sampled_loss(parameters: np.ndarray, materials: Materials, settings: TrainingSettings) -> float:
-    """The validation loss over the beginning of the validation text."""
-    return evaluate(parameters, materials.config, materials.corpus.validation[:VALIDATION_TOKENS + 1], settings.batch_size)
-
-
-def conclude(args: argparse.Namespace, materials: Materials, settings: TrainingSettings, state: TrainingState, step: Step,
-             progress: TrainingProgress, saved: str) -> None:
-    """What a finished run shows: the loss over the whole validation text, how it went, what the model writes."""
-    seconds, validation = progress.seconds(), materials.corpus.validation
-    progress.report(step, evaluate(state.parameters, materials.config, validation, settings.batch_size))
-    progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(validation):,} tokens of its split; {saved}")
-    progress.line(curve_of(args.out, sys.stderr.encoding))
-    if materials.tokenizer is not None:
-        print_sample(state.parameters, materials, settings.seed)
-    progress.line(f"next: npgpt generate --model {args.out}")
-
-
-def print_sample(parameters: np.ndarray, materials: Materials, seed: int) -> None:
-    prompt = default_prompt(materials.config, materials.tokenizer)
-    tokens = generate(parameters, materials.config, prompt, np.random.default_rng(seed), temperature=0.8)
-    print("\n" + "".join(stream_text(itertools.islice(tokens, SAMPLE_TOKENS), materials.tokenizer)).strip() + "\n", flush=True)
+    there = machine_memory()
+    too_much = f", more than the {there / 2**20:,.0f} MB of this machine" if there and need.total > there else ""
+    return f"about {need.total / 2**20:,.0f} MB of memory{too_much} ({parts})"

@@ -34,7 +34,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
     Raises ValueError where the leading axes of q, k and v, the S of k and v, or the D of q and k differ.
     """
     if q.shape[:-2] != k.shape[:-2] or k.shape[:-1] != v.shape[:-1] or q.shape[-1] != k.shape[-1]:
-        raise ValueError(f"attention: q {q.shape}, k {k.shape}, v {v.shape} do not fit (..., T, D), (..., S, D), (..., S, E)")
+        raise ValueError(f"attention: q {q.shape}, k {k.shape}, v {v.shape} do not fit "
+                         "(..., T, D), (..., S, D), (..., S, E)")
     T, D = q.shape[-2:]
     S = k.shape[-2]
     if causal:
@@ -53,7 +54,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
 def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., T, E)  ->  dq (..., T, D), dk (..., S, D), dv (..., S, E)
 
-    Two matrix products with a softmax between them. For c = a b: da = dc b^T and db = a^T dc, so
+    Two matrix products with a softmax between them. For c = a b, that is c_ij = sum_k a_ik b_kj, each
+    a_ik reaches row i of c through row k of b, each b_kj column j: da = dc b^T and db = a^T dc. So
 
         dweights = dy v^T                  dv = weights^T dy
         dscores  = softmax_backward(dweights)

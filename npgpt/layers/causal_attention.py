@@ -24,7 +24,8 @@ def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, p: float = 0.0
     return np.concatenate(ys, axis=-2), tuple(caches)
 
 
-def causal_attention_backward(dy: np.ndarray, caches: tuple[AttentionCache, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def causal_attention_backward(dy: np.ndarray,
+                              caches: tuple[AttentionCache, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., T, E)  ->  dq (..., T, D), dk (..., T, D), dv (..., T, E)
 
     A key is seen by its own block of queries and by all later ones; their gradients add up. The last

@@ -33,7 +33,8 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray, ignored: int = IGNORE
 def cross_entropy_backward(dloss: np.ndarray | float, cache: tuple) -> np.ndarray:
     """dloss ()  ->  dlogits (..., V)
 
-    The derivative of ln sum exp z is the softmax, that of z_target is one-hot:
+    ln sum_w exp z_w changes with z_v by exp z_v / sum_w exp z_w, which is the softmax, and z_target by
+    1 where v is the target, else 0. (The largest logit was taken off both, so it cancels.) Hence
 
         dz_r = dloss / N * (softmax(z_r) - onehot(target_r)),   0 for rows that do not count
     """

@@ -57,6 +57,8 @@ def unembedding_backward(dlogits: np.ndarray, cache: tuple,
                          dtable: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """dlogits (..., V)  ->  dx (..., C), dtable (V, C)
 
+    As in linear, with w = table^T, so that dtable is the transpose of x^T dlogits:
+
         dx = dlogits table        dtable = dlogits^T x
 
     dtable: an array to write it into, as NumPy's out.

@@ -10,8 +10,9 @@ LIKELIEST = 10
 WHOLE = 65535               # a weight of 1; steps of 1.5e-5 are finer than what is shown
 
 
-def attention_page(model: str, ids: np.ndarray, shown: Sequence[str], weights: np.ndarray, probabilities: np.ndarray,
-                   layers: Sequence[int], heads: Sequence[int], show: Callable[[int], str]) -> bytes:
+def attention_page(model: str, ids: np.ndarray, shown: Sequence[str], weights: np.ndarray,
+                   probabilities: np.ndarray, layers: Sequence[int], heads: Sequence[int],
+                   show: Callable[[int], str]) -> bytes:
     """ids (T,) and how they are shown, weights (L, H, T, T), probabilities (T, V), the numbers of the layers and
     heads, and how any other token is shown  ->  HTML, which opens without a network
     """
@@ -20,8 +21,8 @@ def attention_page(model: str, ids: np.ndarray, shown: Sequence[str], weights: n
             "weights": packed(weights), "next": [likeliest(row, show) for row in probabilities],
             "came": [what_came(row, int(token)) for row, token in zip(probabilities, ids[1:])] + [None]}
     summary = (f"{model}: {len(layers)} layer{'s' * (len(layers) > 1)} of {len(heads)} head{'s' * (len(heads) > 1)}, "
-               f"{T} token{'s' * (T > 1)}. A head mixes the values of all tokens up to its own, with the weights shown here; "
-               "each row sums to 1.")
+               f"{T} token{'s' * (T > 1)}. A head mixes the values of all tokens up to its own, with the weights shown "
+               "here; each row sums to 1.")
     return fill("attention.html", title=f"Attention: {model}", summary=summary, data=embed(data))
 
 
@@ -44,7 +45,8 @@ def likeliest(probabilities: np.ndarray, show: Callable[[int], str]) -> list[tup
 
 def what_came(probabilities: np.ndarray, token: int) -> dict:
     """How likely the token was that came, and how many were at least as likely."""
-    return {"id": token, "p": rounded(probabilities[token]), "rank": f"{int((probabilities > probabilities[token]).sum()) + 1:,}"}
+    rank = int((probabilities > probabilities[token]).sum()) + 1
+    return {"id": token, "p": rounded(probabilities[token]), "rank": f"{rank:,}"}
 
 
 def rounded(probability: float) -> float:

@@ -29,9 +29,9 @@ def axis(low: float, high: float, count: int = 5, logarithmic: bool = False, tig
     if logarithmic and low > 0 and math.log10(high) - math.log10(low) > DECADES:
         return logarithmic_axis(low, high, count)
     step = nice_step((high - low) / count)
-    first, last = (math.ceil, math.floor) if tight else (math.floor, math.ceil)
-    start, stop = first(low / step - 1e-9), last(high / step + 1e-9)
-    if not tight:
+    if tight:                                                      # 1e-9: what is a tick but for its rounding is one
+        start, stop = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    else:
         start, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         low, high = min(start * step, low), max(stop * step, high)
     return Axis(low, high, [round(i * step, 12 - math.floor(math.log10(step))) for i in range(start, stop + 1)])

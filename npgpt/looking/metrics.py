@@ -48,12 +48,15 @@ def read_run(place: Path) -> Run:
     table = table[last_of_each_step(table[:, 0])]
     curves = {name: curve(table[:, 0], table[:, 1 + i]) for i, name in enumerate(MEASURED)}
     if not (curves["loss"] or curves["validation_loss"]):
-        raise InputError(f"{path} holds no metrics: " + (f"line {wrong[0][0]} is {wrong[0][1]}" if wrong else "no line says what a loss was"))
+        why = f"line {wrong[0][0]} is {wrong[0][1]}" if wrong else "no line says what a loss was"
+        raise InputError(f"{path} holds no metrics: {why}")
     return Run(str(place), **curves, left_out=describe(path, wrong))
 
 
 def parse(lines: list[bytes]) -> tuple[np.ndarray, list[tuple[int, str]]]:
-    """(N, 1 + 4): step and what was measured, NaN for what was not; and the lines that could not be read, with what they are"""
+    """(N, 1 + 4): step and what was measured, NaN for what was not; and the lines that could not be read: number and
+    what they are
+    """
     parts, wrong = [np.empty((0, 1 + len(MEASURED)))], []
     for start in range(0, len(lines), LINES):
         some = lines[start:start + LINES]
@@ -93,7 +96,9 @@ def describe(path: Path, wrong: list[tuple[int, str]]) -> str:
         return ""
     number, what = wrong[0]
     first = f"line {number} is {what}"
-    return f"{path}: {first}, and left out" if len(wrong) == 1 else f"{path}: {len(wrong):,} lines are left out; the first, {first}"
+    if len(wrong) == 1:
+        return f"{path}: {first}, and left out"
+    return f"{path}: {len(wrong):,} lines are left out; the first, {first}"
 
 
 def smooth(one: Curve, window: int) -> Curve:

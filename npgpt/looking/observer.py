@@ -17,54 +17,16 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
 
 import numpy as np
 
+from npgpt.looking.intermediates import Call, Intermediate, Known
 from npgpt.looking.statistics import Summary, summarise
 
 PACKAGE = Path(__file__).parent.parent
 WATCHED = (str(PACKAGE / "layers"), str(PACKAGE / "model"))
-
-
-@dataclass(eq=False)
-class Intermediate:
-    """An array between two layers, or one that a layer keeps for its way back."""
-    variable: str                               # its name in the source of
-    owner: "Call"                               # this call
-    made_by: str                                # file and function
-    value: Summary
-    result_of: "Call | None" = None             # the layer that returned it
-    gradient: Summary | None = None             # None where the way back never makes it
-
-
-@dataclass(eq=False)
-class Known:
-    """An array that a running function has, or has had."""
-    array: np.ndarray
-    made_by: str
-    layer: "Call | None" = None                 # that returned it
-    noted: Intermediate | None = None
-
-
-@dataclass(eq=False)
-class Call:
-    """A function that is running, or a layer that has run."""
-    frame: FrameType | None
-    made_by: str
-    arguments: dict[str, object]
-    undoes: "Call | None" = None                # of a backward pass: the layer
-    path: str = ""
-    known: list[Known] = field(default_factory=list)
-    inputs: list[Intermediate | None] = field(default_factory=list)
-    kept: list[Intermediate] = field(default_factory=list)
-    result: Intermediate | None = None
-    composite: bool = False                     # whether it called a layer
-
-    def find(self, array: np.ndarray) -> Known | None:
-        return next((known for known in self.known if known.array is array), None)
 
 
 class Observer:
@@ -94,6 +56,7 @@ class Observer:
             self.end(self.running.pop(), result)
 
     def begin(self, frame: FrameType) -> None:
+        """A function is called. Now its caller has what it hands on: a layer its inputs, a way back its dy."""
         caller = self.running[-1] if self.running else None
         code, arguments = frame.f_code, dict(frame.f_locals)
         call = Call(frame, f"{Path(code.co_filename).relative_to(PACKAGE).as_posix()} {code.co_name}", arguments)
@@ -113,6 +76,7 @@ class Observer:
         self.running.append(call)
 
     def end(self, call: Call, result: object) -> None:
+        """A function returns. Now a layer has what it keeps, and a way back all the gradients that it makes."""
         caller = self.running[-1] if self.running else None
         if call.undoes:
             self.note_gradients(call, result)
@@ -153,7 +117,8 @@ class Observer:
         known = caller.find(array)
         if known:
             return known.noted
-        if any(np.may_share_memory(array, other) for other in caller.frame.f_locals.values() if isinstance(other, np.ndarray)):
+        others = [other for other in caller.frame.f_locals.values() if isinstance(other, np.ndarray)]
+        if any(np.may_share_memory(array, other) for other in others):
             return None
         return self.note(name, layer, caller.made_by, array)
 

@@ -10,9 +10,12 @@ UNSAFE = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u202
 
 
 def fill(name: str, title: str, summary: str, **parts: str) -> bytes:
-    """A page of the folder pages/ with its $places filled. Title and summary are text; the parts are markup, or JSON made by `embed`."""
+    """A page of the folder pages/ with its $places filled. Title and summary are text; the parts are markup, or JSON
+    made by `embed`.
+    """
     template = Template((PAGES / name).read_text(encoding="utf-8"))
-    return template.substitute(title=html.escape(title), summary=html.escape(summary), **parts).encode("utf-8", "backslashreplace")
+    page = template.substitute(title=html.escape(title), summary=html.escape(summary), **parts)
+    return page.encode("utf-8", "backslashreplace")
 
 
 def embed(value: object) -> str:

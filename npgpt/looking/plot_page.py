@@ -34,9 +34,10 @@ def plot_page(runs: Sequence[Run]) -> bytes:
     panels = [panel("loss", "Loss", "nats a token", loss), panel("rate", "Learning rate", "", rate),
               panel("norm", "Gradient norm", "before clipping", norm)]
     steps = max(int(one.steps[-1]) for run in runs for one in (run.loss, run.validation_loss) if one)
-    return fill("plot.html", title="Training: " + ", ".join(run.name for run in runs),
-                summary=f"{len(runs)} run{'s' * (len(runs) > 1)}, {steps:,} steps. Training loss and gradient norm are means over "
-                        "a fiftieth of the run around each step; what they were stands pale behind. Solid: training, dashed: validation.",
+    summary = (f"{len(runs)} run{'s' * (len(runs) > 1)}, {steps:,} steps. Training loss and gradient norm are means over a "
+               "fiftieth of the run around each step; what they were stands pale behind. Solid: training, dashed: "
+               "validation.")
+    return fill("plot.html", title="Training: " + ", ".join(run.name for run in runs), summary=summary,
                 rows="\n".join(summary_row(i, run) for i, run in enumerate(runs)),
                 panels="\n".join(markup for markup, _ in panels), left=str(LEFT), width=str(WIDTH - LEFT - RIGHT),
                 data=embed({"runs": [run.name for run in runs], "panels": [data for _, data in panels]}))
@@ -62,17 +63,19 @@ def summary_row(i: int, run: Run) -> str:
         lowest = run.validation_loss.values.argmin()
         validation = f"{run.validation_loss.values[-1]:.4f}"
         best = f"{run.validation_loss.values[lowest]:.4f} at {run.validation_loss.steps[lowest]:,.0f}"
-    key = (f'<svg class="key c{i % COLOURS}" viewBox="0 0 40 12" aria-hidden="true"><path class="train{dash(i)}" d="M1 4H39"/>'
+    key = (f'<svg class="key c{i % COLOURS}" viewBox="0 0 40 12" aria-hidden="true">'
+           f'<path class="train{dash(i)}" d="M1 4H39"/>'
            f'<path class="validation" d="M1 9H39"/><circle cx="20" cy="9" r="2.4"/></svg>')
-    return (f"<tr><th scope=\"row\">{key}{html.escape(run.name)}</th><td>{steps:,}</td><td>{train}</td><td>{validation}</td>"
-            f"<td>{best}</td></tr>")
+    return (f'<tr><th scope="row">{key}{html.escape(run.name)}</th><td>{steps:,}</td><td>{train}</td>'
+            f"<td>{validation}</td><td>{best}</td></tr>")
 
 
 def panel(name: str, title: str, unit: str, lines: Sequence[Line]) -> tuple[str, dict]:
     """A panel's markup, and what its pointer needs."""
     lines = [line for line in lines if line.curve]
     if not lines:
-        return f'<figure class="{name}"><figcaption>{title}</figcaption><p class="quiet">was not written down</p></figure>', {"lines": []}
+        empty = f'<figure class="{name}"><figcaption>{title}</figcaption><p class="quiet">was not written down</p></figure>'
+        return empty, {"lines": []}
     x = axis(min(line.curve.steps[0] for line in lines), max(line.curve.steps[-1] for line in lines), tight=True)
     low = 0.0 if name == "rate" else min(float(line.curve.values.min()) for line in lines)
     high = max(float(line.curve.values.max()) for line in lines)

@@ -9,7 +9,7 @@ from npgpt.looking.axis import figure
 from npgpt.looking.metrics import Curve, Run, read_run
 
 WIDTH, HEIGHT = 60, 10
-DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))    # of a braille character: the left column from the top, the right
+DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))    # of a braille character: its left column, then its right
 EMPTY = 0x2800
 MARK = "o"
 
@@ -35,7 +35,8 @@ def loss_curve(run: Run, encoding: str | None = "utf-8") -> str:
     for x, y in enumerate(rows(marks, low, high, HEIGHT)):
         if y is not None:
             canvas[y][x] = MARK
-    return "\n".join(framed(["".join(line).rstrip() for line in canvas], low, high, first, last, braille, bool(run.validation_loss)))
+    lines = ["".join(line).rstrip() for line in canvas]
+    return "\n".join(framed(lines, low, high, first, last, braille, bool(run.validation_loss)))
 
 
 def curve_of(folder: Path, encoding: str | None) -> str:
@@ -90,7 +91,8 @@ def braille_character(cell: np.ndarray) -> str:
     return chr(EMPTY + sum(DOTS[x][y] for y, x in np.argwhere(cell)))
 
 
-def framed(lines: list[str], low: float, high: float, first: float, last: float, pretty: bool, marked: bool) -> Iterator[str]:
+def framed(lines: list[str], low: float, high: float, first: float, last: float, pretty: bool,
+           marked: bool) -> Iterator[str]:
     """The axes: loss at the top, the middle and the bottom, and the first and last step."""
     bar, tick, corner, floor = "│┤└─" if pretty else "|++-"
     middle = len(lines) // 2

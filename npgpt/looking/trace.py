@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.files import temporary_folder
-from npgpt.looking.observer import Intermediate, Observer
+from npgpt.looking.intermediates import Intermediate
+from npgpt.looking.observer import Observer
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
 from npgpt.model.parameters import named_views

@@ -36,7 +36,9 @@ def intermediate_lines(trace: Trace, full: bool = False) -> Iterator[str]:
 
 
 def gradient_lines(trace: Trace, full: bool = False) -> Iterator[str]:
-    """The gradient of each parameter, its norm, and its share: of the square of the whole norm, so that shares add up to 100 %."""
+    """The gradient of each parameter, its norm, and its share: of the square of the whole norm, so that shares add up
+    to 100 %.
+    """
     gradients = named_views(trace.gradients, trace.config)
     squares = {name: float(np.square(view, dtype=np.float64).sum()) for name, view in gradients.items()}
     total = sum(squares.values())
@@ -49,7 +51,8 @@ def gradient_lines(trace: Trace, full: bool = False) -> Iterator[str]:
         if full:
             yield from array_lines(name, named_views(trace.parameters, trace.config)[name])
             yield from array_lines("gradient of " + name, view)
-    yield f"{'all':{NAME}}{dimensions(trace.gradients.shape):>{SHAPE}}{numbers(summarise(trace.gradients))}{number(total ** 0.5):>{NUMBER}} 100.00 %"
+    yield (f"{'all':{NAME}}{dimensions(trace.gradients.shape):>{SHAPE}}{numbers(summarise(trace.gradients))}"
+           f"{number(total ** 0.5):>{NUMBER}} 100.00 %")
 
 
 def array_lines(name: str, array: np.ndarray) -> Iterator[str]:

@@ -50,7 +50,7 @@ class GPTConfig:
         for name in ("bos_token_id", "eos_token_id"):
             token = getattr(self, name)
             self.require(name, token is None or is_integer(token) and 0 <= token < self.vocab_size,
-                          f"a token id below vocab_size ({self.vocab_size}), or None")
+                         f"a token id below vocab_size ({self.vocab_size}), or None")
 
     def require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:

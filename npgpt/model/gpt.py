@@ -64,7 +64,9 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np
     """dlogits (B, T, V)  ->  the gradient of every parameter, one flat vector in the layout of parameters
 
     Positions are shared by all sequences of the batch, so their gradients sum over it. The tied table
-    is used twice, to score tokens and to read them; its two gradients add up.
+    is used twice, to score tokens and to read them; with x what was scored, and x_0 what was read,
+
+        dwte = dlogits^T x  +  for each row, the sum of dx_0 where its id stood
 
     free: take each block's cache out of cache.blocks once it is passed, so that its memory serves what
     follows. The cache is then good for one way back only.

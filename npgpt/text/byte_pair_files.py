@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 from npgpt.errors import InputError
 from npgpt.files import JSON_LIMIT, read_json, write_json, write_whole
-from npgpt.text.characters import FILE
+from npgpt.text.tokenizer_json import BYTE_LEVEL, FILE, write_tokenizer_json
 
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 VERSION = "#version: 0.2"                              # the first line of merges.txt
 SPECIAL = re.compile(r"<.+>|\[.+\]", re.DOTALL)        # how special tokens look, where no file says which they are
-BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 NOT_KNOWN = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
 
 
@@ -111,13 +110,10 @@ def write_files(folder: Path, vocabulary: Sequence[str], merges: Sequence[tuple[
               "special": True} for token, i in sorted(special_tokens.items(), key=lambda item: item[1])]
     write_json(folder / VOCABULARY, ids)
     write_whole(folder / MERGES, ["\n".join([VERSION, *lines, ""]).encode()])
-    write_json(folder / FILE, {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None,
-        "pre_tokenizer": BYTE_LEVEL, "post_processor": None, "decoder": BYTE_LEVEL,
-        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
-                  "vocab": ids, "merges": lines},
-    })
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+             "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+             "vocab": ids, "merges": lines}
+    write_tokenizer_json(folder, BYTE_LEVEL, BYTE_LEVEL, model, added)
 
 
 def quote(value: object) -> str:

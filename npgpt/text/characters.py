@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import read_json, write_json
-
-FILE = "tokenizer.json"
+from npgpt.files import read_json
+from npgpt.text.tokenizer_json import FILE, write_tokenizer_json
 
 
 class CharacterTokenizer:
@@ -60,12 +59,10 @@ class CharacterTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, in the format of Hugging Face's tokenizers: a word for each character."""
-        write_json(Path(folder) / FILE, {
-            "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
-            "pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False},
-            "post_processor": None, "decoder": {"type": "Fuse"},
-            "model": {"type": "WordLevel", "vocab": {c: i for i, c in enumerate(self.vocabulary)}, "unk_token": ""},
-        })
+        each_by_itself = {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False}
+        ids = {character: i for i, character in enumerate(self.vocabulary)}
+        write_tokenizer_json(folder, each_by_itself, {"type": "Fuse"},
+                             {"type": "WordLevel", "vocab": ids, "unk_token": ""})
 
     @classmethod
     def load(cls, folder: Path) -> "CharacterTokenizer":

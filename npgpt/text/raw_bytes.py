@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import read_json, write_json
-
-FILE = "tokenizer.json"
+from npgpt.files import read_json
+from npgpt.text.tokenizer_json import BYTE_LEVEL, FILE, write_tokenizer_json
 
 
 class ByteTokenizer:
@@ -31,12 +30,8 @@ class ByteTokenizer:
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, in the format of Hugging Face's tokenizers: byte-level BPE without merges."""
-        byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-        write_json(Path(folder) / FILE, {
-            "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
-            "pre_tokenizer": byte_level, "post_processor": None, "decoder": byte_level,
-            "model": {"type": "BPE", "vocab": byte_vocabulary(), "merges": []},
-        })
+        uncut = {**BYTE_LEVEL, "use_regex": False}
+        write_tokenizer_json(folder, uncut, uncut, {"type": "BPE", "vocab": byte_vocabulary(), "merges": []})
 
     @classmethod
     def load(cls, folder: Path) -> "ByteTokenizer":

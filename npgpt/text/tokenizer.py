@@ -8,8 +8,9 @@ from npgpt.errors import InputError
 from npgpt.files import read_json
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_files import MERGES, VOCABULARY, holds_byte_pairs
-from npgpt.text.characters import FILE, CharacterTokenizer
+from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer, byte_vocabulary
+from npgpt.text.tokenizer_json import FILE
 
 
 class Tokenizer(Protocol):

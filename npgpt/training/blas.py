@@ -40,8 +40,8 @@ def loaded_libraries() -> list[Path]:
     bundled = [path for folder in (package.with_name("numpy.libs"), package / ".dylibs") if folder.is_dir()
                for path in sorted(folder.iterdir()) if "blas" in path.name]
     maps = Path("/proc/self/maps")
-    mapped = {line.split()[-1] for line in maps.read_text().splitlines() if "/" in line} if maps.exists() else set()
-    return bundled + [Path(name) for name in sorted(mapped) if any(word in Path(name).name for word in ("blas", "mkl_rt", "blis"))]
+    mapped = {Path(line.split()[-1]) for line in maps.read_text().splitlines() if "/" in line} if maps.exists() else ()
+    return bundled + [path for path in sorted(mapped) if any(word in path.name for word in ("blas", "mkl_rt", "blis"))]
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 """Footprint: how much memory training takes at its peak, told before it is taken."""
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,14 @@ def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype)
     size, N = np.dtype(dtype).itemsize, parameter_count(config)
     vectors = threads if splits((batch_size, config.n_positions), config, threads) else 1
     return Footprint(N * size, N * size * vectors, 2 * N * size, batch_size * config.n_positions * token_bytes(config, size))
+
+
+def machine_memory() -> int | None:
+    """Bytes that this machine has; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def token_bytes(config: GPTConfig, size: int) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from npgpt.errors import InputError
+from npgpt.files import errors_named
 
 try:
     import fcntl
@@ -20,11 +21,12 @@ def only_run(folder: Path) -> Iterator[None]:
     """While the context lasts, no other process gets in here for the same folder.
 
     The system drops the lock with the process that holds it, however it ends: what a killed run left is
-    no obstacle. Raises InputError, naming the process, where another holds it, and OSError where the
-    folder cannot be written.
+    no obstacle. Raises InputError, naming the process, where another holds it, and OSError, naming the
+    folder, where it cannot be written.
     """
     path = folder / FILE
-    file = take(path)
+    with errors_named(folder):
+        file = take(path)
     try:
         with contextlib.suppress(OSError):                     # on a full disk it does without the name
             file.truncate(0)
@@ -69,4 +71,5 @@ def held(path: Path) -> InputError:
     with contextlib.suppress(OSError, ValueError):
         return InputError(f"{path.parent} is being trained by process {int(path.read_text())}: "
                           "wait for it, or choose another folder with --out")
-    return InputError(f"{path.parent} is being trained by another process: wait for it, or choose another folder with --out")
+    return InputError(f"{path.parent} is being trained by another process: "
+                      "wait for it, or choose another folder with --out")

@@ -31,7 +31,7 @@ class Recorder:
         self.best: Best | None = origin and origin.best
         self.others = [folder for folder in checkpoint_folders(run) if not origin or step_of(folder) > origin.step]
         self.fresh = not origin and not holds_model(run) and not self.others
-        self.saved = f"{run} holds the model of step {origin.step}" if origin else ""
+        self.saved_step: int | None = origin.step if origin else None
         self.metrics = Metrics(run, state.step)
         self.seconds = state.seconds           # at the last step that was noted
         self.saved_at = time.monotonic()
@@ -57,7 +57,7 @@ class Recorder:
         self.metrics.flush()
         folder = write_checkpoint(self.run, self.state, self.config, self.tokenizer, self.best, self.how, self.remove_others)
         publish(folder, self.run, self.how["replaced"])
-        self.saved = f"{self.run} holds the model of step {self.state.step}"
+        self.saved_step = self.state.step
         kept = checkpoint_folders(self.run)[-self.keep:]
         for old in checkpoint_folders(self.run):
             if old not in kept and not (self.best and old.name == f"step-{self.best.step:08}"):
@@ -70,10 +70,11 @@ class Recorder:
         (self.run / FOLDER / METRICS).unlink(missing_ok=True)  # of a run that this one replaces
 
     def how_to_go_on(self) -> str:
-        """What is on the disk, and the command that goes on from there."""
-        if not self.saved or self.state.step == self.how["settings"]["steps"]:
-            return self.saved or "nothing was saved yet"
-        return f"{self.saved}; go on with: {resume_command(self.run)}"
+        """What is on the disk, and the command that goes on from there, where there is more to do."""
+        if self.saved_step is None:
+            return "nothing was saved yet"
+        more = f"; go on with: {resume_command(self.run)}" * (self.saved_step < self.how["settings"]["steps"])
+        return f"{self.run} holds the model of step {self.saved_step}{more}"
 
     def close(self) -> None:
         self.metrics.close()

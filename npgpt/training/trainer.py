@@ -99,16 +99,17 @@ def train(state: TrainingState, config: GPTConfig, settings: TrainingSettings, t
     require_length(tokens, config.n_positions, "training text")
     while state.step < settings.steps:
         start = time.perf_counter()
-        loss, gradients = 0.0, None
+        loss, gradients, share = 0.0, None, 1 / settings.accumulate
         for _ in range(settings.accumulate):
             ids, targets = random_batch(tokens, settings.batch_size, config.n_positions, state.batch_rng)
             require_ids(ids, config.vocab_size)
             require_ids(targets, config.vocab_size)
-            part_loss, part = gradients_of(ids, targets, state.parameters, config, state.dropout_rng, 1 / settings.accumulate)
+            part_loss, part = gradients_of(ids, targets, state.parameters, config, state.dropout_rng, share)
             loss += part_loss
             gradients = part if gradients is None else np.add(gradients, part, out=gradients)
 
-        rate = learning_rate(state.step, settings.steps, settings.learning_rate, settings.min_learning_rate, settings.warmup)
+        rate = learning_rate(state.step, settings.steps, settings.learning_rate, settings.min_learning_rate,
+                             settings.warmup)
         step = Step(state.step + 1, loss, norm(gradients), rate)
         if not step.bad:
             state.optimiser.update(state.parameters, gradients, rate, clip_scale(step.gradient_norm, settings.clip))

@@ -27,6 +27,7 @@ def npgpt(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     """Runs a command in-process  ->  its exit status, standard output and standard error"""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda file: None)            # slow on some disks
+    monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", 10)        # else they take most of the time
 
     def run(*arguments) -> Outcome:
         status = main([str(argument) for argument in arguments])

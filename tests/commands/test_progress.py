@@ -38,6 +38,14 @@ def test_a_line_that_stays_takes_the_statuss_place(monkeypatch):
     assert shown.getvalue() == "\r\x1b[Kpassing\r\x1b[Kstaying\nstaying too\n"
 
 
+def test_what_comes_after_it_finds_a_clean_line_an_error_too(monkeypatch):
+    shown = terminal(monkeypatch)
+    with pytest.raises(ValueError), Progress() as progress:
+        progress.status("passing")
+        raise ValueError
+    assert shown.getvalue() == "\r\x1b[Kpassing\r\x1b[K"
+
+
 def test_a_status_wider_than_the_terminal_is_cut_so_that_it_can_be_taken_back(monkeypatch):
     shown = terminal(monkeypatch)
     Progress().status("x" * 100)

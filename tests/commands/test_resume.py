@@ -195,6 +195,14 @@ def test_the_last_good_checkpoint_is_taken_where_the_newest_is_damaged(npgpt, ru
     assert end_state(run) == whole
 
 
+def test_a_history_that_was_damaged_is_said_to_be_lost(npgpt, run):
+    lines = (run / METRICS).read_text().splitlines(keepends=True)
+    (run / METRICS).write_text("".join([*lines[:4], "{" + lines[4], *lines[5:]]))
+    outcome = npgpt("train", "--resume", "out", "--steps", 9)
+    assert outcome.status == 0 and "\nout/metrics.jsonl is damaged: the history of steps 5 to 8 is lost\n" in outcome.err
+    assert [line["step"] for line in history(run)] == [1, 2, 3, 4, 9]
+
+
 def test_a_run_that_another_process_trains_is_left_alone(npgpt, run):
     with only_run(run):
         for arguments in (["--resume", "out"], ["--data", "text.txt", *SMALL, "--overwrite"]):

@@ -7,8 +7,9 @@ from hypothesis import example, given, strategies as st
 
 from npgpt.commands.tokenize import SAMPLE, visible
 from npgpt.text.byte_pair_training import tokenizer_of_merges
-from npgpt.text.characters import FILE, CharacterTokenizer
+from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.tokenizer_json import FILE
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """npgpt train"""
+import json
 import os
 import re
 import signal
@@ -8,7 +9,10 @@ import sys
 import numpy as np
 import pytest
 
+from npgpt.commands.session import SAMPLE_TOKENS
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
+from npgpt.interop.safetensors import read_safetensors
+from npgpt.interop.weights import INDEX
 from npgpt.layers.layer_norm import layer_norm
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
@@ -16,6 +20,7 @@ from npgpt.text.corpus import write_tokens
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import FILE, load_tokenizer
 from npgpt.training.metrics import FILE as METRICS
+from npgpt.training.recorder import Recorder
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 QUICK = ["train", "--data", "text.txt", *SMALL, "--steps", 4]
@@ -43,7 +48,8 @@ def tokens(tmp_path):
     return tmp_path / "tokens"
 
 
-def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text):
+def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeypatch):
+    monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", SAMPLE_TOKENS)
     status, out, err = npgpt(*QUICK)
     assert status == 0
     assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
@@ -104,9 +110,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_
     assert a == b and a[WEIGHTS] != c[WEIGHTS]
 
 
-def test_the_settings_reach_the_training(npgpt, text, tmp_path, monkeypatch):
+def test_the_settings_reach_the_training(npgpt, text, tmp_path):
     """Each of them changes what comes out."""
-    monkeypatch.setattr("npgpt.commands.train.SAMPLE_TOKENS", 1)
     npgpt(*QUICK, "--out", "plain")
     for setting in ("--steps 3", "--batch-size 3", "--accumulate 2", "--learning-rate 1e-2", "--min-learning-rate 1e-3 --warmup 0",
                     "--warmup 1", "--weight-decay 100", "--beta1 0.5", "--beta2 0.5", "--clip 1e-9", "--seed 1", "--dropout 0.3",
@@ -129,7 +134,7 @@ def test_without_learning_the_model_is_as_the_seed_made_it(npgpt, text):
 def test_a_checkpoint_is_made_first_and_last_every_so_many_steps_and_where_the_validation_loss_is_best(
         npgpt, text, monkeypatch, every, losses, steps):
     losses, saved = iter(losses), []
-    monkeypatch.setattr("npgpt.commands.train.sampled_loss", lambda *arguments: next(losses))
+    monkeypatch.setattr("npgpt.commands.session.Session.sampled_loss", lambda self: next(losses))
     monkeypatch.setattr("npgpt.training.recorder.Recorder.save", lambda self: saved.append(self.state.step))
     npgpt(*QUICK, "--steps", 5, "--eval-every", 1, *every)
     assert saved == steps
@@ -162,6 +167,12 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(npgpt, tmp_path):
 
 def test_a_dry_run_of_the_largest_preset_allocates_nothing(npgpt, text):
     assert "1,475,632,000 parameters" in npgpt("train", "--data", text, "--preset", "gpt2-xl", "--n-positions", 16, "--dry-run").err
+
+
+def test_more_memory_than_there_is_is_said_beforehand(npgpt, text, monkeypatch):
+    for there, said in ((2**20, True), (2**40, False), (None, False)):
+        monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: there)
+        assert (" MB of memory, more than the 1 MB of this machine (parameters " in npgpt(*QUICK, "--dry-run").err) == said
 
 
 def test_token_files_are_learned_from(npgpt, tokens):
@@ -226,6 +237,24 @@ def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one
     assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1, "--overwrite").status == 0
     assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS]
     assert [path.name for path in (text.parent / "out" / "checkpoints").iterdir()] == ["step-00000001"]
+
+
+def test_no_index_of_a_replaced_model_in_parts_is_left_and_the_parts_are_named(npgpt, text, model):
+    """They may be large, and are for their owner to remove."""
+    part = "model-00001-of-00001.safetensors"
+    (model / WEIGHTS).rename(model / part)
+    (model / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(read_safetensors(model / part)[0], part)}))
+    assert load_model(model)[1].n_layer == 1
+    err = npgpt(*QUICK, "--n-layer", 2, "--out", model, "--overwrite").err
+    assert f"stays in {model}, though nothing will read it any more: {part}\n" in err
+    assert not (model / INDEX).exists() and (model / part).exists() and load_model(model)[1].n_layer == 2
+
+
+def test_a_run_that_fails_at_its_last_step_can_go_on_from_the_one_before(npgpt, text, monkeypatch):
+    losses = iter([1.0, float("nan"), float("nan")])
+    monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
+    err = npgpt(*QUICK, "--eval-every", 4).err
+    assert err.endswith("may help; out holds the model of step 0; go on with: npgpt train --resume out\n")
 
 
 @pytest.mark.parametrize("data, complaint", [
@@ -316,7 +345,7 @@ def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):
 def test_a_loss_that_is_no_number_stops_it_and_the_last_sound_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
     """The third step ruins the model: its own loss is still a number, that of what it leaves is none."""
     losses = iter([1.0, 1.0, 1.0, float("nan")])                   # the first before any step
-    monkeypatch.setattr("npgpt.commands.train.evaluate", lambda *arguments, **settings: next(losses))
+    monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
     status, out, err = npgpt(*QUICK, "--steps", 50, "--checkpoint-every", 1, "--eval-every", 50)
     assert status == 2 and out == ""
     assert "npgpt: error: after step 3 the validation loss is no finite number" in err
@@ -360,11 +389,23 @@ def test_ctrl_c_and_sigterm_save_what_was_reached_and_say_so(text, number, statu
     assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
 
 
-@pytest.mark.parametrize("moment", ["conclude", "print_sample"])
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("came_at, stopped_at", [(2, 3), (4, 4)])
+def test_ctrl_c_while_a_step_is_looked_at_is_heard_when_the_next_one_can_be_saved(npgpt, text, monkeypatch, came_at, stopped_at):
+    def note_and_interrupt(self, step, validation_loss=None, note=Recorder.note):
+        if step.number == came_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return note(self, step, validation_loss)
+    monkeypatch.setattr(Recorder, "note", note_and_interrupt)
+    status, _, err = npgpt(*QUICK, "--eval-every", 4)
+    assert status == 130 and f"interrupted at step {stopped_at} of 4: out holds the model of step {stopped_at}" in err
+
+
+@pytest.mark.parametrize("moment", ["Session.conclude", "print_sample"])
 def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tmp_path, monkeypatch, moment):
     def interrupt(*arguments):
         raise KeyboardInterrupt
-    monkeypatch.setattr(f"npgpt.commands.train.{moment}", interrupt)
+    monkeypatch.setattr(f"npgpt.commands.session.{moment}", interrupt)
     status, out, err = npgpt(*QUICK, "--eval-every", 4)
     assert status == 130 and out == "" and err.endswith("stopped at once: out holds the model of step 4\n")
     assert np.isfinite(load_model(tmp_path / "out")[0]).all()

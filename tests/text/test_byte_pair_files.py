@@ -9,7 +9,7 @@ from npgpt.text import byte_pair_files
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_files import MERGES, VOCABULARY
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
-from npgpt.text.characters import FILE
+from npgpt.text.tokenizer_json import FILE
 from npgpt.text.tokenizer import load_tokenizer
 
 TEXT = 'on the mat, on the hat, on the cat: "#1" "#1" \\n \\n é é\n<.>\n<.>'

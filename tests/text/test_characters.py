@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.text.characters import FILE, CharacterTokenizer
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.tokenizer_json import FILE
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
 

@@ -1,0 +1,17 @@
+"""The file that every kind of tokenizer is kept in."""
+import json
+
+import pytest
+
+from npgpt.text.byte_pair_training import tokenizer_of_merges
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.tokenizer_json import FILE
+
+FIELDS = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"]
+
+
+@pytest.mark.parametrize("tokenizer", [CharacterTokenizer("ab"), ByteTokenizer(), tokenizer_of_merges([(97, 98)])])
+def test_every_field_is_there_as_the_library_of_that_name_writes_it(tmp_path, tokenizer):
+    tokenizer.save(tmp_path)
+    assert list(json.loads((tmp_path / FILE).read_text())) == FIELDS
