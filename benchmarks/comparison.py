@@ -10,7 +10,7 @@ FORMAT = 1
 # The figures that are compared, and whether more is better (1), worse (-1) or neither (0). Tokens/s, GFLOP/s,
 # GB/s and shares follow from these.
 FIGURES = {"ms": -1, "peak MB": -1, "page faults": -1, "speed": 1, "exponent": 0,
-           "sgemm peak GFLOP/s": 1, "bandwidth GB/s": 1}
+           "sgemm peak GFLOP/s": 1, "bandwidth GB/s": 1, "reading GB/s": 1}
 SAME = 0.05                  # a ratio that is no further than this from 1 is no change
 COLUMNS = (("figure", -58), ("before", 9), ("now", 9), ("ratio", 6), ("", -10))
 

@@ -30,11 +30,12 @@ class Peaks(NamedTuple):
     """The most that this machine was seen to do, by the number of threads."""
     flops: dict[int, float]                     # float32 operations a second, in square matrix products
     bandwidth: dict[int, float]                 # bytes read and written a second, in adding arrays
+    reading: dict[int, float]                   # bytes read a second, where nothing is written
 
     def figures(self) -> dict:
         """For JSON."""
-        return {str(n): {"sgemm peak GFLOP/s": self.flops[n] / 1e9, "bandwidth GB/s": self.bandwidth[n] / 1e9}
-                for n in self.flops}
+        return {str(n): {"sgemm peak GFLOP/s": self.flops[n] / 1e9, "bandwidth GB/s": self.bandwidth[n] / 1e9,
+                         "reading GB/s": self.reading[n] / 1e9} for n in self.flops}
 
 
 def thread_counts(most: int) -> list[int]:
@@ -46,7 +47,8 @@ def measure_peaks(most_threads: int) -> Peaks:
     """Each thread multiplies, or adds, on its own with BLAS held to one thread, as training does it."""
     counts = thread_counts(most_threads)
     with blas_threads(1):
-        return Peaks({n: sgemm_peak(n) for n in counts}, {n: memory_bandwidth(n) for n in counts})
+        return Peaks({n: sgemm_peak(n) for n in counts}, {n: memory_bandwidth(n) for n in counts},
+                     {n: reading_bandwidth(n) for n in counts})
 
 
 def sgemm_peak(threads: int) -> float:
@@ -74,6 +76,12 @@ def memory_bandwidth(threads: int) -> float:
     target = np.ones_like(source)
     pairs = zip(np.array_split(target, threads), np.array_split(source, threads))
     return 3 * source.nbytes / best_time([partial(np.add, to, by, out=to) for to, by in pairs])
+
+
+def reading_bandwidth(threads: int) -> float:
+    """Bytes a second in the sum of squares of an array: one read."""
+    source = np.ones(ARRAY // np.dtype(DTYPE).itemsize, DTYPE)
+    return source.nbytes / best_time([partial(np.dot, part, part) for part in np.array_split(source, threads)])
 
 
 def best_time(calls: list[Callable[[], object]]) -> float:
@@ -162,9 +170,10 @@ def print_peaks(peaks: Peaks) -> None:
     """A line for each number of threads."""
     for n in peaks.flops:
         paragraph(f"{named(n)}: {number(peaks.flops[n] / 1e9)} GFLOP/s in float32 matrix products, "
-                  f"{number(peaks.bandwidth[n] / 1e9)} GB/s of memory in adding arrays", "peak")
+                  f"{number(peaks.bandwidth[n] / 1e9)} GB/s of memory in adding arrays, "
+                  f"{number(peaks.reading[n] / 1e9)} in reading one", "peak")
     paragraph(f"(the best of {ATTEMPTS} attempts each: square products of {', '.join(map(str, PRODUCTS))}; "
-              f"a += b on {ARRAY / 1e6:.0f} MB each, counted as two reads and a write)", " ")
+              f"a += b on {ARRAY / 1e6:.0f} MB each, counted as two reads and a write; the sum of squares of a)", " ")
 
 
 def named(threads: int) -> str:

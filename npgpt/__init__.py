@@ -17,7 +17,9 @@ In reading order:
                             how it gets both cores, keeps its memory, and stops when asked
                 metrics, checkpoint, recorder, lock
                             what it leaves on the disk, and goes on from
-    generation/ sampling, generate, kv_cache, beam_search
+    generation/ sampling, generate, beam_search
+                views, kv_cache, cached_gpt, one_token
+                            each token read once, and one alone in the fewest calls
     checking/   derivatives, contract, layer, model, report, catalogue
                             hand-written gradients against numerical ones
     interop/    safetensors, huggingface

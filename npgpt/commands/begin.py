@@ -23,7 +23,9 @@ from npgpt.training.trainer import TrainingSettings, TrainingState, initial_stat
 KEPT = 2                     # checkpoints
 OTHER_WEIGHTS = ("model-*.safetensors", "pytorch_model*.bin")
 RATE_TIMES_WIDTH = 0.64      # wide models want smaller steps (Yang et al. 2022, table 8); at 128 channels 5e-3 did best
-DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd", "warmup": "a fifth of --steps"}
+TUNED = 0.1                  # of that, where a model that has learned already goes on with --init
+DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {RATE_TIMES_WIDTH * TUNED:g} / n_embd",
+           "warmup": "a fifth of --steps"}
 
 
 def begin(args: argparse.Namespace) -> None:
@@ -50,7 +52,7 @@ def training_settings(args: argparse.Namespace, config: GPTConfig) -> TrainingSe
             raise InputError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
     given = {name: getattr(args, name) for name in SETTINGS}
     if args.learning_rate is None:
-        given["learning_rate"] = RATE_TIMES_WIDTH / config.n_embd
+        given["learning_rate"] = RATE_TIMES_WIDTH * (TUNED if args.init else 1) / config.n_embd
     if args.warmup is None:
         given["warmup"] = max(args.steps, 0) // 5
     return TrainingSettings(**given)

@@ -93,7 +93,12 @@ def read_corpus(args: argparse.Namespace, origin: Checkpoint | None) -> tuple[To
         return tokenizer, corpus, digest
     if tokenizer is None:
         tokenizer = make_tokenizer(args, text)
-    return tokenizer, encode_corpus(text, tokenizer), digest
+        return tokenizer, encode_corpus(text, tokenizer), digest
+    try:
+        return tokenizer, encode_corpus(text, tokenizer), digest
+    except InputError as error:                    # a text has characters that another one had not
+        raise InputError(f"{describe_data(args.data)}: {error} that {home} knows: take such characters out of the text, "
+                         "or train a model of its own, without --init") from None
 
 
 def require_same_data(args: argparse.Namespace, digest: str, origin: Checkpoint) -> None:

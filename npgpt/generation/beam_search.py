@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.generation.cached_gpt import arrange, cached_gpt
+from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.generate import NOT_FINITE, checked_prompt
 from npgpt.generation.kv_cache import empty_cache
 from npgpt.generation.sampling import check_sampling, log_probabilities, penalise_repetition
+from npgpt.generation.views import arrange
 from npgpt.model.config import GPTConfig
 
 

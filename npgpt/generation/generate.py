@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.generation.cached_gpt import Views, arrange, cached_gpt
+from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.kv_cache import KeyValueCache, empty_cache
 from npgpt.generation.sampling import check_sampling, log_total, next_token, penalise_repetition
+from npgpt.generation.views import Views, arrange
 from npgpt.model.config import GPTConfig
 from npgpt.text.tokenizer import Tokenizer
 

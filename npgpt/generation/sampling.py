@@ -27,9 +27,8 @@ def next_token(logits: np.ndarray, rng: np.random.Generator, temperature: float 
         scaled = keep_top_k(scaled, top_k)
     if top_p is not None:
         scaled = keep_top_p(scaled, top_p)
-    weights, _ = softmax(scaled)
-    cumulative = np.cumsum(weights)
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    cumulative = np.exp(scaled).cumsum()                       # of weights that need not sum to 1
+    return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
 
 
 def check_sampling(temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,

@@ -201,6 +201,24 @@ def test_init_goes_on_from_a_model_with_its_tokenizer(npgpt, text, model):
     assert files(model)[FILE] == files(model.parent / "out")[FILE]
 
 
+def test_the_default_rate_goes_down_with_the_width_and_to_a_tenth_where_a_model_has_learned_already(npgpt, text, model, tmp_path):
+    """The cosine starts at the rate itself where there is no warm-up, and a finished run's newest line tells it."""
+    def rates(*arguments):
+        assert npgpt("train", "--data", text, "--steps", 2, "--warmup", 0, "--overwrite", *arguments).status == 0
+        return [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS).read_text().splitlines()]
+    ends = rates(*SMALL, "--learning-rate", 1)
+    assert rates(*SMALL) == pytest.approx([0.64 / 8 * end for end in ends])
+    assert rates("--init", model) == pytest.approx([0.064 / 8 * end for end in ends])
+    assert rates("--init", model, "--learning-rate", 1) == ends
+
+
+def test_a_run_that_was_started_from_a_model_keeps_its_rate_when_it_is_resumed(npgpt, text, model, tmp_path):
+    assert npgpt("train", "--data", text, "--init", model, "--steps", 2, "--warmup", 0).status == 0
+    assert npgpt("train", "--resume", "out", "--steps", 4).status == 0
+    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS).read_text().splitlines()]
+    assert len(rates) == 4 and max(rates) <= 0.064 / 8
+
+
 def test_init_brings_its_tokenizer_even_where_token_files_have_another(npgpt, tokens, model):
     CharacterTokenizer("abcdefg").save(tokens)
     assert npgpt("train", "--data", tokens, "--init", model, "--steps", 1).status == 0
@@ -335,7 +353,9 @@ def test_init_leaves_no_choice_of_sizes_and_tokenizer(refused, text, model):
 
 def test_a_character_that_the_model_does_not_know_is_refused(refused, model, tmp_path):
     (tmp_path / "new.txt").write_text("the fox" * 10 + "THE FOX")
-    assert "the character 'T' at position 70 is not in the vocabulary" in refused("train", "--data", "new.txt", "--init", model)
+    complaint = refused("train", "--data", "new.txt", "--init", model)
+    assert "new.txt: the character 'T' at position 70 is not in the vocabulary of " in complaint
+    assert f"that {model} knows: take such characters out of the text, or train a model of its own, without --init" in complaint
 
 
 def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.generation.cached_gpt import arrange, cached_gpt
+from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.kv_cache import empty_cache
+from npgpt.generation.views import arrange
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt
 from npgpt.model.parameters import initial_parameters
