@@ -9,22 +9,26 @@ In reading order:
                 parameters  one flat vector, and named views of it
                 block, gpt  the layers assembled, and the way back
                 presets     configurations by name
-    text/       characters, raw_bytes, byte_pair, tokenizer, corpus
+    text/       characters, raw_bytes, tokenizer, corpus
                             text <-> token ids -> batches
+                pre_tokens, unicode_classes, byte_pair, byte_pair_training, byte_pair_files
+                            GPT-2's tokenizer
     training/   schedule, adamw, trainer, evaluation
                             the loop, and what it needs
                 parallel, blas, memory, footprint, interrupt
                             how it gets both cores, keeps its memory, and stops when asked
                 metrics, checkpoint, recorder, lock
                             what it leaves on the disk, and goes on from
-    generation/ sampling, generate, kv_cache, beam_search
+    generation/ sampling, generate, kv_cache, cached_gpt, one_token, beam_search
+                            the next token, and the one after
     checking/   derivatives, contract, layer, model, report, catalogue
                             hand-written gradients against numerical ones
-    interop/    safetensors, huggingface
+    interop/    safetensors, weights, huggingface
                             model directories that transformers opens
-    looking/    observer, trace, attention, metrics
+    looking/    observer, statistics, trace, attention, metrics
                             what a pass computes, what heads look at, how training went
                 axis, heat_map, terminal_curve, trace_table, page, attention_page, plot_page
                             and how that is shown
-    commands/   one file a subcommand
+    commands/   one file a subcommand, and what they share
+    files, errors           written whole or not at all; what a user can mend
 """
