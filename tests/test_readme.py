@@ -94,31 +94,35 @@ BREAKS = [(Command(f"npgpt gradcheck {layer} --method complex", changes=((f"npgp
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return copy_project(tmp_path_factory.mktemp("readme"))
-
-
-@pytest.fixture(scope="module")
-def results(project, tmp_path_factory):
-    """Of every command, the finished process: one after the other; those that change the source beside them, in copies."""
-    experiments = [command for command in [*COMMANDS, *(command for command, _ in BREAKS)] if command.changes]
-    folders = [tmp_path_factory.mktemp("experiment") for _ in experiments]
-    with ThreadPoolExecutor(1) as beside:
-        made = beside.map(lambda command, folder: run(command, copy_project(folder)), experiments, folders)
-        return {command: run(command, project) for command in COMMANDS if not command.changes} | dict(zip(experiments, made))
+def results(tmp_path_factory):
+    """Of every command, the finished process, when it has finished. All are run in one copy of the project, one after
+    the other; beside them, each in a copy of its own, those that change the source.
+    """
+    together = tmp_path_factory.mktemp("readme")
+    with ThreadPoolExecutor(1) as walk, ThreadPoolExecutor(1) as beside:
+        walk.submit(copy_project, together)
+        yield {command: beside.submit(run_alone, command, tmp_path_factory.mktemp("experiment")) if command.changes
+               else walk.submit(run, command, together)
+               for command in [*COMMANDS, *(command for command, _ in BREAKS)]}
+        walk.shutdown(cancel_futures=True)
+        beside.shutdown(cancel_futures=True)
 
 
 def copy_project(folder):
     for part in PARTS:
         (shutil.copytree if (PROJECT / part).is_dir() else shutil.copy2)(PROJECT / part, folder / part)
-    return folder.resolve()
 
 
-def run(command, project):
+def run_alone(command, project):
+    copy_project(project)
     for name, right, wrong in command.changes:
         source = (project / name).read_text(encoding="utf-8")
         assert source.count(right) == 1, f"{name} has {right!r} {source.count(right)} times"
         (project / name).write_text(source.replace(right, wrong), encoding="utf-8")
+    return run(command, project)
+
+
+def run(command, project):
     line = command.line.removeprefix(".venv/bin/")
     program, *arguments = shlex.split(f"{line} {SHORTER.get(line, '')}")
     typed = "".join(f"{line}\n" for line in re.findall(r"^\(Pdb\) (.*)$", command.shown, re.MULTILINE))
@@ -130,7 +134,7 @@ def run(command, project):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.line[:60])
 def test_the_command_runs_and_prints_what_is_shown(command, results):
-    result = results[command]
+    result = results[command].result()
     assert result.returncode == (1 if command.fails else 0), result.stdout + result.stderr
     shown = command.shown
     if command.line == "npgpt gradcheck" and not THOROUGH:
@@ -182,7 +186,7 @@ def test_lines_are_compared_by_what_they_say():
 
 @pytest.mark.parametrize("command, arguments", BREAKS, ids=lambda value: value.changes[0][0] if isinstance(value, Command) else value)
 def test_the_break_is_found_where_it_is_said(command, arguments, results):
-    printed = results[command].stdout.splitlines()
+    printed = results[command].result().stdout.splitlines()
     assert {line[27:53].strip() for line in printed if line.endswith("WRONG")} == set(arguments.split(", "))
 
 
