@@ -99,7 +99,7 @@ MUTANTS = [
     Mutant("GELU's slope without the inner derivative's cube", OWN, "layers/activations.py",
            "slope *= 3 * CUBIC", "slope *= CUBIC", "layers/test_activations.py::test_gradient_of_gelu"),
     Mutant("ReLU's gradient by the sign of dy", OWN, "layers/activations.py",
-           "return np.where(off, 0, dy)", "return np.maximum(dy, 0)", "layers/test_activations.py::test_gradient_of_relu"),
+           "return dy * on", "return np.maximum(dy, 0)", "layers/test_activations.py::test_gradient_of_relu"),
     Mutant("the bias's gradient averaged over rows", PUBLISHED, "layers/linear.py",
            "db = dy.sum(axis=0)", "db = dy.mean(axis=0)", "layers/test_linear.py::test_gradients_of_x_w_and_b"),
     Mutant("ignored targets still divide the mean", OWN, "layers/cross_entropy.py",

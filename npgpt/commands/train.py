@@ -28,7 +28,7 @@ from npgpt.training.parallel import available_cores, parallel_gradients
 from npgpt.training.recorder import MINUTES, resume_command
 from npgpt.training.trainer import Diverged, Step, TrainingSettings, TrainingState, train
 
-VALIDATION_BATCHES = 4       # looked at while training; at the end it is the whole split
+VALIDATION_TOKENS = 8192     # looked at while training; at the end it is the whole split
 SAMPLE_TOKENS = 400
 
 
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
                     progress.count(step)
                     last, validation_loss = step.number == settings.steps, None
                     if step.number % args.eval_every == 0 or last:
-                        validation_loss = evaluate(state.parameters, config, corpus.validation, VALIDATION_BATCHES)
+                        validation_loss = sampled_loss(state.parameters, materials, settings)
                     if recorder.note(step, validation_loss) or last or interrupt.came:
                         if not sound(state.parameters, materials):
                             raise Diverged(f"after step {step.number} the validation loss is no finite number: "
@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
                         progress.line(f"interrupted at step {step.number} of {settings.steps}: {recorder.how_to_go_on()}")
                         return interrupt.status
                 interrupt.patient = False
-            conclude(args, materials, settings.seed, state, step, progress, recorder.saved)
+            conclude(args, materials, settings, state, step, progress, recorder.saved)
             return 0
         except KeyboardInterrupt:
             progress.line(f"stopped at once: {recorder.how_to_go_on() if recorder else nothing_done(args)}")
@@ -178,15 +178,20 @@ def sound(parameters: np.ndarray, materials: Materials) -> bool:
     return math.isfinite(evaluate(parameters, materials.config, window))
 
 
-def conclude(args: argparse.Namespace, materials: Materials, seed: int, state: TrainingState, step: Step,
+def sampled_loss(parameters: np.ndarray, materials: Materials, settings: TrainingSettings) -> float:
+    """The validation loss over the beginning of the validation text."""
+    return evaluate(parameters, materials.config, materials.corpus.validation[:VALIDATION_TOKENS + 1], settings.batch_size)
+
+
+def conclude(args: argparse.Namespace, materials: Materials, settings: TrainingSettings, state: TrainingState, step: Step,
              progress: TrainingProgress, saved: str) -> None:
     """What a finished run shows: the loss over the whole validation text, how it went, what the model writes."""
     seconds, validation = progress.seconds(), materials.corpus.validation
-    progress.report(step, evaluate(state.parameters, materials.config, validation))
+    progress.report(step, evaluate(state.parameters, materials.config, validation, settings.batch_size))
     progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(validation):,} tokens of its split; {saved}")
     progress.line(curve_of(args.out, sys.stderr.encoding))
     if materials.tokenizer is not None:
-        print_sample(state.parameters, materials, seed)
+        print_sample(state.parameters, materials, settings.seed)
     progress.line(f"next: npgpt generate --model {args.out}")
 
 

@@ -1,5 +1,4 @@
 """Evaluation: how well a model predicts a text, every token of it."""
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,17 +9,20 @@ from npgpt.model.gpt import gpt
 from npgpt.text.corpus import every_batch, require_ids, require_length
 
 
-def evaluate(parameters: np.ndarray, config: GPTConfig, tokens: np.ndarray, batches: int | None = None) -> float:
-    """Mean cross-entropy, in nats a token, over every token but the first; or over the first few batches."""
+BATCH = 1024                 # tokens, where a batch's size is left open: enough for large products, little memory
+
+
+def evaluate(parameters: np.ndarray, config: GPTConfig, tokens: np.ndarray, batch_size: int | None = None) -> float:
+    """Mean cross-entropy, in nats a token, over every token but the first."""
     total, count = 0.0, 0
-    for loss, targets in itertools.islice(batch_losses(parameters, config, tokens), batches):
+    for loss, targets in batch_losses(parameters, config, tokens, batch_size):
         total += loss * targets
         count += targets
     return total / count
 
 
 def batch_losses(parameters: np.ndarray, config: GPTConfig, tokens: np.ndarray,
-                 batch_size: int = 32) -> Iterator[tuple[float, int]]:
+                 batch_size: int | None = None) -> Iterator[tuple[float, int]]:
     """Mean loss and number of targets, batch by batch, in the order of the text.
 
     The text is cut into windows of n_positions that lie side by side; a token is predicted from those
@@ -28,6 +30,7 @@ def batch_losses(parameters: np.ndarray, config: GPTConfig, tokens: np.ndarray,
     outside the vocabulary.
     """
     require_length(tokens, 1, "text to evaluate")
+    batch_size = batch_size or max(BATCH // config.n_positions, 1)
     for ids, targets in every_batch(tokens, batch_size, config.n_positions):
         require_ids(ids, config.vocab_size)
         require_ids(targets, config.vocab_size)

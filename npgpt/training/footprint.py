@@ -8,7 +8,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
 from npgpt.training.parallel import splits
 
-PROCESS = 40 * 2**20          # bytes of Python, NumPy and BLAS themselves
+PROCESS = 48 * 2**20          # bytes of Python, NumPy and BLAS themselves
 
 
 class Footprint(NamedTuple):
