@@ -9,8 +9,10 @@ In reading order:
                 parameters  one flat vector, and named views of it
                 block, gpt  the layers assembled, and the way back
                 presets     configurations by name
-    text/       tokenizer_json, characters, raw_bytes, byte_pair, tokenizer, corpus
+    text/       characters, raw_bytes, tokenizer, tokenizer_json, corpus
                             text <-> token ids -> batches
+                pre_tokens, unicode_classes, byte_pair, byte_pair_training, byte_pair_files
+                            GPT-2's tokenizer
     training/   schedule, adamw, trainer, evaluation
                             the loop, and what it needs
                 parallel, blas, memory, footprint, interrupt
@@ -22,11 +24,12 @@ In reading order:
                             each token read once, and one alone in the fewest calls
     checking/   derivatives, contract, layer, model, report, catalogue
                             hand-written gradients against numerical ones
-    interop/    safetensors, huggingface
+    interop/    safetensors, weights, huggingface
                             model directories that transformers opens
-    looking/    intermediates, observer, trace, attention, metrics
+    looking/    intermediates, observer, statistics, trace, attention, metrics
                             what a pass computes, what heads look at, how training went
                 axis, heat_map, terminal_curve, trace_table, page, attention_page, plot_page
                             and how that is shown
-    commands/   one file a subcommand
+    commands/   one file a subcommand, and what they share
+    files, errors           written whole or not at all; what a user can mend
 """
