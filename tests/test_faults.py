@@ -78,7 +78,7 @@ def test_a_run_stopped_at_any_moments_ends_as_one_that_never_was(place, number, 
 
 def require_well_said(err, status, number):
     """Before it says anything, Python itself is still starting, and stops as Python does."""
-    if "resume " in err or "text " in err:                     # it has come so far that it says what it does
+    if re.search("^(resume|text) ", err, re.MULTILINE):        # it has come so far that it says what it does
         assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}[number], err
         if number != signal.SIGKILL:
             assert re.search(r"^(interrupted at step|stopped at once: )", err.splitlines()[-1]), err
