@@ -13,7 +13,7 @@ from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
 from npgpt.layers.activations import gelu, gelu_backward, relu, relu_backward
 from npgpt.layers.attention import attention, attention_backward
-from npgpt.layers.causal_attention import causal_attention, causal_attention_backward
+from npgpt.layers.causal_attention import BLOCK, causal_attention, causal_attention_backward
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward, unembedding, unembedding_backward
@@ -108,12 +108,13 @@ CASES = [
     case("attention", "across, causal", attention, attention_backward, *ACROSS, causal=True),
     case("attention", "dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
     case("causal_attention", "", causal_attention, causal_attention_backward, *QKV),
+    case("causal_attention", "blocks", causal_attention, causal_attention_backward, *[normal(1, BLOCK + 3, 2)] * 3),
     case("causal_self_attention", "", causal_self_attention, causal_self_attention_backward, *SELF_ATTENTION, n_head=H),
     case("feed_forward", "GELU", feed_forward, feed_forward_backward, *FEED_FORWARD),
     case("feed_forward", "ReLU", feed_forward, feed_forward_backward, *FEED_FORWARD, activation="relu"),
     case("dropout", "", dropout, dropout_backward, normal(B, T, C), p=0.3, rng=np.random.default_rng(0)),
     case("cross_entropy", "", cross_entropy, cross_entropy_backward, normal(B, T, V), ids(V, B, T)),
-    case("cross_entropy", "some ignored", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored),
+    case("cross_entropy", "ignoring", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored),
     case("block", "", block, block_backward, normal(B, T, C), *block_parameters(), config=SMALL_GPT),
     case("block", "dropout", block, block_backward, normal(B, T, C), *block_parameters(),
          config=dataclasses.replace(SMALL_GPT, **DROPPING), rng=np.random.default_rng(0)),
