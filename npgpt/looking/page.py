@@ -13,9 +13,13 @@ def fill(name: str, title: str, summary: str, **parts: str) -> bytes:
     """A page of the folder pages/ with its $places filled. Title and summary are text; the parts are markup, or JSON
     made by `embed`.
     """
-    template = Template((PAGES / name).read_text(encoding="utf-8"))
-    page = template.substitute(title=html.escape(title), summary=html.escape(summary), **parts)
+    head = template("head.html").substitute(title=html.escape(title))
+    page = template(name).substitute(head=head, title=html.escape(title), summary=html.escape(summary), **parts)
     return page.encode("utf-8", "backslashreplace")
+
+
+def template(name: str) -> Template:
+    return Template((PAGES / name).read_text(encoding="utf-8"))
 
 
 def embed(value: object) -> str:
