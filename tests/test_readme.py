@@ -21,6 +21,8 @@ from benchmarks.__main__ import make_parser as benchmark_parser
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 PARTS = ("npgpt", "tests", "setup.cfg", "LICENSE")
+# What pytest reads from the environment and prints otherwise for: a reader's terminal has none of it.
+CHANGES_THE_OUTPUT = {"CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PY_COLORS", "FORCE_COLOR"}
 THOROUGH = os.environ.get("NPGPT_TESTS") == "thorough"
 
 # Run with these arguments added, because as printed they would take minutes.
@@ -127,7 +129,8 @@ def run(command, project):
     line = command.line.removeprefix(".venv/bin/")
     program, *arguments = shlex.split(f"{line} {SHORTER.get(line, '')}")
     typed = "".join(f"{line}\n" for line in re.findall(r"^\(Pdb\) (.*)$", command.shown, re.MULTILINE))
-    environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONIOENCODING": "utf-8", "COLUMNS": "80",
+    environment = {**{name: value for name, value in os.environ.items() if name not in CHANGES_THE_OUTPUT},
+                   "PYTHONPATH": str(project), "PYTHONIOENCODING": "utf-8", "COLUMNS": "80",
                    "NPGPT_TESTS": "quick", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run([sys.executable, *["-m", "npgpt"] * (program == "npgpt"), *arguments], cwd=project, env=environment,
                           input=typed, capture_output=True, encoding="utf-8")
