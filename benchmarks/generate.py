@@ -10,9 +10,9 @@ from benchmarks.shapes import DTYPE, SHAPES, Shape
 from benchmarks.table import Table, milliseconds, number, paragraph, percent, spread
 from benchmarks.timing import Times, summarise
 from npgpt.generation.generate import generate
+from npgpt.machine.blas import blas_threads
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters, parameter_count
-from npgpt.training.blas import blas_threads
 
 REPEATS, SHORT_REPEATS = 7, 3
 LIMIT = 20.0                 # seconds, after which two runs are enough

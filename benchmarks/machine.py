@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.shapes import DTYPE
 from benchmarks.table import number, paragraph
-from npgpt.training.blas import blas_threads, find_blas_threads
+from npgpt.machine.blas import blas_threads, find_blas_threads
 from npgpt.training.parallel import available_cores
 
 PRODUCTS = 256, 512, 1024                       # rows and columns of the matrices whose products are timed

@@ -15,13 +15,13 @@ In reading order:
                             GPT-2's tokenizer
     training/   schedule, adamw, trainer, evaluation
                             the loop, and what it needs
-                parallel, blas, memory, footprint, interrupt
-                            how it gets both cores, keeps its memory, and stops when asked
+                parallel, footprint, interrupt
+                            how it gets all cores, what memory it takes, and how it stops when asked
                 metrics, checkpoint, recorder, lock
                             what it leaves on the disk, and goes on from
     generation/ sampling, generate, beam_search
-                views, kv_cache, cached_gpt, one_token
-                            each token read once, and one alone in the fewest calls
+                views, kv_cache, cached_gpt, prompt, one_token
+                            each token read once: a prompt in a few passes, one alone in the fewest calls
     checking/   derivatives, contract, layer, model, report, catalogue
                             hand-written gradients against numerical ones
     interop/    safetensors, weights, huggingface
@@ -30,6 +30,8 @@ In reading order:
                             what a pass computes, what heads look at, how training went
                 axis, heat_map, terminal_curve, trace_table, page, attention_page, plot_page
                             and how that is shown
+    machine/    blas, memory
+                            threads of a matrix product, and memory that is kept
     commands/   one file a subcommand, and what they share
     files, errors           written whole or not at all; what a user can mend
 """

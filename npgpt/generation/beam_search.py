@@ -8,6 +8,7 @@ from npgpt.errors import InputError
 from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.generate import NOT_FINITE, checked_prompt
 from npgpt.generation.kv_cache import empty_cache
+from npgpt.generation.prompt import read_prompt
 from npgpt.generation.sampling import check_sampling, log_probabilities, penalise_repetition
 from npgpt.generation.views import arrange
 from npgpt.model.config import GPTConfig
@@ -42,7 +43,7 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
                          f"{config.n_positions:,}, and beam search does not slide: "
                          f"{f'ask for {room:,} or fewer' if room > 0 else 'shorten the prompt'}")
     views, cache = arrange(parameters, config), empty_cache(config, beams, parameters.dtype)
-    logits = cached_gpt(np.array([prompt]), views, cache.text(0), 0)
+    logits = read_prompt(np.array(prompt), views, cache.text(0))[None]
     opened, closed = [Beam([], 0.0)], []
     for step in range(1, max_new_tokens + 1):
         texts = [prompt + beam.tokens for beam in opened]

@@ -9,6 +9,7 @@ import numpy as np
 from npgpt.errors import InputError
 from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.kv_cache import KeyValueCache, empty_cache
+from npgpt.generation.prompt import read_prompt
 from npgpt.generation.sampling import check_sampling, log_total, next_token, penalise_repetition
 from npgpt.generation.views import Views, arrange
 from npgpt.model.config import GPTConfig
@@ -105,7 +106,7 @@ def read_texts(texts: list[list[int]], views: Views, cache: KeyValueCache) -> tu
                 array[:, b, :, start:length] = array[:, b - 1, :, start:length]
             logits.append(logits[-1])
         else:
-            logits.append(cached_gpt(np.array([text]), views, cache.text(b, start), 0)[0])
+            logits.append(read_prompt(np.array(text), views, cache.text(b, start)))
     return np.stack(logits), length, first_columns([len(text) for text in texts])
 
 
@@ -126,7 +127,7 @@ def make_room(texts: list[list[int]], slide: int, views: Views, cache: KeyValueC
             for array in cache:
                 array[:, b, :, length - size:length] = array[:, b, :, columns - size:]
         elif size:
-            cached_gpt(np.array([texts[b][-size - 1:-1]]), views, cache.text(b, length - size), 0)
+            read_prompt(np.array(texts[b][-size - 1:-1]), views, cache.text(b, length - size))
     return length, first_columns(kept)
 
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from npgpt.layers.cross_entropy import IGNORED
+from npgpt.machine.blas import blas_threads
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
 from npgpt.model.parameters import parameter_count
-from npgpt.training.blas import blas_threads
 
 ACTIVATIONS_A_TOKEN = 20      # times n_embd: what a block keeps of each token for its backward pass, attention's weights aside
 

@@ -1,16 +1,15 @@
 """Threads: a batch in parts has the loss and the gradient of the whole."""
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from npgpt.checking.model import check_model, unit_scale_parameters
 from npgpt.layers.cross_entropy import IGNORED
+from npgpt.machine import blas
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
-from npgpt.training import blas, parallel
+from npgpt.training import parallel
 from npgpt.training.parallel import available_cores, parallel_gradients
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=5, n_embd=6, n_layer=2, n_head=2, n_inner=9).without_dropout()
@@ -117,28 +116,3 @@ def test_without_a_switch_it_works_and_says_so_once(monkeypatch, capsys):
 
 def test_there_is_at_least_one_core():
     assert 1 <= available_cores() <= os.cpu_count()
-
-
-def test_freed_memory_is_kept_so_that_a_steady_step_has_no_page_faults():
-    """Measured in a process of its own, after some steps, where there is glibc."""
-    program = """
-import resource, numpy as np
-from npgpt.model.parameters import initial_parameters
-from npgpt.model.presets import preset
-from npgpt.training.memory import keep_freed_memory
-from npgpt.training.parallel import parallel_gradients
-kept = keep_freed_memory()
-config = preset("small")
-parameters = initial_parameters(config)
-ids = np.zeros((12, 64), int)
-with parallel_gradients(2) as split:
-    faults = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
-    for _ in range(20):
-        split(ids, ids, parameters, config)
-        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-print(kept, sorted(np.diff(faults))[10])
-"""
-    kept, faults = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    if kept == "False":
-        pytest.skip("no glibc")
-    assert int(faults) < 50        # with memory given back it is some 2000
