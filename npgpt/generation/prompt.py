@@ -9,6 +9,7 @@ from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.kv_cache import KeyValueCache
 from npgpt.generation.views import Views
 from npgpt.machine.blas import blas_threads, find_blas_threads
+from npgpt.machine.memory import keep_freed_scratch
 
 PART = 128          # tokens: enough that a product takes longer than to lay out its weights
 
@@ -25,6 +26,7 @@ def read_prompt(ids: np.ndarray, views: Views, cache: KeyValueCache) -> np.ndarr
     threads = switch.get() if switch and len(ids) > PART else 1
     if threads == 1:
         return cached_gpt(ids[None], views, cache, 0)[0]
+    keep_freed_scratch()
     parts = np.array_split(ids, threads * max(round(len(ids) / (threads * PART)), 1))
     with blas_threads(1), ThreadPoolExecutor(threads) as pool:
         return read_parts(parts, views, cache, pool)

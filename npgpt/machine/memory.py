@@ -1,8 +1,11 @@
-"""Memory: ask glibc to keep what is freed, rather than return it to the system after every step."""
+"""Memory: ask glibc to keep what is freed, rather than return it to the system at once."""
 import ctypes
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8       # glibc's malloc.h
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -3, -4, -8     # glibc's malloc.h
 LARGEST_INT = 2**31 - 1
+MEBIBYTE = 2**20
+
+everything_is_kept = False       # malloc cannot be asked what it was told
 
 
 def keep_freed_memory() -> bool:
@@ -12,9 +15,23 @@ def keep_freed_memory() -> bool:
     One arena serves all threads, because the others cannot hold arrays of more than 64 MB.
     Returns whether the settings were taken; where there is no glibc, nothing happens.
     """
+    global everything_is_kept
+    everything_is_kept = set_malloc({M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: LARGEST_INT,
+                                     M_TOP_PAD: 64 * MEBIBYTE})
+    return everything_is_kept
+
+
+def keep_freed_scratch() -> None:
+    """The same for a function in somebody else's program: at most 64 MB stay in each arena, and larger arrays,
+    which are the program's own, come and go as before. Where everything is kept, nothing changes.
+    """
+    if not everything_is_kept:
+        set_malloc({M_MMAP_THRESHOLD: 32 * MEBIBYTE, M_TRIM_THRESHOLD: 64 * MEBIBYTE})
+
+
+def set_malloc(settings: dict[int, int]) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return False
-    settings = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: LARGEST_INT, M_TOP_PAD: 64 * 2**20}
     return all([mallopt(option, value) for option, value in settings.items()])
