@@ -99,11 +99,11 @@ def read_texts(texts: list[list[int]], views: Views, cache: KeyValueCache) -> tu
     logits = []
     for b, text in enumerate(texts):
         start = length - len(text)
-        for array in cache:
-            array[:, b, :, :start] = 0              # a weight of 0 keeps out numbers, but not the NaN of unused memory
+        for array in cache.arrays():
+            array[b, :, :start] = 0              # a weight of 0 keeps out numbers, but not the NaN of unused memory
         if b and text == texts[b - 1]:
-            for array in cache:
-                array[:, b, :, start:length] = array[:, b - 1, :, start:length]
+            for array in cache.arrays():
+                array[b, :, start:length] = array[b - 1, :, start:length]
             logits.append(logits[-1])
         else:
             logits.append(read_prompt(np.array(text), views, cache.text(b, start)))
@@ -118,14 +118,14 @@ def make_room(texts: list[list[int]], slide: int, views: Views, cache: KeyValueC
     The cache then holds all but the last token of every text. A window that is not full stays as it is, and
     only moves to other columns: a text slides when it would alone.
     """
-    columns = cache.keys.shape[-2]
+    columns = views.config.n_positions
     used = np.full(len(texts), columns) if first is None else columns - first
     kept = np.where(used == columns, columns - slide, used)
     length = int(kept.max())
     for b, size in enumerate(kept.tolist()):
         if size == used[b]:
-            for array in cache:
-                array[:, b, :, length - size:length] = array[:, b, :, columns - size:]
+            for array in cache.arrays():
+                array[b, :, length - size:length] = array[b, :, columns - size:]
         elif size:
             read_prompt(np.array(texts[b][-size - 1:-1]), views, cache.text(b, length - size))
     return length, first_columns(kept)

@@ -19,8 +19,8 @@ def gpt_of_one(token: int, views: Views, cache: KeyValueCache, length: int) -> n
     The token's keys and values go into column `length` of the cache, which holds those of all before.
     """
     x = views.tokens[token] + views.positions[length]                                  # (C,)
-    for parameters, keys, values in zip(views.blocks, cache.keys[:, 0], cache.values[:, 0]):
-        x = block_of_one(x, *parameters, views.config, keys, values, length)
+    for parameters, keys, values in zip(views.blocks, *cache):
+        x = block_of_one(x, *parameters, views.config, keys[0], values[0], length)
     return views.head @ layer_norm_of_one(x, views.gain, views.bias, views.config.layer_norm_epsilon)
 
 

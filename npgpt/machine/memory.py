@@ -22,11 +22,11 @@ def keep_freed_memory() -> bool:
 
 
 def keep_freed_scratch() -> None:
-    """The same for a function in somebody else's program: at most 64 MB stay in each arena, and larger arrays,
+    """The same for a function in somebody else's program: at most 128 MB stay in each arena, and larger arrays,
     which are the program's own, come and go as before. Where everything is kept, nothing changes.
     """
     if not everything_is_kept:
-        set_malloc({M_MMAP_THRESHOLD: 32 * MEBIBYTE, M_TRIM_THRESHOLD: 64 * MEBIBYTE})
+        set_malloc({M_MMAP_THRESHOLD: 32 * MEBIBYTE, M_TRIM_THRESHOLD: 128 * MEBIBYTE})
 
 
 def set_malloc(settings: dict[int, int]) -> bool:

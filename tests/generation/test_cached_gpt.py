@@ -27,7 +27,7 @@ def require_close(actual, expected, tolerance):
 def unwritten_cache(config, texts, dtype):
     """NaN wherever nothing was written yet: whoever looks there gives NaN."""
     cache = empty_cache(config, texts, dtype)
-    for array in cache:
+    for array in cache.arrays():
         array[...] = np.nan
     return cache
 
@@ -43,7 +43,7 @@ def test_however_the_text_is_cut_the_scores_are_those_of_the_whole(config, preci
     views, cache = arrange(parameters, config), unwritten_cache(config, 2, dtype)
     for start, end in zip([0, *ends], ends):
         require_close(cached_gpt(ids[:, start:end], views, cache, start), expected[:, end - 1], tolerance)
-    assert np.isnan(cache.keys[:, :, :, T:]).all() and np.isnan(cache.values[:, :, :, T:]).all()
+    assert all(np.isnan(array[:, :, T:]).all() for array in cache.arrays())
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-12)])
@@ -72,7 +72,7 @@ def test_texts_that_begin_in_different_columns_do_not_see_each_other(config, pre
     first = max(lengths) - np.array(lengths)
     for b, (text, length) in enumerate(zip(texts, lengths)):
         cached_gpt(text[:, :length], views, cache.text(b, first[b]), 0)
-    for array in cache:
+    for array in cache.arrays():
         array[np.isnan(array)] = 1e6                   # weighs nothing, but 0 * NaN is not 0
     ids = np.concatenate([text[:, length:] for text, length in zip(texts, lengths)])
     at_once = data.draw(st.booleans())

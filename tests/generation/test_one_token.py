@@ -38,7 +38,7 @@ def test_token_by_token_a_text_gets_the_scores_that_it_has_as_a_whole(config, se
     ids = rng.integers(7, size=config.n_positions)
     expected, _ = gpt(ids[None], parameters, config)
     views, cache = arrange(parameters, config), empty_cache(config, 1, dtype)
-    for array in cache:
+    for array in cache.arrays():
         array[...] = np.nan
     for length, token in enumerate(ids.tolist()):
         same(gpt_of_one(token, views, cache, length), expected[0, length], (parameters, *cache), 1000 * tolerance)

@@ -20,7 +20,7 @@ dtypes = st.sampled_from([(np.float32, 1e-5), (np.float64, 1e-12)])
 def unwritten_cache(dtype):
     """NaN wherever nothing was written yet: whoever looks there gives NaN."""
     cache = empty_cache(CONFIG, 1, dtype)
-    for array in cache:
+    for array in cache.arrays():
         array[...] = np.nan
     return cache
 
@@ -45,7 +45,7 @@ def test_scores_keys_and_values_are_those_of_one_pass(T, threads, precision, see
     cached_gpt(ids[None], views, at_once, 0)
     assert logits.dtype == dtype
     np.testing.assert_allclose(logits, gpt(ids[None], parameters, CONFIG)[0][0, -1], rtol=0, atol=tolerance * max(abs(logits).max(), 1))
-    for array, expected in zip(cache, at_once):
+    for array, expected in zip(cache.arrays(), at_once.arrays()):
         np.testing.assert_allclose(array, expected, rtol=0, atol=tolerance * max(np.nanmax(abs(expected)), 1))
 
 
@@ -92,7 +92,7 @@ def test_what_a_part_raises_is_raised_and_no_part_waits_for_ever(failing, blas_w
         return cached_gpt(ids, views, cache, start)
 
     cache = empty_cache(CONFIG, 1, np.float32)
-    for array in cache:
+    for array in cache.arrays():
         array[...] = 0                                 # parts that go on look at what the failing one should have written
     monkeypatch.setattr(prompt, "cached_gpt", fail)
     with pytest.raises(MemoryError, match="no room"):
