@@ -3,6 +3,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -113,9 +114,13 @@ def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray,
         dtype = np.result_type(np.float32, *{tensor.dtype for tensor in tensors.values()})
     parameters = np.empty(parameter_count(config), dtype)
     views = named_views(parameters, config)
-    for name, view in views.items():
-        view[...] = tensors[name]
-    damaged = [name for name, view in views.items() if holds_infinities(view)]
+
+    def fill(name: str) -> bool:
+        views[name][...] = tensors[name]
+        return holds_infinities(views[name])
+
+    with ThreadPoolExecutor() as pool:                              # most of the time goes into the first touch of memory
+        damaged = [name for name, holds in zip(views, pool.map(fill, views)) if holds]
     if damaged:
         print(f"npgpt: warning: {folder}: not all numbers are finite in {', '.join(damaged[:5])}"
               f"{f' and {len(damaged) - 5} other tensors' if damaged[5:] else ''}", file=sys.stderr)
