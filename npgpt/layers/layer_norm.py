@@ -22,14 +22,14 @@ def layer_norm(x: np.ndarray, gain: np.ndarray, bias: np.ndarray, eps: float = 1
 def layer_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., C)  ->  dx (..., C), dgain (C,), dbias (C,)
 
-    With dxhat = dy * gain, and m = mean x. Write xhat = (x - m) r and take its differential:
+    Every xhat_i = (x_i - m) r depends on every x_j of its vector: directly where i = j, through m = mean x, and
+    through r = (mean (x - m)^2 + eps)^(-1/2). The derivatives by x_j, where 1[i = j] is 1 for i = j, else 0, are
 
-        d xhat = (dx - dm) r + (x - m) dr
-        dm     = mean(dx)
-        dr     = -r^3 mean((x - m) dx)            from r = (mean (x - m)^2 + eps)^(-1/2)
-        d xhat = r (dx - mean(dx) - xhat mean(xhat dx))
+        of m:       1/C
+        of r:       -r^3 (x_j - m) / C  =  -r^2 xhat_j / C
+        of xhat_i:  (1[i = j] - 1/C) r - (x_i - m) r^2 xhat_j / C  =  r (1[i = j] - 1/C - xhat_i xhat_j / C)
 
-    The map dx -> d xhat is symmetric, so the gradient goes back through the same formula:
+    With dxhat = dy * gain, dx_j is the sum over i of dxhat_i times the last of these. Sums divided by C are means:
 
         dx = r * (dxhat - mean dxhat - xhat * mean(dxhat * xhat))
     """

@@ -34,9 +34,11 @@ def plot_page(runs: Sequence[Run]) -> bytes:
     panels = [panel("loss", "Loss", "nats a token", loss), panel("rate", "Learning rate", "", rate),
               panel("norm", "Gradient norm", "before clipping", norm)]
     steps = max(int(one.steps[-1]) for run in runs for one in (run.loss, run.validation_loss) if one)
-    summary = (f"{len(runs)} run{'s' * (len(runs) > 1)}, {steps:,} steps. Training loss and gradient norm are means over a "
-               "fiftieth of the run around each step; what they were stands pale behind. Solid: training, dashed: "
-               "validation.")
+    smoothed = any(line.kind == "raw" for line in loss + norm)
+    means = ("Training loss and gradient norm are means over a fiftieth of the run around each step; what they were "
+             "stands pale behind. ")
+    summary = (f"{len(runs)} run{'s' * (len(runs) > 1)}, {steps:,} step{'s' * (steps > 1)}. {means * smoothed}"
+               "Solid: training, dashed: validation.")
     return fill("plot.html", title="Training: " + ", ".join(run.name for run in runs), summary=summary,
                 rows="\n".join(summary_row(i, run) for i, run in enumerate(runs)),
                 panels="\n".join(markup for markup, _ in panels), left=str(LEFT), width=str(WIDTH - LEFT - RIGHT),

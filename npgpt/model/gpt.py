@@ -63,10 +63,11 @@ def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
 def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np.ndarray:
     """dlogits (B, T, V)  ->  the gradient of every parameter, one flat vector in the layout of parameters
 
-    Positions are shared by all sequences of the batch, so their gradients sum over it. The tied table
-    is used twice, to score tokens and to read them; with x what was scored, and x_0 what was read,
+    Positions are shared by all sequences of the batch, so their gradients sum over it. The tied table is
+    used twice: its row v is what the id v is read as, x_0 = wte[ids], and what scores it, logits_v = x wte_v.
+    A change of the row reaches the loss both ways, so the two gradients add up, each over all positions:
 
-        dwte = dlogits^T x  +  for each row, the sum of dx_0 where its id stood
+        dwte_v = sum of dlogits_v x  +  sum of dx_0 where the id is v
 
     free: take each block's cache out of cache.blocks once it is passed, so that its memory serves what
     follows. The cache is then good for one way back only.
@@ -106,7 +107,7 @@ def loss_and_gradients(ids: np.ndarray, targets: np.ndarray, parameters: np.ndar
     """
     logits, cache = gpt(ids, parameters, config, rng)
     loss, loss_cache = cross_entropy(logits, targets)
-    del logits                                    # as large as all else where the vocabulary is
+    del logits                                    # with a large vocabulary, as large as all else together
     dlogits = cross_entropy_backward(share, loss_cache)
     del loss_cache
     return share * float(loss), gpt_backward(dlogits, cache, free=True)

@@ -57,3 +57,8 @@ def test_what_was_not_written_down_is_said():
     assert b"was not written down" in page
     assert b"</html>" in plot_page([run()._replace(loss=NOTHING, learning_rate=NOTHING)])
     assert b"</html>" in plot_page([run(steps=1)])
+
+
+def test_means_are_spoken_of_where_curves_are_means():
+    assert b"Training loss and gradient norm are means" in plot_page([run(steps=100)])
+    assert b"are means" not in plot_page([run(steps=99)])
