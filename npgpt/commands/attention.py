@@ -64,7 +64,7 @@ def print_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int],
                width: int) -> None:
     """weights (L, H, T, T): a row of maps for each layer, one for each head, as many beside each other as have room."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    print("each row is a token that looks, each column one that it looks at: itself or one before it\n" + legend(colour))
+    print("each row is a token that looks, each column one that it looks at, up to itself\n" + legend(colour))
     for layer in layers:
         maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], shown, cell, colour)) for head in heads]
         for line in side_by_side(maps, map_width(shown, cell), width):

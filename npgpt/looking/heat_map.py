@@ -41,8 +41,8 @@ def painted(step: int, cell: int, colour: bool) -> str:
 
 
 def legend(colour: bool = False) -> str:
-    """Which character stands for which weights."""
-    return "weights: " + "  ".join(f"{painted(i, 2, colour)} {limit:g}" for i, limit in enumerate(STEPS, 1)) + " or more"
+    """Which character stands for which weights; it fits 80 columns."""
+    return "weights from " + "  ".join(f"{painted(i, 1, colour)} {limit:g}" for i, limit in enumerate(STEPS, 1))
 
 
 def column_labels(shown: Sequence[str], cell: int) -> list[str]:

@@ -28,6 +28,10 @@ def test_colour_adds_to_the_characters_and_takes_none_away():
     assert all("\x1b[" in line for line in (*coloured[1:], legend(colour=True)))
 
 
+def test_the_legend_fits_a_terminal():
+    assert columns(legend()) <= 80 and legend().startswith("weights from . 0.01") and legend().endswith("@ 0.85")
+
+
 @given(st.lists(st.sampled_from(["a", "long token indeed", "中文", "é", "e\u0301", "\\n", "🤗"]), min_size=1, max_size=9),
        st.sampled_from([1, 2]))
 def test_all_lines_are_equally_wide(shown, cell):
