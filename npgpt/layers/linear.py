@@ -25,7 +25,7 @@ def linear_backward(dy: np.ndarray, cache: tuple,
 
         dx = dy w^T        dw = x^T dy        db = sum of dy's rows
 
-    dw: an array to write it into, as NumPy's out; here and in all that is made of linear layers.
+    dw: an array to write dw into, like NumPy's out. Layers that are made of linear ones take such arrays too.
     """
     x, w = cache
     rows = x.reshape(-1, x.shape[-1])             # (R, I)

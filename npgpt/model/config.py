@@ -7,6 +7,7 @@ from npgpt.errors import InputError
 from npgpt.layers.feed_forward import ACTIVATIONS
 
 POSITIONS = ("learned", "sinusoidal")
+# Far beyond any GPT: what a damaged or hostile file says must not become an array, or endless names.
 LIMITS = {"vocab_size": 2**24, "n_positions": 2**24, "n_embd": 2**20, "n_layer": 2**12, "n_head": 2**20}
 FRACTIONS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
