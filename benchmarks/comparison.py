@@ -7,6 +7,7 @@ from typing import NamedTuple
 from benchmarks.table import Table, number, paragraph
 
 FORMAT = 1
+PARTS = {"machine", "short", "peaks", "results"}            # of a document, those that are compared
 # The figures that are compared, and whether more is better (1), worse (-1) or neither (0). Tokens/s, GFLOP/s,
 # GB/s and shares follow from these.
 FIGURES = {"ms": -1, "peak MB": -1, "page faults": -1, "speed": 1, "exponent": 0,
@@ -31,7 +32,7 @@ def read_results(file: Path) -> dict:
         document = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
         raise ComparisonError(f"{file} is no JSON") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    if not isinstance(document, dict) or document.get("format") != FORMAT or not PARTS <= document.keys():
         raise ComparisonError(f"{file} was not written by --json of these benchmarks")
     return document
 

@@ -13,6 +13,7 @@ from npgpt.generation.generate import generate
 from npgpt.machine.blas import blas_threads
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters, parameter_count
+from npgpt.training.parallel import available_cores
 
 REPEATS, SHORT_REPEATS = 7, 3
 LIMIT = 20.0                 # seconds, after which two runs are enough
@@ -31,7 +32,7 @@ class Sample(NamedTuple):
 def run(plan: Plan) -> dict:
     """Print a row for each shape  ->  {shape: {"prompt": figures, "continuation": figures, "past context": figures}}"""
     repeats = SHORT_REPEATS if plan.short else REPEATS
-    paragraph(f"""BLAS with {plan.threads} threads, greedy, random weights. Medians of {repeats} runs (of two, where those take
+    paragraph(f"""BLAS with {min(plan.threads, available_cores())} threads, greedy, random weights. Medians of {repeats} runs (of two, where those take
         {LIMIT:.0f} s), after two tokens of warm-up. The prompt, half a context of random tokens, is read when the first
         new token is there. Each token after that is timed alone. Memory: the weights that a token reads, each once,
         by the time it takes, of the peak at which this machine reads memory; a model that fits the caches need not
@@ -39,7 +40,7 @@ def run(plan: Plan) -> dict:
     print()
     table = Table(*COLUMNS)
     results = {}
-    with blas_threads(plan.threads):
+    with blas_threads(min(plan.threads, available_cores())):
         for shape in SHAPES:
             if not plan.short or shape.name in SHORT_SHAPES:
                 results[shape.name] = measure_generation(shape, repeats, table, plan.peaks.reading[plan.threads])

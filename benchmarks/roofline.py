@@ -10,9 +10,7 @@ What is counted, the same for every implementation, so that figures can be compa
 """
 from typing import NamedTuple
 
-from npgpt.layers.causal_attention import BLOCK
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import parameter_count
 
 
 class Work(NamedTuple):
@@ -47,20 +45,3 @@ def training_flops(config: GPTConfig, B: int, T: int) -> int:
     """Forward and backward of the whole model on a batch."""
     head = 2 * B * T * config.n_embd * config.vocab_size
     return 3 * (config.n_layer * block_flops(config, B, T) + head)
-
-
-def training_entries(config: GPTConfig, B: int, T: int, threads: int = 1) -> int:
-    """About how many numbers forward and backward hold at once, at the worse of two moments. At both there is
-    what layers keep for backward: per token and block 8 C + 3 I, and the attention weights of each head, which
-    attends in blocks of queries. Besides,
-
-        at the loss                        two rows of scores per token
-        in the last block's feed-forward   one of them, 3 I per token, and for each thread the gradients of
-                                           all parameters and, not yet in their place, of two matrices
-    """
-    L, C, I, H, V = config.n_layer, config.n_embd, config.inner, config.n_head, config.vocab_size
-    seen = (T + min(T, BLOCK)) // 2               # keys, by the average query's block
-    kept = B * T * L * (8 * C + 3 * I + H * seen)
-    at_the_loss = B * T * 2 * V
-    in_a_block = B * T * (V + 3 * I) + threads * (parameter_count(config) + 2 * C * I)
-    return kept + max(at_the_loss, in_a_block)

@@ -7,12 +7,13 @@ import numpy as np
 
 from benchmarks.machine import thread_counts
 from benchmarks.plan import Plan
-from benchmarks.roofline import training_entries, training_flops
+from benchmarks.roofline import training_flops
 from benchmarks.shapes import DTYPE, Shape, random_batch
 from benchmarks.table import Table, megabytes, milliseconds, paragraph, spread
 from benchmarks.timing import Effort, Times, measure
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters
+from npgpt.training.footprint import footprint
 from npgpt.training.parallel import parallel_gradients
 
 EFFORT = Effort(warmup=1, least=5, seconds=0.5)
@@ -38,7 +39,7 @@ class Point(NamedTuple):
     time: Times
     memory: int                                 # bytes, the most at once beyond the parameters
     flops: float                                # of matrix products, on the busiest thread
-    entries: int                                # numbers held at once
+    bytes: int                                  # gradients and activations, as npgpt train --dry-run foretells them
 
 
 def run(plan: Plan) -> dict:
@@ -55,8 +56,9 @@ def run(plan: Plan) -> dict:
 
     print()
     paragraph("""Exponents: the slope of log time and log memory over log size, fitted to these points. Expected are
-        those fitted in the same way to the flops of the matrix products, and to a count of the numbers that are
-        held at once. Element-wise work grows with lower powers than these products: it draws the measured time below.""")
+        those fitted in the same way to the flops of the matrix products, and to gradients and activations as
+        npgpt train --dry-run foretells them. Element-wise work grows with lower powers than these products: it
+        draws the measured time below.""")
     print()
     table = Table(("grows", -7), ("time", 6), ("expected", 8), ("memory", 6), ("expected", 8))
     results = {name: conclude(name, found, table) for name, found in measured.items()}
@@ -90,8 +92,8 @@ def measure_point(sizes: dict[str, int], value: int, threads: int, effort: Effor
         def call() -> None:
             gradients_of(ids, targets, parameters, config)
         time, memory = measure(call, effort), peak_allocated(call)
-    return Point(value, time, memory, training_flops(config, shape.B, shape.T) / threads,
-                 training_entries(config, shape.B, shape.T, threads))
+    need = footprint(config, shape.B, threads, DTYPE)
+    return Point(value, time, memory, training_flops(config, shape.B, shape.T) / threads, need.gradients + need.activations)
 
 
 def peak_allocated(call: Callable[[], object]) -> int:
@@ -108,7 +110,7 @@ def conclude(name: str, found: list[Point], table: Table) -> dict:
     """The exponents, and a row for them."""
     values = [point.value for point in found]
     fits = {"time": [point.time.median for point in found], "time expected": [point.flops for point in found],
-            "memory": [point.memory for point in found], "memory expected": [point.entries for point in found]}
+            "memory": [point.memory for point in found], "memory expected": [point.bytes for point in found]}
     exponents = {of: exponent(values, numbers) for of, numbers in fits.items()}
     cells = ["-" if fit is None else f"{fit:.2f}" for fit in exponents.values()]
     table.row(name, *cells)

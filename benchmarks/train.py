@@ -64,7 +64,7 @@ def measure_shape(shape: Shape, effort: Rounds, plan: Plan) -> dict[int, Measure
                 for name, values in peer.ask("burst", steps=1 + counts[threads]).items():
                     steps[threads].setdefault(name, []).extend(values[1:])
         peaks = {threads: peer.ask("memory")["peak"] for threads, peer in peers.items()}
-        phases = peers[1].ask("phases", steps=max(effort.rounds * counts[1] // 2, 2))
+        phases = peers[1].ask("phases", steps=effort.rounds * counts[1] // 2)
         return {threads: Measured(steps[threads], phases if threads == 1 else {}, peaks[threads]) for threads in peers}
 
 

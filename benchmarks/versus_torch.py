@@ -16,7 +16,7 @@ PAUSE = 0.2                  # seconds: libraries' idle threads spin for a while
 TOLERANCE = 1e-4             # largest difference of the first losses, relative
 MODES = {"eager": False, "compiled": True}
 SHORT_SHAPES, SHORT_MODES = ("small",), ("eager",)
-EFFORT, SHORT_EFFORT = Rounds(WARMUP, 15, 1, 1.0), Rounds(WARMUP, 5, 1, 0.5)
+EFFORT, SHORT_EFFORT = Rounds(WARMUP, 15, 1, 1.0), Rounds(WARMUP, 5, 1, 0.3)
 COLUMNS = (("shape", -6), ("PyTorch", -8), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5),
            ("quartiles", 11), ("npgpt MB", 8), ("torch MB", 8))
 

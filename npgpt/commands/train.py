@@ -169,7 +169,7 @@ def describe(args: argparse.Namespace, materials: Materials, settings: TrainingS
 
 
 def memory(args: argparse.Namespace, config: GPTConfig, settings: TrainingSettings) -> str:
-    need = footprint(config, settings.batch_size, args.threads, np.dtype(args.dtype))
+    need = footprint(config, settings.batch_size, args.threads, np.dtype(args.dtype), settings.accumulate)
     parts = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in need._asdict().items())
     there = machine_memory()
     too_much = f", more than the {there / 2**20:,.0f} MB of this machine" if there and need.total > there else ""

@@ -34,6 +34,10 @@ def batch_losses(parameters: np.ndarray, config: GPTConfig, tokens: np.ndarray,
     for ids, targets in every_batch(tokens, batch_size, config.n_positions):
         require_ids(ids, config.vocab_size)
         require_ids(targets, config.vocab_size)
-        logits, _ = gpt(ids, parameters, config)
-        loss, _ = cross_entropy(logits, targets)
-        yield float(loss), targets.size
+        yield batch_loss(ids, targets, parameters, config), targets.size
+
+
+def batch_loss(ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig) -> float:
+    """A function of its own, so that nothing of one batch lies beside the next. Caches are not kept: no way back."""
+    logits = gpt(ids, parameters, config)[0]
+    return float(cross_entropy(logits, targets)[0])

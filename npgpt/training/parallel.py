@@ -55,10 +55,10 @@ class SplitBatch:
         the same seed and number of threads give the same bytes. What a part raises is raised here.
 
         Not every batch is worth splitting (see splits). One that is not runs inline, and there each matrix
-        product takes all the threads.
+        product takes all the threads, but no more than there are cores: BLAS's threads wait for each other by spinning.
         """
         if not splits(ids.shape, config, self.threads):
-            with blas_threads(self.threads):
+            with blas_threads(min(self.threads, available_cores())):
                 return loss_and_gradients(ids, targets, parameters, config, rng, share)
         counted = max(np.count_nonzero(targets != IGNORED), 1)
         parts = []

@@ -107,7 +107,7 @@ def train(state: TrainingState, config: GPTConfig, settings: TrainingSettings, t
             part_loss, part = gradients_of(ids, targets, state.parameters, config, state.dropout_rng, share)
             loss += part_loss
             gradients = part if gradients is None else np.add(gradients, part, out=gradients)
-
+            del part                                           # or it would lie beside the next one
         rate = learning_rate(state.step, settings.steps, settings.learning_rate, settings.min_learning_rate,
                              settings.warmup)
         step = Step(state.step + 1, loss, norm(gradients), rate)
@@ -118,7 +118,7 @@ def train(state: TrainingState, config: GPTConfig, settings: TrainingSettings, t
         else:
             raise Diverged(f"the loss was {loss} and the gradient's norm {step.gradient_norm} at step {step.number}"
                            f"{history(state.norms)}: a lower learning rate, or a longer warm-up, may help")
-        del gradients, part                                    # or they would lie beside the next step's
+        del gradients                                          # or they would lie beside the next step's
         state.norms = [*state.norms, step.gradient_norm][-HISTORY:]
         state.step = step.number
         state.seconds += time.perf_counter() - start

@@ -109,8 +109,9 @@ def test_a_mistake_is_told_before_anything_is_measured(arguments, complaint, cap
     assert stop.value.code == 2 and complaint in said.err and not said.out
 
 
-def test_a_file_of_another_kind_cannot_be_compared_with(tmp_path):
-    (tmp_path / "other.json").write_text('{"format": "other"}')
+@pytest.mark.parametrize("text", ['{"format": "other"}', '{"format": 1}', "[1]", "{}"])
+def test_a_file_of_another_kind_cannot_be_compared_with(tmp_path, text):
+    (tmp_path / "other.json").write_text(text)
     with pytest.raises(ComparisonError, match="was not written by --json"):
         read_results(tmp_path / "other.json")
 

@@ -98,10 +98,14 @@ def test_a_batch_smaller_than_the_threads_gives_blas_the_cores(monkeypatch):
         return loss_and_gradients(*arguments)
 
     monkeypatch.setattr(parallel, "loss_and_gradients", watch)
+    monkeypatch.setattr(parallel, "available_cores", lambda: 2)
     with parallel_gradients(2) as split:
         split(*draw(1), CONFIG)
         split(*draw(2), CONFIG)
     assert seen == [2, 1, 1]
+    with parallel_gradients(100) as split:
+        split(*draw(2), CONFIG)
+    assert seen[3:] == [2]                        # more than there are cores would wait for each other
 
 
 def test_without_a_switch_it_works_and_says_so_once(monkeypatch, capsys):
