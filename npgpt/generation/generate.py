@@ -168,7 +168,7 @@ def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequenc
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     held = ""
     for token in tokens:
-        held += decoder.decode(tokenizer.decode_bytes([token]))
+        held += decoder.decode(bytes_of(token, tokenizer))
         found = [held.index(text) for text in stops if text in held]
         if found:
             yield held[:min(found)]
@@ -178,6 +178,12 @@ def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequenc
             yield held[:sure]
         held = held[sure:]
     yield held + decoder.decode(b"", final=True)
+
+
+def bytes_of(token: int, tokenizer: Tokenizer) -> bytes:
+    """What a token adds to a text. Models may have more tokens than their tokenizer, rounded up to 50,304 for GPT-2's
+    50,257: such a one stands for no text, and U+FFFD shows it."""
+    return tokenizer.decode_bytes([token]) if token < tokenizer.vocab_size else "\ufffd".encode()
 
 
 def overlap(text: str, stop: str) -> int:
