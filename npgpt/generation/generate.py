@@ -55,11 +55,13 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     with slide = 1 the model always sees as much as it can, for a prompt's price a token. What it says then
     depends on where the window begins, and on nothing before: text that was forgotten is as if never written.
 
-    Raises InputError for an empty prompt, for ids outside the vocabulary, for settings out of range, and
+    Raises InputError for no or an empty prompt, for ids outside the vocabulary, for settings out of range, and
     for a model whose scores are no finite numbers.
     """
     check_sampling(repetition_penalty=repetition_penalty, **sampling)
     texts = [checked_prompt(prompt, config) for prompt in prompts]
+    if not texts or len(texts) != len(rngs):
+        raise InputError(f"prompts are needed, and a generator for each: there are {len(texts)} and {len(rngs)}")
     slide = max(config.n_positions // 8, 1) if slide is None else slide
     if not 1 <= slide <= config.n_positions:
         raise InputError(f"slide must lie between 1 and the context ({config.n_positions}), not {slide}")

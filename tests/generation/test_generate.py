@@ -197,6 +197,12 @@ def test_bytes_that_are_no_text_become_replacement_characters_as_in_decode(data)
     assert "".join(stream_text(data, BYTES)) == BYTES.decode(data)
 
 
+@pytest.mark.parametrize("prompts, generators", [([], []), ([[1], [2]], [None])])
+def test_a_batch_needs_prompts_and_a_generator_for_each(prompts, generators):
+    with pytest.raises(InputError, match=f"there are {len(prompts)} and {len(generators)}"):
+        next(generate_batch(PARAMETERS, CONFIG, prompts, generators))
+
+
 def test_a_token_that_the_tokenizer_lacks_becomes_a_replacement_character():
     """The vocabulary of many models is rounded up."""
     assert "".join(stream_text([97, 256, 98, 300], BYTES)) == "a\ufffdb\ufffd"
