@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from npgpt.commands.arguments import OUT, count, path
+from npgpt.commands.tokenize import visible
 from npgpt.errors import InputError
 from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import Choice, checked_prompt, default_prompt, generate_batch, stream_text
@@ -104,17 +105,17 @@ def samples(args: argparse.Namespace, parameters: np.ndarray, config: GPTConfig,
         new = args.max_new_tokens or min(NEW_TOKENS, max(config.n_positions - len(prompt), 1))
         found = beam_search(parameters, config, prompt, args.beams, new, end, repetition_penalty=args.repetition_penalty)
         for beam in found[:args.num_samples]:
-            yield visible((Choice(token, 0.0) for token in beam.tokens), end)
+            yield before_end((Choice(token, 0.0) for token in beam.tokens), end)
         return
     sampling = {} if args.greedy else {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
     rng = np.random.default_rng(args.seed)
     for _ in range(args.num_samples):
         steps = generate_batch(parameters, config, [prompt], [rng], args.greedy, args.repetition_penalty, end, **sampling)
         choices = (choice for choice, in itertools.islice(steps, args.max_new_tokens or NEW_TOKENS))
-        yield choices if args.show_log_probabilities else visible(choices, end)
+        yield choices if args.show_log_probabilities else before_end(choices, end)
 
 
-def visible(choices: Iterable[Choice], end: int | None) -> Iterator[Choice]:
+def before_end(choices: Iterable[Choice], end: int | None) -> Iterator[Choice]:
     """All before the end token, which stands for no text."""
     return itertools.takewhile(lambda choice: choice.token != end, choices)
 
@@ -131,5 +132,6 @@ def print_text(choices: Iterable[Choice], tokenizer: Tokenizer, args: argparse.N
 
 def print_table(choices: Iterable[Choice], tokenizer: Tokenizer) -> None:
     for choice in choices:
-        text = tokenizer.decode_bytes([choice.token]).decode("utf-8", "backslashreplace")
-        print(f"{choice.log_probability:9.4f}  {text!r}", flush=True)
+        known = choice.token < tokenizer.vocab_size
+        text = visible(tokenizer.decode_bytes([choice.token])) if known else f"#{choice.token}"
+        print(f"{choice.log_probability:9.4f}  {text}", flush=True)

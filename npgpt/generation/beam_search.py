@@ -31,6 +31,9 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
     the closed ones, all places being taken (transformers' early_stopping=False). length_penalty above 0
     makes up for the fact that a longer text is less likely. Nothing is drawn, so there is no seed.
 
+    Scores are float32 whatever the model is, as transformers' are: a sum of some hundreds is known to 3e-5 then, and
+    of two that are nearer to each other it is this rounding that decides which one goes on.
+
     Raises InputError where prompt and max_new_tokens do not fit the context: the window does not slide.
     """
     check_sampling(repetition_penalty=repetition_penalty)
@@ -39,7 +42,7 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         raise InputError(f"beams and max_new_tokens must be 1 or more, not {beams} and {max_new_tokens}")
     room = config.n_positions - len(prompt)
     if max_new_tokens > room:
-        raise InputError(f"{len(prompt):,} tokens of prompt and {max_new_tokens:,} new ones do not fit the context of "
+        raise InputError(f"{len(prompt):,} token{'s' * (len(prompt) > 1)} of prompt and {max_new_tokens:,} new ones do not fit the context of "
                          f"{config.n_positions:,}, and beam search does not slide: "
                          f"{f'ask for {room:,} or fewer' if room > 0 else 'shorten the prompt'}")
     views, cache = arrange(parameters, config), empty_cache(config, beams, parameters.dtype)
@@ -71,9 +74,10 @@ def likeliest(opened: list[Beam], texts: list[list[int]], logits: np.ndarray, co
     if not np.isfinite(logits).all():
         raise InputError(NOT_FINITE)
     V = logits.shape[-1]
-    scores = np.stack([beam.score + penalise_repetition(row, text, repetition_penalty)
-                       for beam, row, text in zip(opened, log_probabilities(logits), texts, strict=True)]).reshape(-1)
+    rows = log_probabilities(logits).astype(np.float32)
+    scores = np.stack([np.float32(beam.score) + penalise_repetition(row, text, repetition_penalty)
+                       for beam, row, text in zip(opened, rows, texts, strict=True)]).reshape(-1)
     count = min(count, len(scores))
     best = np.argpartition(-scores, count - 1)[:count]
     best = best[np.lexsort((best, -scores[best]))]
-    return [(int(i) // V, Beam([*opened[i // V].tokens, int(i) % V], float(scores[i]))) for i in best]
+    return [(int(i) // V, Beam([*opened[i // V].tokens, int(i) % V], scores[i])) for i in best]

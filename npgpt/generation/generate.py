@@ -55,11 +55,13 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     with slide = 1 the model always sees as much as it can, for a prompt's price a token. What it says then
     depends on where the window begins, and on nothing before: text that was forgotten is as if never written.
 
-    Raises InputError for an empty prompt, for ids outside the vocabulary, for settings out of range, and
+    Raises InputError for no or an empty prompt, for ids outside the vocabulary, for settings out of range, and
     for a model whose scores are no finite numbers.
     """
     check_sampling(repetition_penalty=repetition_penalty, **sampling)
     texts = [checked_prompt(prompt, config) for prompt in prompts]
+    if not texts or len(texts) != len(rngs):
+        raise InputError(f"prompts are needed, and a generator for each: there are {len(texts)} and {len(rngs)}")
     slide = max(config.n_positions // 8, 1) if slide is None else slide
     if not 1 <= slide <= config.n_positions:
         raise InputError(f"slide must lie between 1 and the context ({config.n_positions}), not {slide}")
@@ -168,7 +170,7 @@ def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequenc
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     held = ""
     for token in tokens:
-        held += decoder.decode(tokenizer.decode_bytes([token]))
+        held += decoder.decode(bytes_of(token, tokenizer))
         found = [held.index(text) for text in stops if text in held]
         if found:
             yield held[:min(found)]
@@ -178,6 +180,12 @@ def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequenc
             yield held[:sure]
         held = held[sure:]
     yield held + decoder.decode(b"", final=True)
+
+
+def bytes_of(token: int, tokenizer: Tokenizer) -> bytes:
+    """What a token adds to a text. Models may have more tokens than their tokenizer, rounded up to 50,304 for GPT-2's
+    50,257: such a one stands for no text, and U+FFFD shows it."""
+    return tokenizer.decode_bytes([token]) if token < tokenizer.vocab_size else "\ufffd".encode()
 
 
 def overlap(text: str, stop: str) -> int:

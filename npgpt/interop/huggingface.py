@@ -22,13 +22,14 @@ CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 # What belongs to a model in a folder: with another model's it would be read wrongly.
 MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER, VOCABULARY, MERGES, TOKENIZER_CONFIG, "special_tokens_map.json",
                "added_tokens.json", "generation_config.json")
+HEAD, TABLE = "lm_head.weight", PREFIX + "wte.weight"
 CAUSAL_MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")       # buffers of old files, no parameters
 # Settings of GPT2Config that change what is computed and that npgpt has in this one form only.
 FIXED = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
          "reorder_and_upcast_attn": False, "add_cross_attention": False}
-# Other names that GPT2Config takes for the same.
-SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "n_ctx": "n_positions",
-            "num_attention_heads": "n_head", "num_hidden_layers": "n_layer"}
+# Other names that GPT2Config takes for the same. n_ctx is none: many files hold one that differs, and it means nothing.
+SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head",
+            "num_hidden_layers": "n_layer"}
 
 
 def holds_model(folder: Path) -> bool:
@@ -105,10 +106,13 @@ def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray,
     dtype: float32 or float64; by default float64 where the file has it, else float32. Names may stand
     with the prefix "transformer." or without. Raises InputError for a directory that is no model, and
     for weights that do not fit the configuration: all that is missing, unexpected or misshapen is named.
-    Weights that are no finite numbers are named on standard error.
+    Weights that are no finite numbers are named on standard error, and so is a head that is not the table.
     """
     config = load_config(folder)
     tensors = parameters_of(read_weights(folder), config)
+    if config.tie_word_embeddings and not is_tied(tensors):
+        warn(f"{folder}: {CONFIG} says that the head is the table of tokens, but {HEAD} differs from it: it is kept")
+        config = dataclasses.replace(config, tie_word_embeddings=False)
     require_fit(tensors, config, weights_file(folder))
     if dtype is None:
         dtype = np.result_type(np.float32, *{tensor.dtype for tensor in tensors.values()})
@@ -122,9 +126,13 @@ def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray,
     with ThreadPoolExecutor() as pool:                              # most of the time goes into the first touch of memory
         damaged = [name for name, holds in zip(views, pool.map(fill, views)) if holds]
     if damaged:
-        print(f"npgpt: warning: {folder}: not all numbers are finite in {', '.join(damaged[:5])}"
-              f"{f' and {len(damaged) - 5} other tensors' if damaged[5:] else ''}", file=sys.stderr)
+        warn(f"{folder}: not all numbers are finite in {', '.join(damaged[:5])}"
+             f"{f' and {len(damaged) - 5} other tensors' if damaged[5:] else ''}")
     return parameters, config
+
+
+def warn(message: str) -> None:
+    print(f"npgpt: warning: {message}", file=sys.stderr)
 
 
 def require_fit(tensors: Mapping[str, np.ndarray], config: GPTConfig, path: Path) -> None:
@@ -151,20 +159,26 @@ def holds_infinities(tensor: np.ndarray) -> bool:
 
 
 def parameters_of(tensors: dict[str, np.ndarray], config: GPTConfig) -> dict[str, np.ndarray]:
-    """The tensors that are parameters, under their full names: no mask buffers, no copy of a tied head.
+    """The tensors that are parameters, under their full names: no mask buffers, no positions that are computed.
 
     Raises InputError where one stands there twice, with the prefix and without.
     """
     full = {}
     for name, tensor in tensors.items():
         short = name.removeprefix(PREFIX)
-        derived = (CAUSAL_MASK.fullmatch(short)
-                   or short == "lm_head.weight" and config.tie_word_embeddings
-                   or short == "wpe.weight" and config.position_embedding_type == "sinusoidal")
-        if derived:
+        if CAUSAL_MASK.fullmatch(short) or short == "wpe.weight" and config.position_embedding_type == "sinusoidal":
             continue
-        long = short if short == "lm_head.weight" else PREFIX + short
+        long = short if short == HEAD else PREFIX + short
         if long in full:
             raise InputError(f"the weights hold {short!r} twice: with {PREFIX!r} before it and without")
         full[long] = tensor
     return full
+
+
+def is_tied(tensors: dict[str, np.ndarray]) -> bool:
+    """Whether a head that should be the table of tokens is it. What then stands there twice is left out, and a table
+    that only stands under the head's name gets its own. A head that differs stays: transformers computes with it too.
+    """
+    if HEAD in tensors and np.array_equal(tensors.setdefault(TABLE, tensors[HEAD]), tensors[HEAD]):
+        del tensors[HEAD]
+    return HEAD not in tensors

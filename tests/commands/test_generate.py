@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from npgpt.commands.tokenize import visible
 from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import generate, generate_batch
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, save_model
@@ -96,8 +97,18 @@ def test_log_probabilities_stand_beside_their_tokens(npgpt, model):
     parameters, config = load_model(model)
     tokenizer = load_tokenizer(model)
     steps = generate_batch(parameters, config, [tokenizer.encode("fox")], [np.random.default_rng(0)], temperature=0.8)
-    expected = [f"{choice.log_probability:9.4f}  {tokenizer.decode([choice.token])!r}" for choice, in itertools.islice(steps, 12)]
+    expected = [f"{choice.log_probability:9.4f}  {visible(tokenizer.decode_bytes([choice.token]))}" for choice, in itertools.islice(steps, 12)]
     assert written(npgpt("generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 12, "--show-log-probabilities")) == "\n".join(expected)
+
+
+def test_a_model_may_have_more_tokens_than_its_tokenizer(npgpt, tmp_path):
+    config = GPTConfig(vocab_size=300, n_positions=8, n_embd=4, n_layer=1, n_head=2)
+    save_model(tmp_path / "padded", initial_parameters(config), config, ByteTokenizer())
+    arguments = ["generate", "--model", "padded", "--max-new-tokens", 60, "--prompt", "a"]
+    assert "\ufffd" in written(npgpt(*arguments))
+    table = written(npgpt(*arguments, "--show-log-probabilities")).splitlines()
+    assert len(table) == 60 and any(256 <= int(line.split()[1][1:]) < 300 for line in table if "#" in line and line[-1] != "#")
+    assert any("\\x" in line and "\\\\" not in line for line in table)              # a byte of a character, as it is
 
 
 def test_a_prompt_that_is_longer_than_the_context_is_read_from_where_it_fits(npgpt, model):

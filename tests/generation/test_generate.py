@@ -197,6 +197,17 @@ def test_bytes_that_are_no_text_become_replacement_characters_as_in_decode(data)
     assert "".join(stream_text(data, BYTES)) == BYTES.decode(data)
 
 
+@pytest.mark.parametrize("prompts, generators", [([], []), ([[1], [2]], [None])])
+def test_a_batch_needs_prompts_and_a_generator_for_each(prompts, generators):
+    with pytest.raises(InputError, match=f"there are {len(prompts)} and {len(generators)}"):
+        next(generate_batch(PARAMETERS, CONFIG, prompts, generators))
+
+
+def test_a_token_that_the_tokenizer_lacks_becomes_a_replacement_character():
+    """The vocabulary of many models is rounded up."""
+    assert "".join(stream_text([97, 256, 98, 300], BYTES)) == "a\ufffdb\ufffd"
+
+
 def test_half_a_character_at_the_end_becomes_a_replacement_character():
     assert "".join(stream_text("aé".encode()[:-1], BYTES)) == "a\ufffd"
 
@@ -218,6 +229,7 @@ def test_of_several_stops_the_first_that_comes_ends_the_text(text, stops):
 class Words:
     """A tokenizer whose tokens are words, as those of byte-pair encoding may be."""
     vocabulary = [b"one", b". two. three.", b" four"]
+    vocab_size = 3
 
     def decode_bytes(self, ids):
         return b"".join(self.vocabulary[i] for i in ids)

@@ -1,4 +1,5 @@
 """Model directories in Hugging Face's layout."""
+import dataclasses
 import json
 import os
 import subprocess
@@ -139,6 +140,27 @@ def test_mask_buffers_and_the_copy_of_a_tied_head_are_no_parameters(folder):
     np.testing.assert_array_equal(load_model(folder)[0], expected)
 
 
+def test_a_tied_table_may_stand_under_the_heads_name_alone(folder, capsys):
+    expected, _ = load_model(folder)
+    edit_weights(folder, lambda tensors: {name.replace("transformer.wte", "lm_head"): tensor for name, tensor in tensors.items()})
+    parameters, config = load_model(folder)
+    np.testing.assert_array_equal(parameters, expected)
+    assert config == GPT and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+def test_a_head_that_should_be_tied_and_differs_is_kept_with_a_warning(folder, prefix, capsys):
+    """As transformers does: the weights say what the model computes."""
+    head = np.arange(20, dtype=np.float32).reshape(5, 4)
+    edit_weights(folder, lambda tensors: {prefix + name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+                 | {"lm_head.weight": head})
+    parameters, config = load_model(folder)
+    assert config == dataclasses.replace(GPT, tie_word_embeddings=False)
+    np.testing.assert_array_equal(named_views(parameters, config)["lm_head.weight"], head)
+    assert capsys.readouterr().err == (f"npgpt: warning: {folder}: config.json says that the head is the table of tokens, "
+                                       "but lm_head.weight differs from it: it is kept\n")
+
+
 @pytest.mark.parametrize("stored, dtype, expected", [("f4", None, "f4"), ("f8", None, "f8"), ("f2", None, "f4"),
                                                      ("f8", np.float32, "f4"), ("f4", np.float64, "f8")])
 def test_the_dtype_is_the_files_unless_another_is_asked_for(folder, stored, dtype, expected):
@@ -230,8 +252,8 @@ def test_a_field_that_is_wrong_is_named_with_the_file(folder, changes):
         load_config(folder)
 
 
-@pytest.mark.parametrize("synonym, name, value", [("hidden_size", "n_embd", 4), ("num_attention_heads", "n_head", 2), ("n_ctx", "n_positions", 3),
-                                                  ("num_hidden_layers", "n_layer", 2), ("max_position_embeddings", "n_positions", 3)])
+@pytest.mark.parametrize("synonym, name, value", [("hidden_size", "n_embd", 4), ("num_attention_heads", "n_head", 2), ("num_hidden_layers", "n_layer", 2),
+                                                  ("max_position_embeddings", "n_positions", 3)])
 def test_a_size_under_its_other_name_is_understood_and_must_not_differ(folder, synonym, name, value):
     edit_config(folder, **{synonym: value})
     assert load_config(folder) == GPT
@@ -251,7 +273,7 @@ def test_special_tokens_past_the_vocabulary_are_none(folder):
 
 
 def test_settings_that_change_nothing_here_are_accepted(folder):
-    edit_config(folder, summary_type="cls_index", summary_activation="tanh", use_cache=False)
+    edit_config(folder, summary_type="cls_index", summary_activation="tanh", use_cache=False, n_ctx=1024)
     assert load_config(folder) == GPT
 
 
