@@ -42,8 +42,8 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         raise InputError(f"beams and max_new_tokens must be 1 or more, not {beams} and {max_new_tokens}")
     room = config.n_positions - len(prompt)
     if max_new_tokens > room:
-        raise InputError(f"{len(prompt):,} token{'s' * (len(prompt) > 1)} of prompt and {max_new_tokens:,} new ones do not fit the context of "
-                         f"{config.n_positions:,}, and beam search does not slide: "
+        raise InputError(f"{len(prompt):,} token{'s' * (len(prompt) > 1)} of prompt and {max_new_tokens:,} new ones do not "
+                         f"fit the context of {config.n_positions:,}, and beam search does not slide: "
                          f"{f'ask for {room:,} or fewer' if room > 0 else 'shorten the prompt'}")
     views, cache = arrange(parameters, config), empty_cache(config, beams, parameters.dtype)
     logits = read_prompt(np.array(prompt), views, cache.text(0))[None]

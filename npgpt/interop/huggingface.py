@@ -110,7 +110,9 @@ def load_model(folder: Path, dtype: np.dtype | None = None) -> tuple[np.ndarray,
     """
     config = load_config(folder)
     tensors = parameters_of(read_weights(folder), config)
-    if config.tie_word_embeddings and not is_tied(tensors):
+    if config.tie_word_embeddings:
+        tensors = without_tied_head(tensors)
+    if config.tie_word_embeddings and HEAD in tensors:
         warn(f"{folder}: {CONFIG} says that the head is the table of tokens, but {HEAD} differs from it: it is kept")
         config = dataclasses.replace(config, tie_word_embeddings=False)
     require_fit(tensors, config, weights_file(folder))
@@ -175,10 +177,9 @@ def parameters_of(tensors: dict[str, np.ndarray], config: GPTConfig) -> dict[str
     return full
 
 
-def is_tied(tensors: dict[str, np.ndarray]) -> bool:
-    """Whether a head that should be the table of tokens is it. What then stands there twice is left out, and a table
-    that only stands under the head's name gets its own. A head that differs stays: transformers computes with it too.
-    """
-    if HEAD in tensors and np.array_equal(tensors.setdefault(TABLE, tensors[HEAD]), tensors[HEAD]):
-        del tensors[HEAD]
-    return HEAD not in tensors
+def without_tied_head(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The table of tokens stands for both, where the head is the same or the table is missing. A head that differs
+    stays: transformers computes with it too."""
+    if HEAD not in tensors or not np.array_equal(tensors.get(TABLE, tensors[HEAD]), tensors[HEAD]):
+        return tensors
+    return {TABLE: tensors[HEAD]} | {name: tensor for name, tensor in tensors.items() if name != HEAD}
