@@ -5,8 +5,11 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from npgpt.commands import attention, evaluate, generate, gradcheck, plot, tokenize, trace, train
-from npgpt.errors import InputError
+try:
+    from npgpt.commands import attention, evaluate, generate, gradcheck, plot, tokenize, trace, train
+    from npgpt.errors import InputError
+except KeyboardInterrupt:                                          # NumPy is a long import: Ctrl-C may well come in it
+    sys.exit(130)
 
 COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck,
             "trace": trace, "attention": attention, "plot": plot}

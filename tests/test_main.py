@@ -1,5 +1,6 @@
 """The command line as a whole: dispatch, exit statuses, and how mistakes are said."""
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -69,6 +70,16 @@ def test_ctrl_c_is_status_130(command, capsys):
     command(interrupted)
     assert main(["try"]) == 130
     assert capsys.readouterr() == ("half a line", "\n")
+
+
+@pytest.mark.parametrize("start", [["-m", "npgpt"], ["-c", "import sys; from npgpt.__main__ import main; sys.exit(main())"]])
+def test_ctrl_c_while_numpy_is_still_being_imported_is_quiet(tmp_path, start):
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    process = subprocess.Popen([sys.executable, *start, "train"], env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    assert process.communicate() == (b"", b"") and process.returncode == 130
 
 
 def test_our_own_mistakes_are_not_hidden(command):
