@@ -13,6 +13,7 @@ except KeyboardInterrupt:                                          # NumPy is a 
 
 COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck,
             "trace": trace, "attention": attention, "plot": plot}
+LONGEST = 4000    # characters of a message at its beginning, and as many at its end
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,7 +72,9 @@ def drop_output() -> None:
 
 
 def complain(message: str) -> int:
-    """Say it in one line, whatever stands in the names and texts that it quotes."""
+    """Say it in one line, whatever stands in the names and texts that it quotes, and however long they are."""
+    if len(message) > 2 * LONGEST:
+        message = f"{message[:LONGEST]} ... {message[-LONGEST:]}"
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     print(f"npgpt: error: {line}", file=sys.stderr)
     return 2

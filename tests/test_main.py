@@ -63,6 +63,17 @@ def test_a_users_mistake_is_one_line_and_status_2(command, capsys, error, compla
     assert capsys.readouterr() == ("", f"npgpt: error: {complaint}\n")
 
 
+@pytest.mark.parametrize("length", [7000, 10**7])
+def test_a_message_that_quotes_without_end_is_cut_in_its_middle(command, capsys, length):
+    def run(args):
+        raise InputError(f"x.json: kind is {'y' * length}; npgpt knows z only")
+    command(run)
+    assert main(["try"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("npgpt: error: x.json: kind is yyy") and err.endswith("yyy; npgpt knows z only\n") and err.count("\n") == 1
+    assert len(err) == 7000 + len("npgpt: error: x.json: kind is ; npgpt knows z only\n") if length == 7000 else len(err) < 9000
+
+
 def test_ctrl_c_is_status_130(command, capsys):
     def interrupted(args):
         print("half a line", end="")
