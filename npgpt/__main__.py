@@ -5,11 +5,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from npgpt.commands import attention, evaluate, generate, gradcheck, plot, tokenize, trace, train
-from npgpt.errors import InputError
+try:
+    from npgpt.commands import attention, evaluate, generate, gradcheck, plot, tokenize, trace, train
+    from npgpt.errors import InputError
+except KeyboardInterrupt:                                          # NumPy is a long import: Ctrl-C may well come in it
+    sys.exit(130)
 
 COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck,
             "trace": trace, "attention": attention, "plot": plot}
+LONGEST = 4000    # characters of a message at its beginning, and as many at its end
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,7 +72,9 @@ def drop_output() -> None:
 
 
 def complain(message: str) -> int:
-    """Say it in one line, whatever stands in the names and texts that it quotes."""
+    """Say it in one line, whatever stands in the names and texts that it quotes, and however long they are."""
+    if len(message) > 2 * LONGEST:
+        message = f"{message[:LONGEST]} ... {message[-LONGEST:]}"
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     print(f"npgpt: error: {line}", file=sys.stderr)
     return 2

@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from npgpt.errors import InputError
 
@@ -99,6 +100,13 @@ def move_together(staging: Path, folder: Path, key: str, gone: Iterable[str] = (
         flush_folder(folder)
     os.replace(staging / key, folder / key)
     flush_folder(folder)
+
+
+def open_own(path: Path, mode: str) -> BinaryIO:
+    """Open what is to be a file of a folder's own. Raises OSError where it is a symbolic link: in a stranger's folder
+    that may lead to any file of the user's.
+    """
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666))
 
 
 def same_content(one: Path, other: Path) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.files import (JSON_LIMIT, NESTING, link_or_copy, move_together, parse_json, read_json, remove_temporaries, sha256, temporary_name,
+from npgpt.files import (JSON_LIMIT, NESTING, link_or_copy, move_together, open_own, parse_json, read_json, remove_temporaries, sha256, temporary_name,
                          write_json, write_whole, write_whole_folder)
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -164,6 +164,19 @@ def test_a_file_gets_a_second_name_or_a_copy(tmp_path, monkeypatch, links):
     link_or_copy(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
     assert (tmp_path / "b").samefile(tmp_path / "a") == links
+
+
+def test_a_file_of_its_own_is_no_way_to_another(tmp_path):
+    (tmp_path / "users").write_text("precious")
+    (tmp_path / "link").symlink_to("users")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for name in ("link", "dangling"):
+        with pytest.raises(OSError, match=name):
+            open_own(tmp_path / name, "ab")
+    with open_own(tmp_path / "own", "ab") as file:
+        file.write(b"more")
+    assert (tmp_path / "own").read_bytes() == b"more" and (tmp_path / "users").read_text() == "precious"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):

@@ -1,5 +1,6 @@
 """The command line as a whole: dispatch, exit statuses, and how mistakes are said."""
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -62,6 +63,17 @@ def test_a_users_mistake_is_one_line_and_status_2(command, capsys, error, compla
     assert capsys.readouterr() == ("", f"npgpt: error: {complaint}\n")
 
 
+@pytest.mark.parametrize("length", [7000, 10**7])
+def test_a_message_that_quotes_without_end_is_cut_in_its_middle(command, capsys, length):
+    def run(args):
+        raise InputError(f"x.json: kind is {'y' * length}; npgpt knows z only")
+    command(run)
+    assert main(["try"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("npgpt: error: x.json: kind is yyy") and err.endswith("yyy; npgpt knows z only\n") and err.count("\n") == 1
+    assert len(err) == 7000 + len("npgpt: error: x.json: kind is ; npgpt knows z only\n") if length == 7000 else len(err) < 9000
+
+
 def test_ctrl_c_is_status_130(command, capsys):
     def interrupted(args):
         print("half a line", end="")
@@ -69,6 +81,16 @@ def test_ctrl_c_is_status_130(command, capsys):
     command(interrupted)
     assert main(["try"]) == 130
     assert capsys.readouterr() == ("half a line", "\n")
+
+
+@pytest.mark.parametrize("start", [["-m", "npgpt"], ["-c", "import sys; from npgpt.__main__ import main; sys.exit(main())"]])
+def test_ctrl_c_while_numpy_is_still_being_imported_is_quiet(tmp_path, start):
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    process = subprocess.Popen([sys.executable, *start, "train"], env={**os.environ, "PYTHONPATH": str(tmp_path)},
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    assert process.communicate() == (b"", b"") and process.returncode == 130
 
 
 def test_our_own_mistakes_are_not_hidden(command):

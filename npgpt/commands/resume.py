@@ -3,8 +3,10 @@ import argparse
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from npgpt.commands.arguments import LIMIT
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.files import remove_temporaries, same_content, sha256
@@ -71,6 +73,7 @@ def fill_in(args: argparse.Namespace, checkpoint: Checkpoint) -> list[str]:
         changes.append(f"dropout {dropout} -> {args.dropout}")
     if args.data is None and how["data"] is not None:
         args.data = [Path(path) for path in how["data"]]
+        require_ordinary(args.data)
     args.dtype = str(checkpoint.parameters.dtype)
     return changes
 
@@ -91,10 +94,9 @@ def checked_how(checkpoint: Checkpoint) -> dict:
     where = f"{checkpoint.folder} does not say how its run was started"
     settings, data, replaced = how.get("settings"), how.get("data"), how.get("replaced")
     if not (isinstance(settings, dict) and settings.keys() == set(SETTINGS)
-            and all(is_integer(how.get(name)) and how[name] >= 1 for name in PACE if name != "checkpoint_every")
-            and (how.get("checkpoint_every", 0) is None
-                 or is_integer(how["checkpoint_every"]) and how["checkpoint_every"] >= 1)
-            and (data is None or isinstance(data, list) and data and all(isinstance(path, str) for path in data))
+            and all(is_integer(how.get(name)) and 1 <= how[name] <= LIMIT or name == "checkpoint_every" and how.get(name, 0) is None
+                    for name in PACE)
+            and (data is None or isinstance(data, list) and data and all(is_path(path) for path in data))
             and isinstance(how.get("sha256"), str)
             and isinstance(replaced, dict) and all(isinstance(digest, str) for digest in replaced.values())):
         raise InputError(where)
@@ -103,6 +105,17 @@ def checked_how(checkpoint: Checkpoint) -> dict:
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return how
+
+
+def is_path(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+def require_ordinary(paths: Iterable[Path]) -> None:
+    """Raise InputError where data that only a checkpoint names is a device or a pipe, which may have no end."""
+    for path in paths:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}, which the run was trained on, is no file: name its data with --data")
 
 
 def require_same_model(args: argparse.Namespace, checkpoint: Checkpoint) -> None:

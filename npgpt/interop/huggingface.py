@@ -46,7 +46,7 @@ def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenize
     folder.mkdir(parents=True, exist_ok=True)
     with errors_named(folder), temporary_folder(folder / "model") as staging:
         write_model(staging, parameters, config, tokenizer)
-        move_together(staging, folder, WEIGHTS)
+        move_together(staging, folder, WEIGHTS, [INDEX])
 
 
 def write_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None) -> None:

@@ -10,14 +10,13 @@ def softmax(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, 
     Adding a constant to a row changes nothing, so each row's largest entry is first taken off and
     exp cannot overflow. A row of which nothing is kept gives zeros.
     """
-    y = None
     if mask is not None:
         limit = np.full(mask.shape, np.finfo(x.dtype).max, x.dtype)     # a score that overflowed stays a number
         limit[~mask] = -np.inf
-        x = y = np.minimum(x, limit)              # takes a third of np.where's time, or less
+        x = np.minimum(x, limit)                  # takes a third of np.where's time, or less
     largest = x.real.max(axis=-1, keepdims=True)  # (..., 1)
     largest[largest == -np.inf] = 0
-    y = np.subtract(x, largest, out=y)
+    y = x - largest
     np.exp(y, out=y)
     total = np.einsum("...i->...", y)[..., None]  # (..., 1); on short rows three times as fast as y.sum
     total[total == 0] = 1

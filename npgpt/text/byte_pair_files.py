@@ -9,6 +9,7 @@ from npgpt.files import JSON_LIMIT, read_json, write_json, write_whole
 from npgpt.text.tokenizer_json import BYTE_LEVEL, FILE, write_tokenizer_json
 
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
+MERGES_LIMIT = 2**20                                   # the largest vocabularies in use have half as many
 VERSION = "#version: 0.2"                              # the first line of merges.txt
 SPECIAL = re.compile(r"<.+>|\[.+\]", re.DOTALL)        # how special tokens look, where no file says which they are
 NOT_KNOWN = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
@@ -42,8 +43,11 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
     """The pairs of merges.txt: a line for each, its two tokens with a space between. Raises InputError."""
     if path.stat().st_size > JSON_LIMIT:
         raise InputError(f"{path}: {path.stat().st_size:,} bytes are too many for a list of merges (at most {JSON_LIMIT:,})")
+    data = path.read_bytes()
+    if data.count(b"\n") > MERGES_LIMIT:                           # before an object is made for each
+        raise InputError(f"{path}: more than {MERGES_LIMIT:,} lines are too many for a list of merges")
     try:
-        lines = path.read_bytes().decode().rstrip().split("\n")
+        lines = data.decode().rstrip().split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text: {error.reason} at offset {error.start}") from None
     first = 1 if lines[0].startswith("#version") or lines == [""] else 0

@@ -25,6 +25,7 @@ MOMENTS, RECORD, SUMS = "training.safetensors", "training.json", "SHA256SUMS"
 NAME = re.compile(r"step-\d{8,}")
 SUM = re.compile(r"([0-9a-f]{64})  ([^/\\\0]+)")
 SUMS_LIMIT = 2**16           # bytes
+SECONDS_LIMIT = 2**31        # of training: far more, and a step's own time would be lost in the rounding
 
 
 class Best(NamedTuple):
@@ -143,7 +144,7 @@ def checked_record(record: dict, path: Path) -> dict:
     sound = (record.get("format") == 1
              and all(is_integer(record.get(name)) and 0 <= record[name] < 2**53 for name in ("step", "updates", "skipped"))
              and record["updates"] + record["skipped"] == record["step"]
-             and is_number(record.get("seconds")) and record["seconds"] >= 0
+             and is_number(record.get("seconds")) and 0 <= record["seconds"] < SECONDS_LIMIT
              and isinstance(betas, list) and len(betas) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in betas)
              and isinstance(norms, list) and all(norm is None or is_number(norm) for norm in norms)
              and (best is None or isinstance(best, dict) and best.keys() == set(Best._fields)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from npgpt.errors import InputError
-from npgpt.files import errors_named
+from npgpt.files import errors_named, open_own
 
 try:
     import fcntl
@@ -53,7 +53,7 @@ def take(path: Path) -> BinaryIO:
                     path.unlink()
                 except PermissionError:
                     raise held(path) from None
-        file = open(path, "ab" if fcntl else "xb")
+        file = open_own(path, "ab" if fcntl else "xb")
         try:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,7 +5,7 @@ import math
 import os
 from pathlib import Path
 
-from npgpt.files import errors_named
+from npgpt.files import errors_named, open_own
 from npgpt.training.trainer import Step
 
 FILE = "metrics.jsonl"
@@ -21,7 +21,7 @@ class Metrics:
 
     def __init__(self, folder: Path, step: int = 0) -> None:
         self.path = folder / FILE
-        self.file = open(self.path, "ab")
+        self.file = open_own(self.path, "ab")
         self.last = cut(self.path, step)                       # step of the last line that is left; 0 for none
 
     def write(self, step: Step, tokens_per_second: float, seconds: float, validation_loss: float | None = None) -> None:

@@ -15,6 +15,7 @@ from npgpt.training.adamw import AdamW, clip_scale, norm
 from npgpt.training.schedule import learning_rate
 
 HISTORY = 10                                    # norms that are remembered, to tell how it came to a bad step
+MOST = 10**9                                    # of what is counted: Python's integers have no limit, NumPy's sizes do
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class TrainingSettings:
         for name, low in (("steps", 1), ("batch_size", 1), ("accumulate", 1), ("warmup", 0), ("seed", 0),
                           ("skip_bad_steps", 0)):
             self.require(name, is_integer(getattr(self, name)) and getattr(self, name) >= low, f"{low} or more")
+            self.require(name, name == "seed" or getattr(self, name) <= MOST, f"at most {MOST:,}")
         for name in ("learning_rate", "min_learning_rate", "weight_decay", "clip"):
             self.require(name, is_number(getattr(self, name)) and getattr(self, name) >= 0, "0 or more")
         for name in ("beta1", "beta2"):
@@ -93,8 +95,9 @@ def train(state: TrainingState, config: GPTConfig, settings: TrainingSettings, t
 
     A step whose loss or gradient's norm is not finite leaves parameters and moments as they are. Its batch
     is passed over, and the learning rate goes on as if it had been made. At most settings.skip_bad_steps
-    are reported as Step.bad; the next raises Diverged. Raises InputError where the tokens are fewer than a
-    context or outside the vocabulary.
+    are reported as Step.bad; the next raises Diverged, and so does the first where the parameters themselves are
+    not finite: every step after it would be bad too. Raises InputError where the tokens are fewer than a context
+    or outside the vocabulary.
     """
     require_length(tokens, config.n_positions, "training text")
     while state.step < settings.steps:
@@ -113,16 +116,22 @@ def train(state: TrainingState, config: GPTConfig, settings: TrainingSettings, t
         step = Step(state.step + 1, loss, norm(gradients), rate)
         if not step.bad:
             state.optimiser.update(state.parameters, gradients, rate, clip_scale(step.gradient_norm, settings.clip))
-        elif state.skipped < settings.skip_bad_steps:
+        elif state.skipped < settings.skip_bad_steps and np.isfinite(state.parameters).all():
             state.skipped += 1
         else:
             raise Diverged(f"the loss was {loss} and the gradient's norm {step.gradient_norm} at step {step.number}"
-                           f"{history(state.norms)}: a lower learning rate, or a longer warm-up, may help")
+                           f"{history(state.norms)}{ruin(state.parameters)}: a lower learning rate, or a longer warm-up, may help")
         del gradients                                          # or they would lie beside the next step's
         state.norms = [*state.norms, step.gradient_norm][-HISTORY:]
         state.step = step.number
         state.seconds += time.perf_counter() - start
         yield step
+
+
+def ruin(parameters: np.ndarray) -> str:
+    """What is wrong with the parameters, for a message."""
+    bad = np.count_nonzero(~np.isfinite(parameters))
+    return f", with {bad:,} parameters that are no finite numbers" if bad else ""
 
 
 def history(norms: list[float]) -> str:

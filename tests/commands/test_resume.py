@@ -6,12 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
+from npgpt.files import sha256
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
 from npgpt.model.gpt import loss_and_gradients
 from npgpt.text.corpus import write_tokens
 from npgpt.text.tokenizer import FILE
-from npgpt.training.checkpoint import MOMENTS, RECORD
-from npgpt.training.lock import only_run
+from npgpt.training.checkpoint import MOMENTS, RECORD, SUMS
+from npgpt.training.lock import FILE as LOCK, only_run
 from npgpt.training.metrics import FILE as METRICS
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
@@ -174,6 +175,42 @@ def test_where_there_is_nothing_to_go_on_from_nothing_happens(npgpt, run, model,
     status, out, err = npgpt("train", "--resume", folder)
     assert (status, out) == (2, "") and err.count("\n") == 1
     assert ("holds no run to go on with" in err or "is one checkpoint of a run" in err) and not any((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs devices and pipes")
+@pytest.mark.parametrize("changes, complaint", [
+    ({"threads": 2**70}, "does not say how its run was started"), ({"checkpoint_every": 0}, "does not say how"),
+    ({"eval_every": 10**400}, "does not say how"), ({"keep_checkpoints": None}, "does not say how"),
+    ({"data": ["a\0b"]}, "does not say how"), ({"data": [""]}, "does not say how"), ({"data": []}, "does not say how"),
+    ({"settings": {"steps": 10**400}}, "does not say how its run was started: steps must be at most 1,000,000,000"),
+    ({"settings": {"batch_size": 2**70}}, "batch_size must be at most"), ({"settings": {}}, "does not say how"),
+    ({"data": ["/dev/zero"]}, "/dev/zero, which the run was trained on, is no file: name its data with --data"),
+    ({"data": ["pipe"]}, "pipe, which the run was trained on, is no file")])
+def test_a_record_from_a_stranger_is_believed_in_nothing(npgpt, run, tmp_path, changes, complaint):
+    """Its digests are right."""
+    os.mkfifo(tmp_path / "pipe")
+    forget(run, 2)
+    newest = max((run / "checkpoints").iterdir())
+    record = json.loads((newest / RECORD).read_text())
+    settings = changes.pop("settings", None)
+    if settings is not None:
+        changes["settings"] = record["run"]["settings"] | settings if settings else {}
+    record["run"] |= changes
+    (newest / RECORD).write_text(json.dumps(record))
+    (newest / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in newest.iterdir() if path.name != SUMS))
+    status, out, err = npgpt("train", "--resume", "out")
+    assert (status, out) == (2, "") and err.startswith("npgpt: error: ") and complaint in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [METRICS, LOCK])
+def test_a_link_in_the_run_of_a_stranger_does_not_reach_what_it_points_to(npgpt, run, tmp_path, name):
+    (tmp_path / "precious").write_text("mine\n")
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(tmp_path / "precious")
+    forget(run, 4)
+    status, _, err = npgpt("train", "--resume", "out")
+    assert status == 2 and "Too many levels of symbolic links" in err.splitlines()[-1]
+    assert (tmp_path / "precious").read_text() == "mine\n"
 
 
 def test_a_model_that_never_came_to_its_place_is_put_there(npgpt, run):

@@ -331,3 +331,14 @@ def test_a_damaged_config_is_a_config_or_an_input_error(tmp_path_factory, data):
         assert isinstance(load_config(folder), GPTConfig)
     except InputError as error:
         assert str(error).startswith(str(folder))
+
+
+def test_the_index_of_a_model_in_several_files_goes_with_it(folder):
+    """Else, after a crash before the new weights come, it would be read beside another configuration."""
+    os.rename(folder / WEIGHTS, folder / "model-00001-of-00001.safetensors")
+    places = {name: "model-00001-of-00001.safetensors" for name in parameter_shapes(GPT)}
+    (folder / INDEX).write_text(json.dumps({"weight_map": places}))
+    load_model(folder)
+    other = GPTConfig(vocab_size=3, n_positions=2, n_embd=2, n_layer=1, n_head=1)
+    save_model(folder, initial_parameters(other), other)
+    assert not (folder / INDEX).exists() and load_model(folder)[1] == other

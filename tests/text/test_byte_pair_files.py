@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from npgpt.errors import InputError
 from npgpt.text import byte_pair_files
 from npgpt.text.byte_pair import BytePairTokenizer
-from npgpt.text.byte_pair_files import MERGES, VOCABULARY
+from npgpt.text.byte_pair_files import MERGES, VERSION, VOCABULARY, read_merges
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.tokenizer_json import FILE
 from npgpt.text.tokenizer import load_tokenizer
@@ -185,3 +185,12 @@ def test_damaged_files_are_a_tokenizer_or_an_input_error(tmp_path_factory, data)
     except InputError:
         return
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
+
+
+def test_more_lines_of_merges_than_any_vocabulary_has_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("npgpt.text.byte_pair_files.MERGES_LIMIT", 5)
+    (tmp_path / MERGES).write_text(VERSION + "\n" + "a b\n" * 4)
+    assert read_merges(tmp_path / MERGES) == [("a", "b")] * 4
+    (tmp_path / MERGES).write_text(VERSION + "\n" + "a b\n" * 5)
+    with pytest.raises(InputError, match="merges.txt: more than 5 lines are too many"):
+        read_merges(tmp_path / MERGES)

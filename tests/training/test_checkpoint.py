@@ -139,7 +139,7 @@ STATE = json.loads(json.dumps(np.random.default_rng(0).bit_generator.state))
 
 @pytest.mark.parametrize("changes", [
     {"format": 2}, {"step": -1}, {"step": 3.0}, {"step": "3"}, {"step": True}, {"step": 2**70}, {"step": 4}, {"updates": None},
-    {"skipped": 1}, {"seconds": -1}, {"seconds": "1"}, {"norms": 1.0}, {"norms": ["1"]}, {"norms": None}, {"run": None}, {"run": []},
+    {"skipped": 1}, {"seconds": -1}, {"seconds": 1e17}, {"seconds": 10**300}, {"seconds": "1"}, {"norms": 1.0}, {"norms": ["1"]}, {"norms": None}, {"run": None}, {"run": []},
     {"best": 1.0}, {"best": {"step": 1}}, {"best": {"step": 1, "validation_loss": "1"}}, {"best": {"step": 1, "validation_loss": 1, "x": 1}},
     {"generators": None}, {"generators": {"batches": STATE}}, {"generators": {"batches": STATE, "dropout": None}},
     *({"generators": {"batches": STATE, "dropout": {**STATE, **change}}} for change in (

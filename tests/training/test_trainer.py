@@ -121,7 +121,7 @@ def test_a_loss_that_is_no_number_stops_before_the_step_that_it_would_have_spoil
 def test_a_model_that_is_broken_already_is_not_trained(bad):
     parameters = initial_parameters(CONFIG)
     parameters[:] = bad
-    with np.errstate(all="ignore"), pytest.raises(Diverged, match="at step 1:"):
+    with np.errstate(all="ignore"), pytest.raises(Diverged, match="at step 1, with 3,584 parameters"):
         next(steps_of(parameters, CONFIG, SETTINGS, TOKENS))
     np.testing.assert_array_equal(parameters, np.full_like(parameters, bad))
 
@@ -153,7 +153,8 @@ def test_a_token_outside_the_vocabulary_is_refused(place):
     assert (parameters == before).all()
 
 
-WRONG = {"steps": [0, -1, 1.0], "batch_size": [0], "accumulate": [0], "warmup": [-1], "seed": [-1, 1.5], "skip_bad_steps": [-1],
+WRONG = {"steps": [0, -1, 1.0, 10**9 + 1, 10**400], "batch_size": [0, 2**70], "accumulate": [0, 2**70], "warmup": [-1, 10**400],
+         "seed": [-1, 1.5], "skip_bad_steps": [-1, 2**70],
          "learning_rate": [-1e-3, math.nan, math.inf], "min_learning_rate": [-1e-3, math.nan, math.inf],
          "weight_decay": [-0.1, math.nan, math.inf], "clip": [-1.0, math.nan, math.inf],
          "beta1": [-0.1, 1.0, math.nan], "beta2": [-0.1, 1.0, math.nan]}
@@ -172,6 +173,7 @@ def test_a_wrong_setting_is_named_with_the_rule(name, value):
 def test_settings_at_their_limits_are_accepted():
     TrainingSettings(steps=1, batch_size=1, accumulate=1, learning_rate=0, min_learning_rate=0, warmup=0, weight_decay=0,
                      beta1=0, beta2=0, clip=0, seed=0)
+    TrainingSettings(steps=10**9, warmup=10**9, seed=2**200)
 
 
 def test_nothing_is_learned_at_rate_zero():
@@ -224,3 +226,14 @@ def test_one_bad_step_more_than_may_be_passed_over_stops_it_with_the_norms_befor
     with pytest.raises(Diverged, match=r"at step 4 \(norms before it: [\d.]+, nan, [\d.]+\): a lower learning rate"):
         list(train(state, CONFIG, settings, TOKENS, spoiled({2, 4})))
     assert (state.step, state.skipped, state.optimiser.updates) == (3, 1, 2)
+
+
+@pytest.mark.parametrize("ruined", [1, 3])
+def test_a_model_that_is_ruined_is_not_trained_on_though_bad_steps_may_be_passed_over(ruined):
+    settings = dataclasses.replace(SETTINGS, skip_bad_steps=10**6)
+    parameters = initial_parameters(CONFIG)
+    parameters[:ruined] = [np.nan, np.inf, -np.inf][:ruined]
+    state = initial_state(parameters, CONFIG, settings)
+    with np.errstate(all="ignore"), pytest.raises(Diverged, match=f"at step 1, with {ruined} parameters that are no finite numbers: "):
+        next(train(state, CONFIG, settings, TOKENS))
+    assert (state.step, state.skipped) == (0, 0)
