@@ -383,7 +383,8 @@ def test_a_loss_that_is_no_number_at_once_says_that_nothing_was_saved(npgpt, tex
     parameters, config = load_model(model)
     save_model(model, parameters * np.nan, config)
     status, _, err = npgpt("train", "--data", text, "--init", model)
-    assert status == 2 and err.endswith("at step 1: a lower learning rate, or a longer warm-up, may help; nothing was saved yet\n")
+    assert status == 2 and err.endswith(f"at step 1, with {parameters.size:,} parameters that are no finite numbers: "
+                                        "a lower learning rate, or a longer warm-up, may help; nothing was saved yet\n")
 
 
 def test_warnings_of_numpy_do_not_stand_before_the_error(text):
