@@ -20,11 +20,12 @@ def read_prompt(ids: np.ndarray, views: Views, cache: KeyValueCache) -> np.ndarr
     ids (T,): as cached_gpt reads them all at once, but for rounding.
 
     One thread for each part has a core busy in every line, where BLAS's threads would share the matrix
-    products alone; and what a part computes is small enough to stay in the processor's caches.
+    products alone; and what a part computes is small enough to stay in the processor's caches. A text that is
+    too short to give every thread half a PART is read at once, and BLAS's threads share what they can.
     """
-    switch = find_blas_threads()
-    threads = switch.get() if switch and len(ids) > PART else 1
-    if threads == 1:
+    switch = find_blas_threads() if len(ids) >= PART else None
+    threads = switch.get() if switch else 1
+    if threads == 1 or len(ids) < threads * PART // 2:
         return cached_gpt(ids[None], views, cache, 0)[0]
     keep_freed_scratch()
     parts = np.array_split(ids, threads * max(round(len(ids) / (threads * PART)), 1))

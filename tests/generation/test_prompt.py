@@ -50,8 +50,9 @@ def test_scores_keys_and_values_are_those_of_one_pass(T, threads, precision, see
 
 
 @pytest.mark.parametrize("T, threads, sizes", [
-    (1, 2, [1]), (PART, 2, [PART]), (PART + 1, 2, [65, 64]), (4 * PART, 2, [PART] * 4), (4 * PART, 3, [171, 171, 170]),
-    (4 * PART, 1, [4 * PART]), (4 * PART, None, [4 * PART])])
+    (1, 2, [1]), (PART - 1, 2, [PART - 1]), (PART, 2, [PART // 2] * 2), (4 * PART, 2, [PART] * 4),
+    (4 * PART, 3, [171, 171, 170]), (4 * PART, 8, [PART // 2] * 8), (4 * PART, 9, [4 * PART]), (4 * PART, 1, [4 * PART]),
+    (4 * PART, None, [4 * PART])])
 def test_a_part_for_each_thread_or_several(T, threads, sizes, blas_with, monkeypatch):
     """None: a BLAS without a switch, which would take all cores in every part."""
     blas_with(threads)
