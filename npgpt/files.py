@@ -132,9 +132,14 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".npgpt-{os.getpid()}-{path.name}.tmp")
 
 
+def temporaries(folder: Path) -> list[Path]:
+    """What killed processes left half-written in a folder, or what others are about to finish."""
+    return list(folder.glob(".npgpt-*.tmp"))
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what killed processes left half-written. Only for who holds the folder alone."""
-    for path in folder.glob(".npgpt-*.tmp"):
+    for path in temporaries(folder):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -69,6 +69,7 @@ def test_a_run_stopped_at_any_moments_ends_as_one_that_never_was(place, number, 
         _, err = process.communicate()
         if process.returncode == 0:
             break
+        assert stops < KILLS, err                              # or it would not go on, and not for a signal
         stops += 1
         require_well_said(err, process.returncode, number)
     assert end_state(run) == end_state(whole)

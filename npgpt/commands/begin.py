@@ -10,7 +10,7 @@ from npgpt.commands.materials import Materials
 from npgpt.commands.progress import Progress
 from npgpt.commands.resume import PACE, SETTINGS
 from npgpt.errors import InputError
-from npgpt.files import errors_named, remove_temporaries, sha256
+from npgpt.files import errors_named, remove_temporaries, sha256, temporaries
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS, holds_model
 from npgpt.model.config import GPTConfig
 from npgpt.training.checkpoint import FOLDER, Checkpoint, checkpoint_folders, restored_state
@@ -71,11 +71,16 @@ def require_free(folder: Path, overwrite: bool) -> None:
 
 
 def occupants(folder: Path) -> list[str]:
-    """What a run writes and is there already. An empty history is what is left of a run that was killed at once."""
+    """What a run writes and is there already."""
     there = [name for name in (*MODEL_FILES, METRICS, FOLDER) if (folder / name).exists()]
-    if METRICS in there and (folder / METRICS).is_file() and not (folder / METRICS).stat().st_size:
-        there.remove(METRICS)
-    return there
+    return [name for name in there if not is_trace_of_a_killed_run(folder / name)]
+
+
+def is_trace_of_a_killed_run(path: Path) -> bool:
+    """Whether it holds nothing yet: an empty history, or checkpoints of which the first was not finished."""
+    if path.name == METRICS:
+        return path.is_file() and not path.stat().st_size
+    return path.name == FOLDER and path.is_dir() and set(path.iterdir()) == set(temporaries(path))
 
 
 def left_over(folder: Path) -> list[str]:
@@ -95,14 +100,13 @@ def make_room(args: argparse.Namespace, progress: Progress, stack: contextlib.Ex
     stack.enter_context(only_run(args.out))
     require_free(args.out, args.overwrite)                     # another run may have been here in the meantime
     remove_temporaries(args.out)
+    remove_temporaries(args.out / FOLDER)
     if occupants(args.out):
         progress.line(f"replaces in {args.out}, with its first checkpoint: {', '.join(occupants(args.out))}")
         if left := left_over(args.out):
             progress.line(f"stays in {args.out}, though nothing will read it any more: {', '.join(left)}")
-    if checkpoint_folders(args.out):
-        remove_temporaries(args.out / FOLDER)
-        if (args.out / METRICS).exists() and not (args.out / FOLDER / METRICS).exists():
-            os.replace(args.out / METRICS, args.out / FOLDER / METRICS)
+    if checkpoint_folders(args.out) and (args.out / METRICS).exists() and not (args.out / FOLDER / METRICS).exists():
+        os.replace(args.out / METRICS, args.out / FOLDER / METRICS)
 
 
 def starting_state(args: argparse.Namespace, materials: Materials, settings: TrainingSettings,

@@ -249,6 +249,16 @@ def test_other_files_are_never_replaced_unless_told_to(refused, text, tmp_path, 
         *QUICK, "--out", ".")
 
 
+def test_what_a_run_leaves_that_was_killed_before_its_first_checkpoint_is_in_nobodys_way(npgpt, text):
+    begun = text.parent / "out" / "checkpoints" / ".npgpt-12345-step-00000000.tmp"
+    begun.mkdir(parents=True)
+    (begun / "model.safetensors").write_bytes(b"half")
+    (text.parent / "out" / METRICS).touch()
+    status, out, err = npgpt(*QUICK)
+    assert status == 0, err
+    assert "replaces" not in out + err and not begun.exists()
+
+
 def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one(npgpt, text, tokens):
     """The older run has a tokenizer, the newer none."""
     npgpt(*QUICK)
