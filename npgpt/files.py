@@ -103,10 +103,11 @@ def move_together(staging: Path, folder: Path, key: str, gone: Iterable[str] = (
 
 
 def open_own(path: Path, mode: str) -> BinaryIO:
-    """Open what is to be a file of a folder's own. Raises OSError where it is a symbolic link: in a stranger's folder
-    that may lead to any file of the user's.
+    """Open what is to be a file of a folder's own. Raises OSError where it is a symbolic link, which in a stranger's
+    folder may lead to any file of the user's, or a pipe, on which one could wait for ever.
     """
-    return open(path, mode, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666))
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | careful, 0o666))
 
 
 def same_content(one: Path, other: Path) -> bool:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.files import (JSON_LIMIT, NESTING, link_or_copy, move_together, open_own, parse_json, read_json, remove_temporaries, sha256, temporary_name,
-                         write_json, write_whole, write_whole_folder)
+from npgpt.files import (JSON_LIMIT, NESTING, link_or_copy, move_together, open_own, parse_json, read_json,
+                         remove_temporaries, sha256, temporary_name, write_json, write_whole, write_whole_folder)
 
 texts = st.text(st.characters(codec="utf-8"))
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -170,7 +170,8 @@ def test_a_file_of_its_own_is_no_way_to_another(tmp_path):
     (tmp_path / "users").write_text("precious")
     (tmp_path / "link").symlink_to("users")
     (tmp_path / "dangling").symlink_to("nowhere")
-    for name in ("link", "dangling"):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "dangling", "pipe"):
         with pytest.raises(OSError, match=name):
             open_own(tmp_path / name, "ab")
     with open_own(tmp_path / "own", "ab") as file:
