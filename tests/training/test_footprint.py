@@ -1,10 +1,10 @@
 """Footprint: what is said of memory is what is taken."""
-import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from benchmarks.scaling import peak_allocated
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
 from npgpt.model.parameters import initial_parameters, parameter_count
@@ -17,14 +17,9 @@ CONFIG = GPTConfig(**SIZES).without_dropout()
 
 
 def allocated(work: Callable[[], object]) -> int:
-    """The most bytes that the work holds at once, beyond those there before."""
+    """The most bytes that the work holds at once, beyond those there before; what a first call alone makes is left out."""
     work()
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return peak_allocated(work)
 
 
 @pytest.mark.parametrize("B, dtype, changes", [
