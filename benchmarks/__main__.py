@@ -13,7 +13,7 @@ from benchmarks.machine import describe, measure_peaks, print_drift, print_machi
 from benchmarks.plan import Plan
 from benchmarks.table import WIDTH, paragraph
 from npgpt.machine.memory import keep_freed_memory
-from npgpt.training.parallel import available_cores
+from npgpt.machine.threads import available_cores
 
 BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling": scaling, "versus_torch": versus_torch}
 

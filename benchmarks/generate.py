@@ -11,9 +11,9 @@ from benchmarks.table import Table, milliseconds, number, paragraph, percent, sp
 from benchmarks.timing import Times, summarise
 from npgpt.generation.generate import generate
 from npgpt.machine.blas import blas_threads
+from npgpt.machine.threads import available_cores
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters, parameter_count
-from npgpt.training.parallel import available_cores
 
 REPEATS, SHORT_REPEATS = 7, 3
 LIMIT = 20.0                 # seconds, after which two runs are enough

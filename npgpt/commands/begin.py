@@ -12,11 +12,11 @@ from npgpt.commands.resume import PACE, SETTINGS
 from npgpt.errors import InputError
 from npgpt.files import errors_named, remove_temporaries, sha256, temporaries
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS, holds_model
+from npgpt.machine.threads import available_cores
 from npgpt.model.config import GPTConfig
 from npgpt.training.checkpoint import FOLDER, Checkpoint, checkpoint_folders, restored_state
 from npgpt.training.lock import only_run
 from npgpt.training.metrics import FILE as METRICS
-from npgpt.training.parallel import available_cores
 from npgpt.training.recorder import Recorder, publish, resume_command
 from npgpt.training.trainer import TrainingSettings, TrainingState, initial_state
 

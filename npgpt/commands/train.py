@@ -13,13 +13,14 @@ from npgpt.commands.resume import take_up
 from npgpt.commands.session import Session
 from npgpt.errors import InputError
 from npgpt.machine.memory import keep_freed_memory
+from npgpt.machine.threads import available_cores
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
 from npgpt.model.presets import PRESETS, preset
 from npgpt.training.checkpoint import FOLDER
 from npgpt.training.footprint import footprint, machine_memory
 from npgpt.training.interrupt import Interrupt
-from npgpt.training.parallel import available_cores, parallel_gradients
+from npgpt.training.parallel import parallel_gradients
 from npgpt.training.recorder import MINUTES, resume_command
 from npgpt.training.trainer import Diverged, TrainingSettings, train
 

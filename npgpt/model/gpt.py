@@ -5,11 +5,11 @@ import numpy as np
 
 from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
-from npgpt.layers.embedding import (embedding, embedding_backward, embedding_backward_rows, sinusoidal_positions,
-                                    unembedding, unembedding_backward)
+from npgpt.layers.embedding import embedding, embedding_backward, embedding_backward_rows, sinusoidal_positions
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.model.block import BlockCache, block, block_backward
 from npgpt.model.config import GPTConfig
+from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import block_views, head_name, named_views, parameter_count
 
 
@@ -21,10 +21,11 @@ class GPTCache(NamedTuple):
     ln_f: tuple
     head: tuple
     config: GPTConfig
+    layers: Layers
 
 
-def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
-        rng: np.random.Generator | None = None) -> tuple[np.ndarray, GPTCache]:
+def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig, rng: np.random.Generator | None = None,
+        layers: Layers = PLAIN) -> tuple[np.ndarray, GPTCache]:
     """Scores of the next token after every position (Radford et al. 2019).
 
     ids (B, T) with T <= n_positions, parameters: the flat vector  ->  logits (B, T, V)
@@ -33,7 +34,8 @@ def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
         x = block_i(x)                          for i = 0 .. n_layer - 1
         logits = layer_norm(x) head^T           the head is wte itself where tied
 
-    Dropout acts only where rng is given. Raises ValueError where T > n_positions or ids is not (B, T).
+    Dropout acts only where rng is given. layers: who computes those that hold matrices.
+    Raises ValueError where T > n_positions or ids is not (B, T).
     """
     if ids.ndim != 2 or not 1 <= ids.shape[1] <= config.n_positions:
         raise ValueError(f"gpt: ids must be (B, T) with 1 <= T <= n_positions ({config.n_positions}), not {ids.shape}")
@@ -52,12 +54,12 @@ def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
 
     blocks = []
     for i in range(config.n_layer):
-        x, block_cache = block(x, *block_views(p, i), config, rng)
+        x, block_cache = block(x, *block_views(p, i), config, rng, layers)
         blocks.append(block_cache)
 
     x, ln_f = layer_norm(x, p["transformer.ln_f.weight"], p["transformer.ln_f.bias"], config.layer_norm_epsilon)
-    logits, head = unembedding(x, p[head_name(config)])                                # (B, T, V)
-    return logits, GPTCache(tokens_cache, positions_cache, dropout_cache, blocks, ln_f, head, config)
+    logits, head = layers.unembedding(x, p[head_name(config)])                         # (B, T, V)
+    return logits, GPTCache(tokens_cache, positions_cache, dropout_cache, blocks, ln_f, head, config, layers)
 
 
 def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np.ndarray:
@@ -76,7 +78,7 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np
     gradients = np.empty(parameter_count(config), dlogits.dtype)
     g = named_views(gradients, config)
 
-    dx, _ = unembedding_backward(dlogits, cache.head, g[head_name(config)])            # (B, T, C)
+    dx, _ = cache.layers.unembedding_backward(dlogits, cache.head, g[head_name(config)])     # (B, T, C)
     dx, g["transformer.ln_f.weight"][...], g["transformer.ln_f.bias"][...] = layer_norm_backward(dx, cache.ln_f)
 
     for i in reversed(range(config.n_layer)):
@@ -99,13 +101,14 @@ def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np
 
 
 def loss_and_gradients(ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig,
-                       rng: np.random.Generator | None = None, share: float = 1.0) -> tuple[float, np.ndarray]:
+                       rng: np.random.Generator | None = None, share: float = 1.0,
+                       layers: Layers = PLAIN) -> tuple[float, np.ndarray]:
     """ids (B, T), targets (B, T): the token that follows each, or IGNORED  ->  loss, gradients (flat)
 
     Both are multiplied by `share`: what part these targets are of a larger batch, so that the losses
     and gradients of its parts add up to those of the whole.
     """
-    logits, cache = gpt(ids, parameters, config, rng)
+    logits, cache = gpt(ids, parameters, config, rng, layers)
     loss, loss_cache = cross_entropy(logits, targets)
     del logits                                    # with a large vocabulary, as large as all else together
     dlogits = cross_entropy_backward(share, loss_cache)

@@ -8,7 +8,7 @@ import numpy as np
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import decays, parameter_shapes
 
-SLICE = 2**17       # entries: small enough for the caches, large enough that threads seldom wait for Python's lock
+SLICE = 2**18       # entries: small enough for the caches, large enough that threads seldom wait for Python's lock
 
 
 class AdamW:

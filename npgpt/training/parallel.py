@@ -1,9 +1,9 @@
-"""Parallel: the batch is split over threads, and each runs the plain code on its share.
+"""Parallel: every core at work on the one batch.
 
-NumPy lets go of Python's lock inside its loops and its matrix products, so that threads use every core
-for both, and the layers know nothing of it.
+A batch is split over threads, and each runs the plain code on its share; the layers know nothing of it. Where a
+model is so large that a gradient vector for each thread would cost more than that gains, or a batch so small that
+there is nothing to split, the threads share each layer's matrices instead (model/shared.py).
 """
-import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +13,14 @@ import numpy as np
 
 from npgpt.layers.cross_entropy import IGNORED
 from npgpt.machine.blas import blas_threads
+from npgpt.machine.threads import together
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
+from npgpt.model.layers import PLAIN
 from npgpt.model.parameters import parameter_count
+from npgpt.model.shared import shared_layers
 
 ACTIVATIONS_A_TOKEN = 20      # times n_embd: what a block keeps of each token for its backward pass, attention's weights aside
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -40,36 +38,31 @@ def parallel_gradients(threads: int) -> Iterator[Callable]:
             print("npgpt: this NumPy's BLAS cannot be held to one thread, so threads may get in each other's way; "
                   "OPENBLAS_NUM_THREADS=1 or the like in the environment may help", file=sys.stderr)
         with ThreadPoolExecutor(threads) as pool:
-            yield SplitBatch(threads, pool).loss_and_gradients
+            yield Together(pool, threads, held).loss_and_gradients
 
 
-class SplitBatch:
-    """Threads that share each batch."""
+class Together:
+    """Threads that work on each batch together."""
 
-    def __init__(self, threads: int, pool: ThreadPoolExecutor) -> None:
-        self.threads, self.pool = threads, pool
+    def __init__(self, pool: ThreadPoolExecutor, threads: int, held: bool) -> None:
+        self.pool, self.threads = pool, threads
+        self.layers = shared_layers(pool, threads) if held else PLAIN        # a BLAS that is not held has threads of its own
 
     def loss_and_gradients(self, ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig,
                            rng: np.random.Generator | None = None, share: float = 1.0) -> tuple[float, np.ndarray]:
-        """As model.gpt.loss_and_gradients. The parts' gradients are added in the order of the parts, so that
-        the same seed and number of threads give the same bytes. What a part raises is raised here.
-
-        Not every batch is worth splitting (see splits). One that is not runs inline, and there each matrix
-        product takes all the threads, but no more than there are cores: BLAS's threads wait for each other by spinning.
+        """As model.gpt.loss_and_gradients. What parts give is added in the order of the parts, so that the same
+        seed and number of threads give the same bytes. What a part raises is raised here.
         """
         if not splits(ids.shape, config, self.threads):
-            with blas_threads(min(self.threads, available_cores())):
-                return loss_and_gradients(ids, targets, parameters, config, rng, share)
+            return loss_and_gradients(ids, targets, parameters, config, rng, share, self.layers)
         counted = max(np.count_nonzero(targets != IGNORED), 1)
         parts = []
         for part_ids, part_targets in zip(np.array_split(ids, self.threads), np.array_split(targets, self.threads)):
             part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
             part_share = share * np.count_nonzero(part_targets != IGNORED) / counted
             parts.append((part_ids, part_targets, parameters, config, part_rng, part_share))
-        others = [self.pool.submit(loss_and_gradients, *part) for part in parts[1:]]
-        loss, gradients = loss_and_gradients(*parts[0])
-        for part in others:
-            part_loss, part_gradients = part.result()
+        (loss, gradients), *others = together(self.pool, loss_and_gradients, parts)
+        for part_loss, part_gradients in others:
             loss += part_loss
             gradients += part_gradients
         return loss, gradients

@@ -1,16 +1,19 @@
-"""Threads: a batch in parts has the loss and the gradient of the whole."""
-import os
+"""Threads: a batch in parts, and layers in parts, have the loss and the gradient of the whole."""
+import threading
 
 import numpy as np
 import pytest
 
 from npgpt.checking.model import check_model, unit_scale_parameters
 from npgpt.layers.cross_entropy import IGNORED
+from npgpt.layers.feed_forward import feed_forward
 from npgpt.machine import blas
+from npgpt.model import shared
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import loss_and_gradients
+from npgpt.model.layers import PLAIN
 from npgpt.training import parallel
-from npgpt.training.parallel import available_cores, parallel_gradients
+from npgpt.training.parallel import parallel_gradients
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=5, n_embd=6, n_layer=2, n_head=2, n_inner=9).without_dropout()
 DROPPING = GPTConfig(vocab_size=7, n_positions=5, n_embd=6, n_layer=2, n_head=2, n_inner=9)
@@ -35,13 +38,15 @@ def test_parts_add_up_to_the_whole(B, threads):
     np.testing.assert_allclose(split_gradients, gradients, rtol=0, atol=1e-13 * np.abs(gradients).max())
 
 
-def test_every_gradient_is_right_with_threads():
+@pytest.mark.parametrize("batch_size", [3, 1], ids=["a batch that is split", "layers that are shared"])
+def test_every_gradient_is_right_with_threads(batch_size):
     with parallel_gradients(2) as split:
-        check_model(CONFIG, batch_size=3, length=4, methods=["complex"], gradients=split).require()
+        check_model(CONFIG, batch_size, length=4, methods=["complex"], gradients=split).require()
 
 
-def test_the_same_generator_and_threads_give_the_same_bytes_with_dropout():
-    ids, targets, parameters = draw(4)
+@pytest.mark.parametrize("batch_size", [4, 1], ids=["a batch that is split", "layers that are shared"])
+def test_the_same_generator_and_threads_give_the_same_bytes_with_dropout(batch_size):
+    ids, targets, parameters = draw(batch_size)
     with parallel_gradients(2) as split:
         one, again, other = (split(ids, targets, parameters, DROPPING, np.random.default_rng(seed))[1] for seed in (1, 1, 2))
     assert one.tobytes() == again.tobytes() and (one != other).any()
@@ -87,25 +92,30 @@ def test_blas_is_held_to_one_thread_for_the_while_and_put_back():
         switch.set(before)
 
 
-def test_a_batch_smaller_than_the_threads_gives_blas_the_cores(monkeypatch):
-    switch = blas.find_blas_threads()
-    if switch is None:
-        pytest.skip("this NumPy's BLAS has no switch")
-    seen = []
+def threads_of_layers(monkeypatch, batch_size):
+    """In how many threads feed_forward runs while two threads work on a batch."""
+    seen = set()
 
     def watch(*arguments):
-        seen.append(switch.get())
-        return loss_and_gradients(*arguments)
+        seen.add(threading.get_ident())
+        return feed_forward(*arguments)
 
-    monkeypatch.setattr(parallel, "loss_and_gradients", watch)
-    monkeypatch.setattr(parallel, "available_cores", lambda: 2)
-    with parallel_gradients(2) as split:
-        split(*draw(1), CONFIG)
-        split(*draw(2), CONFIG)
-    assert seen == [2, 1, 1]
-    with parallel_gradients(100) as split:
-        split(*draw(2), CONFIG)
-    assert seen[3:] == [2]                        # more than there are cores would wait for each other
+    monkeypatch.setattr(shared, "feed_forward", watch)
+    monkeypatch.setattr(parallel, "PLAIN", PLAIN._replace(feed_forward=watch))
+    with parallel_gradients(2) as gradients_of:
+        gradients_of(*draw(batch_size), CONFIG)
+    return len(seen)
+
+
+def test_a_batch_smaller_than_the_threads_has_its_layers_shared(monkeypatch):
+    if blas.find_blas_threads() is None:
+        pytest.skip("this NumPy's BLAS has no switch")
+    assert threads_of_layers(monkeypatch, batch_size=1) == 2
+
+
+def test_a_blas_that_cannot_be_held_shares_its_products_itself(monkeypatch):
+    monkeypatch.setattr(blas, "find_blas_threads", lambda: None)
+    assert threads_of_layers(monkeypatch, batch_size=1) == 1
 
 
 def test_without_a_switch_it_works_and_says_so_once(monkeypatch, capsys):
@@ -116,7 +126,3 @@ def test_without_a_switch_it_works_and_says_so_once(monkeypatch, capsys):
             loss, _ = split(ids, targets, parameters, CONFIG)
     assert loss == pytest.approx(loss_and_gradients(ids, targets, parameters, CONFIG)[0], rel=1e-13)
     assert capsys.readouterr().err.count("cannot be held") == 1
-
-
-def test_there_is_at_least_one_core():
-    assert 1 <= available_cores() <= os.cpu_count()
