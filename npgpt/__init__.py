@@ -7,7 +7,9 @@ In reading order:
                             each a pair of pure functions, forward directly above backward
     model/      config      what a GPT is made of
                 parameters  one flat vector, and named views of it
+                layers      who computes those that hold matrices
                 block, gpt  the layers assembled, and the way back
+                shared      the same layers, each on several threads
                 presets     configurations by name
     text/       characters, raw_bytes, tokenizer, tokenizer_json, corpus
                             text <-> token ids -> batches
@@ -30,8 +32,8 @@ In reading order:
                             what a pass computes, what heads look at, how training went
                 axis, heat_map, terminal_curve, trace_table, page, attention_page, plot_page
                             and how that is shown
-    machine/    blas, memory
-                            threads of a matrix product, and memory that is kept
+    machine/    blas, threads, memory
+                            threads of a matrix product, calls made at once, and memory that is kept
     commands/   one file a subcommand, and what they share
     files, errors           written whole or not at all; what a user can mend
 """

@@ -10,6 +10,7 @@ from npgpt.model.gpt import loss_and_gradients
 from npgpt.model.parameters import initial_parameters, parameter_count
 from npgpt.training.evaluation import evaluate
 from npgpt.training.footprint import Footprint, footprint, visible_keys
+from npgpt.training.parallel import parallel_gradients
 from npgpt.training.trainer import TrainingSettings, initial_state, train
 
 SIZES = {"vocab_size": 100, "n_positions": 64, "n_embd": 64, "n_layer": 2, "n_head": 4}
@@ -41,6 +42,17 @@ def test_a_pass_takes_what_is_said(B, dtype, changes):
     taken = allocated(lambda: loss_and_gradients(ids, ids, parameters, config, np.random.default_rng(0)))
     said = footprint(config, B, 1, dtype)
     assert said.gradients + said.activations == pytest.approx(taken, rel=0.03)
+
+
+@pytest.mark.parametrize("B, changes", [(1, {"n_embd": 512}), (2, {"n_embd": 256, "n_layer": 6}), (1, {"vocab_size": 9000})])
+def test_a_pass_of_threads_that_share_layers_takes_what_is_said(B, changes):
+    config = GPTConfig(**{**SIZES, **changes}).without_dropout()
+    parameters = initial_parameters(config)
+    ids = np.random.default_rng(0).integers(config.vocab_size, size=(B, config.n_positions))
+    with parallel_gradients(2) as gradients_of:
+        taken = allocated(lambda: gradients_of(ids, ids, parameters, config))
+    said = footprint(config, B, 2, np.float32)
+    assert said.gradients + said.activations == pytest.approx(taken, rel=0.05)
 
 
 @pytest.mark.parametrize("B, threads, accumulate, vectors", [(8, 1, 1, 1), (8, 4, 1, 4), (8, 4, 3, 5), (2, 4, 1, 1)])
