@@ -19,7 +19,9 @@ from npgpt.model.layers import Layers
 
 
 def shared_layers(pool: Executor, threads: int) -> Layers:
-    """Layers that give what the plain ones give, but for rounding and for what dropout draws, on so many threads."""
+    """Layers that give what the plain ones give, but for rounding and for what dropout draws, on so many threads of
+    the pool, this one being the first.
+    """
     return Layers(partial(shared_self_attention, pool, threads), partial(shared_self_attention_backward, pool),
                   partial(shared_feed_forward, pool, threads), partial(shared_feed_forward_backward, pool),
                   partial(shared_unembedding, pool, threads), partial(shared_unembedding_backward, pool, threads))
@@ -28,7 +30,7 @@ def shared_layers(pool: Executor, threads: int) -> Layers:
 def shared_self_attention(pool: Executor, threads: int, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray,
                           w_proj: np.ndarray, b_proj: np.ndarray, n_head: int, p: float = 0.0,
                           rng: np.random.Generator | None = None) -> tuple[np.ndarray, list[SelfAttentionCache]]:
-    """causal_self_attention, each thread with some of the heads, and with a generator that rng seeds."""
+    """causal_self_attention: each thread has some of the heads, and a generator that rng seeds."""
     calls = []
     for heads in shares(n_head, threads):
         part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
@@ -42,14 +44,15 @@ def attend(heads: slice, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray, w_
     """What these heads add to y. Their columns of w_qkv lie in three places, so the product needs a copy."""
     own_w_qkv = by_head(w_qkv, n_head)[..., heads, :].reshape(len(w_qkv), -1)
     own_b_qkv = by_head(b_qkv, n_head)[..., heads, :].reshape(-1)
-    return causal_self_attention(x, own_w_qkv, own_b_qkv, w_proj[channels(heads, len(w_proj) // n_head)],
-                                 once(b_proj, heads), heads.stop - heads.start, p, rng)
+    own_w_proj = w_proj[channels(heads, len(w_proj) // n_head)]
+    own_n_head = heads.stop - heads.start
+    return causal_self_attention(x, own_w_qkv, own_b_qkv, own_w_proj, once(b_proj, heads), own_n_head, p, rng)
 
 
 def shared_self_attention_backward(pool: Executor, dy: np.ndarray, caches: list[SelfAttentionCache],
                                    dw_qkv: np.ndarray | None = None,
                                    dw_proj: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """causal_self_attention_backward"""
+    """causal_self_attention_backward, from a cache for each part of the heads."""
     C = dy.shape[-1]
     n_head = sum(cache.attention[0].k.shape[1] for cache in caches)
     dw_qkv = np.empty((C, 3 * C), dy.dtype) if dw_qkv is None else dw_qkv
@@ -66,15 +69,16 @@ def attend_backward(heads: slice, dy: np.ndarray, cache: SelfAttentionCache, n_h
     """What x gets from these heads, and db_proj. The other gradients go to their places."""
     own_dw_proj = dw_proj[channels(heads, len(dw_proj) // n_head)]
     dx, own_dw_qkv, own_db_qkv, _, db_proj = causal_self_attention_backward(dy, cache, dw_proj=own_dw_proj)
-    by_head(dw_qkv, n_head)[..., heads, :] = by_head(own_dw_qkv, heads.stop - heads.start)
-    by_head(db_qkv, n_head)[..., heads, :] = by_head(own_db_qkv, heads.stop - heads.start)
+    own_n_head = heads.stop - heads.start
+    by_head(dw_qkv, n_head)[..., heads, :] = by_head(own_dw_qkv, own_n_head)
+    by_head(db_qkv, n_head)[..., heads, :] = by_head(own_db_qkv, own_n_head)
     return dx, db_proj
 
 
 def shared_feed_forward(pool: Executor, threads: int, x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray,
                         w_down: np.ndarray, b_down: np.ndarray,
                         activation: str = "gelu_new") -> tuple[np.ndarray, list[FeedForwardCache]]:
-    """feed_forward, each thread with some channels of the middle."""
+    """feed_forward: each thread has some channels of the middle."""
     calls = [(x, w_up[:, middle], b_up[middle], w_down[middle], once(b_down, middle), activation)
              for middle in shares(len(b_up), threads)]
     ys, caches = zip(*together(pool, feed_forward, calls))
@@ -84,9 +88,9 @@ def shared_feed_forward(pool: Executor, threads: int, x: np.ndarray, w_up: np.nd
 def shared_feed_forward_backward(pool: Executor, dy: np.ndarray, caches: list[FeedForwardCache],
                                  dw_up: np.ndarray | None = None,
                                  dw_down: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """feed_forward_backward"""
+    """feed_forward_backward, from a cache for each part of the middle."""
     C = dy.shape[-1]
-    I = sum(w_up.shape[1] for _, w_up in (cache.up for cache in caches))
+    I = sum(cache.up[1].shape[1] for cache in caches)                              # of each part's w_up
     dw_up = np.empty((C, I), dy.dtype) if dw_up is None else dw_up
     dw_down = np.empty((I, C), dy.dtype) if dw_down is None else dw_down
     calls = [(dy, cache, dw_up[:, middle], dw_down[middle]) for middle, cache in zip(shares(I, len(caches)), caches)]
@@ -95,7 +99,7 @@ def shared_feed_forward_backward(pool: Executor, dy: np.ndarray, caches: list[Fe
 
 
 def shared_unembedding(pool: Executor, threads: int, x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """unembedding, each thread with some tokens of the vocabulary."""
+    """unembedding: each thread has some tokens of the vocabulary, and so some columns of the scores."""
     rows = x.reshape(-1, x.shape[-1])             # (R, C)
     logits = np.empty((len(rows), len(table)), x.dtype)
     together(pool, np.matmul, [(rows, table[tokens].T, logits[:, tokens]) for tokens in shares(len(table), threads)])
@@ -104,7 +108,7 @@ def shared_unembedding(pool: Executor, threads: int, x: np.ndarray, table: np.nd
 
 def shared_unembedding_backward(pool: Executor, threads: int, dlogits: np.ndarray, cache: tuple,
                                 dtable: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """unembedding_backward"""
+    """unembedding_backward: each thread has some rows of the table."""
     x, table = cache
     dtable = np.empty(table.shape, dlogits.dtype) if dtable is None else dtable
     calls = [(dlogits[..., tokens], (x, table[tokens]), dtable[tokens]) for tokens in shares(len(table), threads)]
