@@ -78,8 +78,9 @@ def test_a_run_stopped_at_any_moments_ends_as_one_that_never_was(place, number, 
 
 
 def require_well_said(err, status, number):
-    """Before it says anything, Python itself is still starting, and stops as Python does."""
-    if re.search("^(resume|text) ", err, re.MULTILINE):        # it has come so far that it says what it does
+    """Before its first word Python itself is still starting, after its last it is ending, and stops as Python does."""
+    begun, ended = (re.search(words, err, re.MULTILINE) for words in ("^(resume|text) ", "^next: npgpt generate "))
+    if begun and not ended:
         assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}[number], err
         if number != signal.SIGKILL:
             assert re.search(r"^(interrupted at step|stopped at once: )", err.splitlines()[-1]), err
