@@ -79,7 +79,7 @@ def test_a_run_stopped_at_any_moments_ends_as_one_that_never_was(place, number, 
 
 def require_well_said(err, status, number):
     """Before its first word Python itself is still starting, after its last it is ending, and stops as Python does."""
-    begun, ended = (re.search(words, err, re.MULTILINE) for words in ("^(resume|text) ", "^next: npgpt generate "))
+    begun, ended = (re.search(words, err, re.MULTILINE) for words in ("^(resume|text) ", "^next: npgpt generate | is finished: all "))
     if begun and not ended:
         assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}[number], err
         if number != signal.SIGKILL:
