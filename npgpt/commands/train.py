@@ -93,8 +93,8 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
                           help=f"how many of the newest stay in DIR/{FOLDER} (default: {KEPT}), beside the one with the "
                                "smallest validation loss")
     training.add_argument("--threads", type=count, metavar="N",
-                          help="how many share a batch; 1 runs inline, for the debugger "
-                               f"(default: all cores, here {available_cores()})")
+                          help="how many share a batch, or each layer; more than there are cores only slow each other; "
+                               f"1 runs inline, for the debugger (default: all cores, here {available_cores()})")
     training.add_argument("--dry-run", action="store_true", help="say what would be trained, and stop")
 
 

@@ -15,7 +15,7 @@ def available_cores() -> int:
 def together(pool: Executor, function: Callable, calls: Sequence[tuple]) -> list:
     """function(*arguments) for each of the calls, the first of them in this thread  ->  the results, in order
 
-    What a call raises is raised here, when all have ended: none is left that still writes into somebody's array.
+    What a call raises is raised here, when all have ended. Ctrl-C does not wait for the others; closing the pool does.
     """
     others = [pool.submit(function, *arguments) for arguments in calls[1:]]
     try:

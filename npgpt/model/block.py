@@ -13,10 +13,10 @@ from npgpt.model.layers import PLAIN, Layers
 
 class BlockCache(NamedTuple):
     ln_1: tuple
-    attn: SelfAttentionCache                    # or one for each part, where threads share the layer
+    attn: SelfAttentionCache | list[SelfAttentionCache]      # one for each part, where threads share the layer
     attn_dropout: tuple | None
     ln_2: tuple
-    mlp: FeedForwardCache                       # likewise
+    mlp: FeedForwardCache | list[FeedForwardCache]           # likewise
     mlp_dropout: tuple | None
     layers: Layers
 

@@ -2,7 +2,8 @@
 
 A batch is split over threads, and each runs the plain code on its share; the layers know nothing of it. Where a
 model is so large that a gradient vector for each thread would cost more than that gains, or a batch so small that
-there is nothing to split, the threads share each layer's matrices instead (model/shared.py).
+there is nothing to split, the threads share each layer's matrices instead (model/shared.py), or leave them to a BLAS
+that cannot be held and has threads of its own.
 """
 import sys
 from collections.abc import Callable, Iterator
