@@ -41,8 +41,9 @@ def test_values_and_gradients_are_those_of_the_plain_layer(layer, threads, heads
         forward, backward = pair(layers, layer)
         y, cache = forward(*arguments, **settings)
         results.append([y, *backward(np.random.default_rng(seed).standard_normal(y.shape), cache)])
-    for plain, shared in zip(*results, strict=True):
-        np.testing.assert_allclose(shared, plain, rtol=0, atol=1e-13 * np.abs(plain).max())
+    for number, (plain, shared) in enumerate(zip(*results, strict=True)):
+        np.testing.assert_allclose(shared, plain, rtol=0, atol=1e-13 * np.abs(plain).max(),
+                                   err_msg=f"gradient of argument {number}" if number else "y")
 
 
 @pytest.mark.parametrize("layer", LAYERS)
