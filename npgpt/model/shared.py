@@ -1,7 +1,7 @@
 """Shared: the layers that hold matrices, each computed by several threads at once.
 
 A head has its own columns of w_qkv and its own rows of w_proj, a channel in feed-forward's middle its own column of
-w_up and row of w_down, a token's score its own row of the table. So each thread runs the plain layer on its part of
+w_up and row of w_down, a token's score its own row of the table. So each thread computes the layer on its part of
 the matrices; what the parts give adds up, and every part's gradients have a place of their own (tensor parallelism:
 Shoeybi et al. 2019, section 3).
 """
@@ -11,9 +11,11 @@ from functools import partial
 
 import numpy as np
 
+from npgpt.layers.causal_attention import causal_attention, causal_attention_backward
 from npgpt.layers.embedding import unembedding_backward
 from npgpt.layers.feed_forward import FeedForwardCache, feed_forward, feed_forward_backward
-from npgpt.layers.self_attention import SelfAttentionCache, causal_self_attention, causal_self_attention_backward
+from npgpt.layers.linear import linear, linear_backward
+from npgpt.layers.self_attention import SelfAttentionCache, merge_heads
 from npgpt.machine.threads import shares, together
 from npgpt.model.layers import Layers
 
@@ -41,12 +43,19 @@ def shared_self_attention(pool: Executor, threads: int, x: np.ndarray, w_qkv: np
 
 def attend(heads: slice, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray, w_proj: np.ndarray, b_proj: np.ndarray,
            n_head: int, p: float, rng: np.random.Generator | None) -> tuple[np.ndarray, SelfAttentionCache]:
-    """What these heads add to y. Their columns of w_qkv lie in three places, so the product needs a copy."""
-    own_w_qkv = by_head(w_qkv, n_head)[..., heads, :].reshape(len(w_qkv), -1)
-    own_b_qkv = by_head(b_qkv, n_head)[..., heads, :].reshape(-1)
-    own_w_proj = w_proj[channels(heads, len(w_proj) // n_head)]
-    own_n_head = heads.stop - heads.start
-    return causal_self_attention(x, own_w_qkv, own_b_qkv, own_w_proj, once(b_proj, heads), own_n_head, p, rng)
+    """What these heads add to y. Their q, k and v are O channels each, in three products, for the columns of w_qkv
+    that give one of them lie side by side.
+    """
+    B, T, C = x.shape
+    H = heads.stop - heads.start
+    own = channels(heads, C // n_head)
+    w, b = thirds(w_qkv, own), thirds(b_qkv, own)                          # (3, C, O), (3, O)
+    qkv = x.reshape(B * T, C) @ w                                          # (3, R, O)
+    qkv += b[:, None]
+    q, k, v = qkv.reshape(3, B, T, H, -1).swapaxes(2, 3)                   # (B, H, T, D) each
+    attended, attention_cache = causal_attention(q, k, v, p, rng)
+    y, proj_cache = linear(merge_heads(attended), w_proj[own], once(b_proj, heads))
+    return y, SelfAttentionCache((x, w), attention_cache, proj_cache)
 
 
 def shared_self_attention_backward(pool: Executor, dy: np.ndarray, caches: list[SelfAttentionCache],
@@ -67,12 +76,20 @@ def shared_self_attention_backward(pool: Executor, dy: np.ndarray, caches: list[
 def attend_backward(heads: slice, dy: np.ndarray, cache: SelfAttentionCache, n_head: int, dw_qkv: np.ndarray,
                     db_qkv: np.ndarray, dw_proj: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What x gets from these heads, and db_proj. The other gradients go to their places."""
-    own_dw_proj = dw_proj[channels(heads, len(dw_proj) // n_head)]
-    dx, own_dw_qkv, own_db_qkv, _, db_proj = causal_self_attention_backward(dy, cache, dw_proj=own_dw_proj)
-    own_n_head = heads.stop - heads.start
-    by_head(dw_qkv, n_head)[..., heads, :] = by_head(own_dw_qkv, own_n_head)
-    by_head(db_qkv, n_head)[..., heads, :] = by_head(own_db_qkv, own_n_head)
-    return dx, db_proj
+    x, w = cache.qkv
+    B, T, C = x.shape
+    H = heads.stop - heads.start
+    own = channels(heads, C // n_head)
+    dmerged, _, db_proj = linear_backward(dy, cache.proj, dw_proj[own])
+    dattended = dmerged.reshape(B, T, H, -1).swapaxes(1, 2)                # (B, H, T, D)
+    dqkv = np.empty((3, B, T, H, C // n_head), dy.dtype)
+    for view, gradient in zip(dqkv.swapaxes(2, 3), causal_attention_backward(dattended, cache.attention)):
+        view[...] = gradient
+    dqkv = dqkv.reshape(3, B * T, -1)                                      # (3, R, O)
+    thirds(db_qkv, own)[...] = dqkv.sum(axis=1)
+    np.matmul(x.reshape(B * T, C).T, dqkv, out=thirds(dw_qkv, own))
+    dx = added(dqkv @ w.mT)                                                # (R, C)
+    return dx.reshape(x.shape), db_proj
 
 
 def shared_feed_forward(pool: Executor, threads: int, x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray,
@@ -116,9 +133,9 @@ def shared_unembedding_backward(pool: Executor, threads: int, dlogits: np.ndarra
     return added(dxs), dtable
 
 
-def by_head(qkv: np.ndarray, n_head: int) -> np.ndarray:
-    """(..., 3C)  ->  (..., 3, H, D): a view, in which a head's own channels can be chosen."""
-    return qkv.reshape(*qkv.shape[:-1], 3, n_head, -1)
+def thirds(qkv: np.ndarray, own: slice) -> np.ndarray:
+    """(..., 3C)  ->  (3, ..., O): a view of these channels of q, k and v."""
+    return np.moveaxis(qkv.reshape(*qkv.shape[:-1], 3, -1)[..., own], -2, 0)
 
 
 def channels(heads: slice, D: int) -> slice:

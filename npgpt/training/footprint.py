@@ -31,8 +31,6 @@ def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype,
     split = splits((batch_size, config.n_positions), config, threads)
     made = vector * (threads if split else 1)
     kept = tokens * config.n_layer * block_bytes(config, size)
-    if threads > 1 and not split:                  # threads that share a layer copy w_qkv, and one gradient by it at a time
-        kept += (config.n_layer + 1) * 3 * config.n_embd**2 * size
     at_the_loss, on_the_way_back = (tokens * size * count for count in passing(config))
     activations = kept + max(at_the_loss - made, on_the_way_back)         # at the loss, no gradients are there yet
     return Footprint(vector, made + vector * (accumulate > 1), 2 * vector, activations)
