@@ -84,6 +84,17 @@ def test_gradients_are_written_where_the_caller_wants_them():
             assert dw is view and (view == right).all() and (place[[0, -1]] == 7).all()
 
 
+def test_no_part_copies_its_matrices():
+    """They are most of a large model; a view in each cache costs nothing."""
+    for layer, kept in (("self_attention", lambda cache: (cache.qkv[1], cache.proj[1])),
+                        ("feed_forward", lambda cache: (cache.up[1], cache.down[1]))):
+        arguments, settings = draw(layer, seed=0)
+        _, caches = getattr(shared_layers(pool, 2), layer)(*arguments, **settings)
+        matrices = [argument for argument in arguments if argument.ndim == 2]
+        for cache in caches:
+            assert all(map(np.shares_memory, kept(cache), matrices))
+
+
 def test_an_unknown_activation_is_refused_as_ever():
     arguments, _ = draw("feed_forward", seed=0)
     with pytest.raises(KeyError, match="tanh"):
