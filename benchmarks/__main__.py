@@ -12,8 +12,8 @@ from benchmarks.comparison import FORMAT, ComparisonError, print_comparison, rea
 from benchmarks.machine import describe, measure_peaks, print_drift, print_machine, print_peaks
 from benchmarks.plan import Plan
 from benchmarks.table import WIDTH, paragraph
-from npgpt.machine.memory import keep_freed_memory
-from npgpt.machine.threads import available_cores
+from npgpt.parallel.memory import keep_freed_memory
+from npgpt.parallel.threads import available_cores
 
 BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling": scaling, "versus_torch": versus_torch}
 

@@ -10,8 +10,8 @@ from benchmarks.shapes import DTYPE, SHAPES, Shape
 from benchmarks.table import Table, milliseconds, number, paragraph, percent, spread
 from benchmarks.timing import Times, summarise
 from npgpt.generation.generate import generate
-from npgpt.machine.blas import blas_threads
-from npgpt.machine.threads import available_cores
+from npgpt.parallel.blas import blas_threads
+from npgpt.parallel.threads import available_cores
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters, parameter_count
 

@@ -5,7 +5,7 @@ from benchmarks.roofline import Work, bound
 from benchmarks.shapes import SHAPES
 from benchmarks.table import Table, milliseconds, number, paragraph, percent, spread
 from benchmarks.timing import Effort, Times, measure
-from npgpt.machine.blas import blas_threads
+from npgpt.parallel.blas import blas_threads
 
 EFFORT = Effort(warmup=2, least=7, seconds=0.5)
 SHORT_EFFORT = Effort(warmup=1, least=3, seconds=0.03)

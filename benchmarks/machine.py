@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.shapes import DTYPE
 from benchmarks.table import number, paragraph
-from npgpt.machine.blas import blas_threads, find_blas_threads
-from npgpt.machine.threads import available_cores
+from npgpt.parallel.blas import blas_threads, find_blas_threads
+from npgpt.parallel.threads import available_cores
 
 PRODUCTS = 256, 512, 1024                       # rows and columns of the matrices whose products are timed
 PRODUCT_FLOPS = 4 * 10**9                       # about so many in each attempt, by repeating small products

@@ -10,11 +10,11 @@ import numpy as np
 
 from benchmarks.peer import page_faults, peak_memory, serve
 from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
-from npgpt.machine.memory import keep_freed_memory
+from npgpt.parallel.memory import keep_freed_memory
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt, gpt_backward
 from npgpt.training.adamw import AdamW, clip_scale, norm
-from npgpt.training.parallel import parallel_gradients
+from npgpt.parallel.data_parallel import parallel_gradients
 
 
 class TrainingRun:

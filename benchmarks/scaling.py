@@ -14,7 +14,7 @@ from benchmarks.timing import Effort, Times, measure
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters
 from npgpt.training.footprint import footprint
-from npgpt.training.parallel import parallel_gradients
+from npgpt.parallel.data_parallel import parallel_gradients
 
 EFFORT = Effort(warmup=1, least=5, seconds=0.5)
 SHORT_EFFORT = Effort(warmup=1, least=2, seconds=0.1)

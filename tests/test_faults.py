@@ -19,8 +19,8 @@ from hypothesis import given, settings, strategies as st
 
 from npgpt.__main__ import main
 from npgpt.interop.huggingface import WEIGHTS, load_model
-from npgpt.training.checkpoint import MOMENTS, RECORD, newest_checkpoint
-from npgpt.training.metrics import FILE as METRICS
+from npgpt.runs.checkpoint import MOMENTS, RECORD, newest_checkpoint
+from npgpt.runs.metrics import METRICS_FILE
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and limits")
 THOROUGH, DEFAULT = 250, 25                                    # examples, as in conftest.py
@@ -43,7 +43,7 @@ def end_state(run):
     """What a finished run has come to, but for how long it took."""
     newest = max((run / "checkpoints").iterdir())
     record = json.loads((newest / RECORD).read_text())
-    history = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    history = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
     return ([(run / WEIGHTS).read_bytes(), (newest / WEIGHTS).read_bytes(), (newest / MOMENTS).read_bytes()],
             [record[name] for name in ("step", "updates", "generators", "best")],
             [{key: line[key] for key in line if key not in ("seconds", "tokens_per_second")} for line in history])
@@ -205,7 +205,7 @@ def test_a_folder_that_takes_nothing_more_is_said_in_one_line(place, begun):
     shutil.copytree(run, copy)
     with subprocess.Popen([*COMMAND, "--resume", copy, "--steps", "1000000", "--checkpoint-every", "50"], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while len((copy / METRICS).read_bytes().splitlines()) < 60:
+        while len((copy / METRICS_FILE).read_bytes().splitlines()) < 60:
             assert process.poll() is None
             time.sleep(0.01)
         try:

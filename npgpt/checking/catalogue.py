@@ -9,26 +9,31 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.checking.layer import check_layer
-from npgpt.checking.model import check_model
+from npgpt.checking.model import check_model, unit_scale_parameters
 from npgpt.checking.report import Report
+from npgpt.generation.kv_cache import CachedAttention
 from npgpt.layers.activations import gelu, gelu_backward, relu, relu_backward
 from npgpt.layers.attention import attention, attention_backward
-from npgpt.layers.causal_attention import BLOCK, causal_attention, causal_attention_backward
+from npgpt.layers.causal_attention import QUERY_TILE, causal_attention, causal_attention_backward
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward, unembedding, unembedding_backward
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.layers.linear import linear, linear_backward
-from npgpt.layers.self_attention import causal_self_attention, causal_self_attention_backward
+from npgpt.layers.pattern import bidirectional
+from npgpt.layers.self_attention import self_attention, self_attention_backward
 from npgpt.layers.softmax import softmax, softmax_backward
 from npgpt.model.block import block, block_backward
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import block_shapes
+from npgpt.model.parameters import BlockParameters, block_table, groups
+from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 B, T, S, H, C, I, V = 4, 5, 8, 2, 6, 7, 9
 SMALL_GPT = GPTConfig(vocab_size=V, n_positions=T + 1, n_embd=C, n_layer=2, n_head=H, n_inner=I).without_dropout()
 DROPPING = {"embd_pdrop": 0.2, "attn_pdrop": 0.3, "resid_pdrop": 0.1}
+DROPPING_GPT = dataclasses.replace(SMALL_GPT, **DROPPING)
 GPT_VARIANTS = {
     "gpt": {},
     "gpt, untied head": {"tie_word_embeddings": False},
@@ -39,12 +44,12 @@ GPT_VARIANTS = {
 
 
 class Case(NamedTuple):
-    """A layer pair in one setting. make draws its arguments."""
+    """A layer pair in one setting. draw makes its arguments."""
     layer: str
     setting: str
     forward: Callable
     backward: Callable
-    make: Callable[[np.random.Generator], list]
+    draw: Callable[[np.random.Generator], list]
     settings: dict
 
     @property
@@ -79,17 +84,31 @@ def some_ignored(rng: np.random.Generator) -> np.ndarray:
     return targets
 
 
-def block_parameters() -> list[Callable]:
-    return [gain(*shape) if ".ln_" in "." + name and name.endswith("weight") else normal(*shape)
-            for name, shape in block_shapes(C, I).items()]
+def block_parameters(rng: np.random.Generator) -> BlockParameters:
+    table = block_table(C, I, 1.0, 1.0)
+    return groups(unit_scale_parameters(table, rng), table)
 
 
-# One row has nothing to keep; the others see some keys and not others.
+def attention_after_a_prefix(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """Attention through a key-value cache whose first two columns are in use."""
+    keys, values = np.random.default_rng(0).standard_normal((2, B, H, T + 3, 3)).astype(q.dtype)
+    pattern = CachedAttention(keys, values, length=2)
+    y, cache = pattern.forward(q, k, v)
+    return y, (pattern, cache)
+
+
+def attention_after_a_prefix_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    pattern, cache = cache
+    return pattern.backward(dy, cache)
+
+
+# The second query sees no key; the others see some keys and not others.
 MASK = np.tri(T, S, 0, dtype=bool)[:, ::-1].copy()
 MASK[1] = False
 QKV = normal(B, H, T, 3), normal(B, H, T, 3), normal(B, H, T, 3)
 ACROSS = normal(B, H, T, 3), normal(B, H, S, 3), normal(B, H, S, 9)
-SELF_ATTENTION = normal(B, T, C), normal(C, 3 * C), normal(3 * C), normal(C, C), normal(C)
+PADDING = np.arange(T) < np.array([[5], [3], [1], [0]])          # sequences of 5, 3, 1 and 0 tokens
+SELF_ATTENTION = normal(B, T, C), normal(3, C, C), normal(3, C), normal(C, C), normal(C)
 FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
 
 CASES = [
@@ -108,26 +127,38 @@ CASES = [
     case("attention", "across, causal", attention, attention_backward, *ACROSS, causal=True),
     case("attention", "dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
     case("causal_attention", "", causal_attention, causal_attention_backward, *QKV),
-    case("causal_attention", "blocks", causal_attention, causal_attention_backward, *[normal(1, BLOCK + 3, 2)] * 3),
-    case("causal_self_attention", "", causal_self_attention, causal_self_attention_backward, *SELF_ATTENTION, n_head=H),
+    case("causal_attention", "tiles", causal_attention, causal_attention_backward, *[normal(1, QUERY_TILE + 3, 2)] * 3),
+    case("causal_attention", "cached keys", attention_after_a_prefix, attention_after_a_prefix_backward, *QKV),
+    case("self_attention", "causal", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H),
+    case("self_attention", "padded", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H,
+         pattern=bidirectional(PADDING)),
     case("feed_forward", "GELU", feed_forward, feed_forward_backward, *FEED_FORWARD),
     case("feed_forward", "ReLU", feed_forward, feed_forward_backward, *FEED_FORWARD, activation="relu"),
     case("dropout", "", dropout, dropout_backward, normal(B, T, C), p=0.3, rng=np.random.default_rng(0)),
     case("cross_entropy", "", cross_entropy, cross_entropy_backward, normal(B, T, V), ids(V, B, T)),
     case("cross_entropy", "ignoring", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored),
-    case("block", "", block, block_backward, normal(B, T, C), *block_parameters(), config=SMALL_GPT),
-    case("block", "dropout", block, block_backward, normal(B, T, C), *block_parameters(),
-         config=dataclasses.replace(SMALL_GPT, **DROPPING), rng=np.random.default_rng(0)),
+    case("block", "", block, block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
+    case("block", "dropout", block, block_backward, normal(B, T, C), block_parameters, config=DROPPING_GPT,
+         rng=np.random.default_rng(0)),
+    case("post_ln_block", "", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
+    case("post_ln_block", "dropout", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters,
+         config=DROPPING_GPT, rng=np.random.default_rng(0)),
 ]
 NAMES = [*dict.fromkeys(c.layer for c in CASES), "gpt"]
 
 
 def check_case(case: Case, methods: tuple[str, ...], seed: int = 0) -> Report:
-    arguments = case.make(np.random.default_rng(seed))
+    arguments = case.draw(np.random.default_rng(seed))
     return check_layer(case.forward, case.backward, *arguments, methods=methods, seed=seed, name=case.name, **case.settings)
 
 
 def check_variant(name: str, methods: tuple[str, ...], seed: int = 0) -> Report:
-    """The small GPT in one of GPT_VARIANTS, on sequences shorter than its context."""
-    config = dataclasses.replace(SMALL_GPT, **GPT_VARIANTS[name])
-    return check_model(config, B, T, seed, methods, name)
+    """The small GPT in one of GPT_VARIANTS, as a language model."""
+    return check_model(LanguageModelling(dataclasses.replace(SMALL_GPT, **GPT_VARIANTS[name])), token_batch(seed), seed,
+                       methods, name)
+
+
+def token_batch(seed: int) -> TokenBatch:
+    """Sequences shorter than the context, in which an id occurs twice and a target is ignored."""
+    rng = np.random.default_rng(seed)
+    return TokenBatch(ids(V, B, T)(rng), some_ignored(rng))

@@ -1,8 +1,10 @@
-"""The contract of a layer pair, checked: pure, unaliased, true to shapes and dtypes, linear in dy."""
+"""The contract of a layer pair, checked: pure, no shared memory, right shapes and dtypes, linear in dy."""
 import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from npgpt.model.parameters import named_leaves
 
 Forward = Callable[..., tuple[np.ndarray, object]]
 Backward = Callable[[np.ndarray, object], np.ndarray | tuple[np.ndarray, ...]]
@@ -20,10 +22,9 @@ def call(forward: Forward, arguments: Sequence, settings: dict) -> tuple[np.ndar
                               for name, value in settings.items()})
 
 
-def gradients_of(backward: Backward, dy: np.ndarray, cache: object) -> tuple[np.ndarray, ...]:
-    """backward's gradients as a tuple, also where it gives a single array."""
-    gradients = backward(dy, cache)
-    return gradients if isinstance(gradients, tuple) else (gradients,)
+def call_backward(backward: Backward, dy: np.ndarray, cache: object) -> list[np.ndarray]:
+    """backward's gradients in one list, whether it returns one array, several, or groups of them."""
+    return [gradient for _, gradient in named_leaves(backward(dy, cache))]
 
 
 def contract_breaches(layer: str, forward: Forward, backward: Backward, arguments: Sequence, settings: dict,
@@ -47,15 +48,15 @@ def breaches_in(dtype: type, forward: Forward, backward: Backward, arguments: li
     y, cache = call(forward, arguments, settings)
     dy = np.asarray(rng.standard_normal(y.shape)).astype(dtype)
     dy_before = dy.copy()
-    gradients = gradients_of(backward, dy, cache)
-    again = gradients_of(backward, dy, cache)
+    gradients = call_backward(backward, dy, cache)
+    again = call_backward(backward, dy, cache)
 
     if not all(same(a, b) for a, b in zip(before, [a for a in arguments if isinstance(a, np.ndarray)])):
-        breaches.append("an argument was changed")
+        breaches.append("forward or backward changes an argument")
     if not same(dy, dy_before):
         breaches.append("backward changes dy")
     if not all(same(a, b) for a, b in zip(gradients, again)):
-        breaches.append("backward gives something else the second time: it changes its cache")
+        breaches.append("backward gives something else when it is called again: it changes its cache")
     if [g.shape for g in gradients] != [a.shape for a in inputs]:
         return breaches + [f"backward gives shapes {[g.shape for g in gradients]} for arguments {[a.shape for a in inputs]}"]
     if {y.dtype, *(g.dtype for g in gradients)} != {np.dtype(dtype)}:
@@ -64,8 +65,8 @@ def breaches_in(dtype: type, forward: Forward, backward: Backward, arguments: li
         breaches.append("an output shares memory with an argument or with another output")
 
     other = np.asarray(rng.standard_normal(y.shape)).astype(dtype)
-    sums = gradients_of(backward, dy + 2 * other, cache)
-    parts = gradients_of(backward, other, cache)
+    sums = call_backward(backward, dy + 2 * other, cache)
+    parts = call_backward(backward, other, cache)
     # Rounding grows with the terms summed and with the largest gradient; what is not linear is off by far more.
     size = max(np.abs(g).max(initial=0) for g in (*gradients, *parts, dy))
     if any(np.abs(total - one - 2 * two).max(initial=0) > 1e4 * np.finfo(dtype).eps * size

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from npgpt.checking.contract import Backward, Forward, call, contract_breaches, gradients_of, is_differentiable
+from npgpt.checking.contract import Backward, Forward, call, call_backward, contract_breaches, is_differentiable
 from npgpt.checking.derivatives import numerical_gradient
 from npgpt.checking.report import Comparison, Report
+from npgpt.model.parameters import map_leaves, named_leaves
 
 
 def check_layer(forward: Forward, backward: Backward, *arguments, methods: Sequence[str] = ("complex", "central"),
@@ -14,20 +15,23 @@ def check_layer(forward: Forward, backward: Backward, *arguments, methods: Seque
     """Compare backward with the derivative of forward, for every argument that is an array of numbers.
 
     forward(*arguments, **settings) -> y, cache;  backward(dy, cache) -> one gradient for each such
-    argument, in order. dy is drawn at random: sums of outputs, that is a dy of ones, would hide what
-    cancels in a sum. A random generator among the arguments starts each call in the state given.
+    argument, in order. An argument may be a group of arrays, nested in tuples or lists; its gradient is then
+    such a group. dy is drawn at random: sums of outputs, that is a dy of ones, would hide what cancels in a
+    sum. A random generator among the arguments starts each call in the state given.
 
     zero names arguments whose gradient is proven to vanish; any other that vanishes is reported as wrong.
     Arguments are converted to float64. Nothing is raised for a wrong gradient: see Report.require.
     """
     layer = name or forward.__name__
     rng = np.random.default_rng(seed)
+    names = [leaf for argument, parameter in zip(arguments, inspect.signature(forward).parameters)
+             for leaf, _ in named_leaves(argument, parameter)]
+    forward, arguments = flattened(forward, arguments)
     arguments = [a.astype(np.float64) if is_differentiable(a) else a for a in arguments]
     breaches = contract_breaches(layer, forward, backward, arguments, settings, rng)
     y, cache = call(forward, arguments, settings)
     dy = np.asarray(rng.standard_normal(y.shape))
-    gradients = gradients_of(backward, dy, cache)
-    names = list(inspect.signature(forward).parameters)
+    gradients = call_backward(backward, dy, cache)
     inputs = [i for i, a in enumerate(arguments) if is_differentiable(a)]
     if [g.shape for g in gradients] != [arguments[i].shape for i in inputs]:
         return Report([], breaches)
@@ -42,6 +46,15 @@ def check_layer(forward: Forward, backward: Backward, *arguments, methods: Seque
         numeric = {method: numerical_gradient(objective, arguments[i], method) for method in methods}
         comparisons.append(compare(layer, names[i], analytic, numeric, gradients, names[i] in zero))
     return Report(comparisons, breaches)
+
+
+def flattened(forward: Forward, arguments: Sequence) -> tuple[Forward, list]:
+    """A function of single arrays and settings, for one whose arguments may be groups of them; and its arguments."""
+    def forward_of_leaves(*leaves, **settings):
+        remaining = iter(leaves)
+        return forward(*map_leaves(lambda _: next(remaining), arguments), **settings)
+
+    return forward_of_leaves, [leaf for _, leaf in named_leaves(arguments)]
 
 
 def compare(layer: str, argument: str, analytic: np.ndarray, numeric: dict[str, np.ndarray],

@@ -1,4 +1,4 @@
-"""Check a whole GPT: the gradient of its loss by every parameter."""
+"""Check a whole model: the gradient of its task's loss with respect to every parameter."""
 import math
 from collections.abc import Callable, Sequence
 
@@ -6,55 +6,43 @@ import numpy as np
 
 from npgpt.checking.derivatives import METHODS, Function, numerical_gradient
 from npgpt.checking.report import Comparison, Report
-from npgpt.layers.cross_entropy import IGNORED, cross_entropy
-from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt, loss_and_gradients
-from npgpt.model.parameters import PREFIX, is_gain, named_views, parameter_count
+from npgpt.model.parameters import Group, named_leaves, named_views, parameter_count
+from npgpt.tasks.task import Batch, Task
 
 COORDINATES = 5000           # models with more parameters are checked along random directions
-DIRECTIONS = 3               # for each tensor
+DIRECTIONS = 3               # for each parameter
 
 
-def check_model(config: GPTConfig, batch_size: int = 2, length: int | None = None, seed: int = 0,
-                methods: Sequence[str] = tuple(METHODS), name: str = "gpt",
-                gradients: Callable = loss_and_gradients) -> Report:
-    """Compare gradients(ids, targets, parameters, config, rng) -> loss, flat gradient with the derivative of the loss.
+def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] = tuple(METHODS), name: str = "model",
+                loss_and_gradients: Callable | None = None) -> Report:
+    """Compare a task's loss_and_gradients with the derivatives of its loss on a batch.
 
-    Small models are checked coordinate by coordinate, large ones along random directions in each
-    tensor. The batch repeats tokens and ignores a target; dropout, where the configuration has it,
-    draws the same masks in every call. length is that of the sequences, by default n_positions.
+    Parameters are drawn from the seed. Small models are checked coordinate by coordinate, large ones along random
+    directions in each parameter. Dropout, where the configuration has it, draws the same masks in every call.
+    loss_and_gradients: another implementation of the task's own, to be checked in its place.
     """
     rng = np.random.default_rng(seed)
-    parameters = unit_scale_parameters(config, rng)
-    ids = rng.integers(config.vocab_size, size=(batch_size, length or config.n_positions))
-    targets = rng.integers(config.vocab_size, size=ids.shape)
-    if targets.size > 1:
-        ids.flat[-1] = ids.flat[0]
-        targets.flat[1] = IGNORED
-
-    def loss(values: np.ndarray) -> complex | float:
-        return cross_entropy(gpt(ids, values, config, np.random.default_rng(seed))[0], targets)[0]
-
-    _, analytic = gradients(ids, targets, parameters, config, np.random.default_rng(seed))
+    parameters = unit_scale_parameters(task.table, rng)
+    loss_and_gradients = loss_and_gradients or task.loss_and_gradients
+    _, gradients = loss_and_gradients(batch, parameters, np.random.default_rng(seed))
     comparisons = []
-    for tensor, view in named_views(analytic, config).items():
-        def objective(value: np.ndarray) -> complex | float:
+    for argument, gradient in named_views(gradients, task.table).items():
+        def loss(value: np.ndarray) -> complex | float:
             changed = parameters.astype(value.dtype)
-            named_views(changed, config)[tensor][...] = value
-            return loss(changed)
+            named_views(changed, task.table)[argument][...] = value
+            return task.loss(batch, changed, np.random.default_rng(seed))
 
-        x = named_views(parameters, config)[tensor]
-        argument = tensor.removeprefix(PREFIX)
-        if parameter_count(config) <= COORDINATES:
-            numeric = {method: numerical_gradient(objective, x, method) for method in methods}
-            scale = max(float(np.abs(g).max()) for g in (view, *numeric.values()))
-            comparisons.append(Comparison(name, argument, view.shape, view, numeric, scale))
+        x = named_views(parameters, task.table)[argument]
+        if len(parameters) <= COORDINATES:
+            numeric = {method: numerical_gradient(loss, x, method) for method in methods}
+            scale = max(float(np.abs(g).max()) for g in (gradient, *numeric.values()))
+            comparisons.append(Comparison(name, argument, gradient.shape, gradient, numeric, scale))
         else:
-            comparisons.append(along_directions(name, argument, view, objective, x, methods, rng))
+            comparisons.append(along_directions(name, argument, gradient, loss, x, methods, rng))
     return Report(comparisons)
 
 
-def along_directions(name: str, argument: str, gradient: np.ndarray, objective: Function, x: np.ndarray,
+def along_directions(name: str, argument: str, gradient: np.ndarray, loss: Function, x: np.ndarray,
                      methods: Sequence[str], rng: np.random.Generator) -> Comparison:
     """Compare <gradient, v> with the derivative along v, for random unit vectors v.
 
@@ -62,21 +50,21 @@ def along_directions(name: str, argument: str, gradient: np.ndarray, objective: 
     """
     directions = [v / np.linalg.norm(v) for v in rng.standard_normal((DIRECTIONS, *x.shape))]
     analytic = np.array([(gradient * v).sum() for v in directions])
-    numeric = {method: np.array([METHODS[method](objective, x, v) for v in directions]) for method in methods}
+    numeric = {method: np.array([METHODS[method](loss, x, v) for v in directions]) for method in methods}
     scale = float(np.linalg.norm(gradient)) / math.sqrt(gradient.size)
     return Comparison(name, argument, x.shape, analytic, numeric, scale)
 
 
-def unit_scale_parameters(config: GPTConfig, rng: np.random.Generator) -> np.ndarray:
-    """Parameters at which nothing hides: matrices that keep the size of what goes through them, gains
-    about 1 but not 1, biases not 0. At the usual initialisation, errors in attention vanish in the rounding.
+def unit_scale_parameters(table: Group, rng: np.random.Generator) -> np.ndarray:
+    """Parameters with which no error hides: matrices that keep the size of what they multiply, gains about 1 but
+    not 1, biases not 0. At the usual initialisation, errors in attention vanish in the rounding.
     """
-    parameters = np.empty(parameter_count(config))
-    for name, view in named_views(parameters, config).items():
+    parameters = np.empty(parameter_count(table))
+    for (name, row), view in zip(named_leaves(table), named_views(parameters, table).values()):
         view[...] = rng.standard_normal(view.shape)
-        if is_gain(name):
+        if row.mean:
             view *= 0.3
-            view += 1
-        elif name.endswith("weight") and ".h." in name:
-            view /= math.sqrt(view.shape[0])
+            view += row.mean
+        elif row.decays and name.startswith("blocks."):
+            view /= math.sqrt(view.shape[-2])
     return parameters

@@ -14,10 +14,10 @@ from npgpt.commands.tokenize import visible
 from npgpt.errors import InputError
 from npgpt.files import write_whole
 from npgpt.interop.huggingface import load_model
-from npgpt.looking.attention import attended
-from npgpt.looking.attention_page import attention_page, packed_size
-from npgpt.looking.heat_map import heat_map, legend, map_width
-from npgpt.looking.page import in_bytes
+from npgpt.inspection.attention import attended
+from npgpt.inspection.attention_page import attention_page, packed_size
+from npgpt.inspection.heat_map import heat_map, legend, map_width
+from npgpt.inspection.page import in_bytes
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
 
 LONGEST = 512            # tokens

@@ -12,12 +12,12 @@ from npgpt.commands.resume import PACE, SETTINGS
 from npgpt.errors import InputError
 from npgpt.files import errors_named, remove_temporaries, sha256, temporaries
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS, holds_model
-from npgpt.machine.threads import available_cores
+from npgpt.parallel.threads import available_cores
 from npgpt.model.config import GPTConfig
-from npgpt.training.checkpoint import FOLDER, Checkpoint, checkpoint_folders, restored_state
-from npgpt.training.lock import only_run
-from npgpt.training.metrics import FILE as METRICS
-from npgpt.training.recorder import Recorder, publish, resume_command
+from npgpt.runs.checkpoint import FOLDER, Checkpoint, checkpoint_folders, restored_state
+from npgpt.runs.lock import only_run
+from npgpt.runs.metrics import METRICS_FILE
+from npgpt.runs.recorder import Recorder, publish, resume_command
 from npgpt.training.trainer import TrainingSettings, TrainingState, initial_state
 
 KEPT = 2                     # checkpoints
@@ -72,13 +72,13 @@ def require_free(folder: Path, overwrite: bool) -> None:
 
 def occupants(folder: Path) -> list[str]:
     """What a run writes and is there already."""
-    there = [name for name in (*MODEL_FILES, METRICS, FOLDER) if (folder / name).exists()]
+    there = [name for name in (*MODEL_FILES, METRICS_FILE, FOLDER) if (folder / name).exists()]
     return [name for name in there if not is_trace_of_a_killed_run(folder / name)]
 
 
 def is_trace_of_a_killed_run(path: Path) -> bool:
     """Whether it holds nothing yet: an empty history, or checkpoints of which the first was not finished."""
-    if path.name == METRICS:
+    if path.name == METRICS_FILE:
         return path.is_file() and not path.stat().st_size
     return path.name == FOLDER and path.is_dir() and set(path.iterdir()) == set(temporaries(path))
 
@@ -105,8 +105,8 @@ def make_room(args: argparse.Namespace, progress: Progress, stack: contextlib.Ex
         progress.line(f"replaces in {args.out}, with its first checkpoint: {', '.join(occupants(args.out))}")
         if left := left_over(args.out):
             progress.line(f"stays in {args.out}, though nothing will read it any more: {', '.join(left)}")
-    if checkpoint_folders(args.out) and (args.out / METRICS).exists() and not (args.out / FOLDER / METRICS).exists():
-        os.replace(args.out / METRICS, args.out / FOLDER / METRICS)
+    if checkpoint_folders(args.out) and (args.out / METRICS_FILE).exists() and not (args.out / FOLDER / METRICS_FILE).exists():
+        os.replace(args.out / METRICS_FILE, args.out / FOLDER / METRICS_FILE)
 
 
 def starting_state(args: argparse.Namespace, materials: Materials, settings: TrainingSettings,

@@ -14,8 +14,8 @@ from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import Choice, checked_prompt, default_prompt, generate_batch, stream_text
 from npgpt.generation.sampling import check_sampling
 from npgpt.interop.huggingface import load_model
-from npgpt.machine.blas import blas_threads
-from npgpt.machine.memory import keep_freed_memory
+from npgpt.parallel.blas import blas_threads
+from npgpt.parallel.memory import keep_freed_memory
 from npgpt.model.config import GPTConfig
 from npgpt.text.tokenizer import Tokenizer, load_tokenizer
 

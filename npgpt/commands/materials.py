@@ -22,7 +22,7 @@ from npgpt.text.corpus import (Corpus, encode_corpus, open_token_folder, python_
                                require_length, split_text)
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
-from npgpt.training.checkpoint import Checkpoint
+from npgpt.runs.checkpoint import Checkpoint
 
 GPT2_VOCABULARY = 50257
 BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, and each often enough to be learned

@@ -4,10 +4,10 @@ import sys
 
 from npgpt.commands.arguments import OUT, path
 from npgpt.files import write_whole
-from npgpt.looking.metrics import METRICS, read_run
-from npgpt.looking.page import in_bytes
-from npgpt.looking.plot_page import plot_page
-from npgpt.looking.terminal_curve import loss_curve
+from npgpt.inspection.metrics import METRICS, read_run
+from npgpt.inspection.page import in_bytes
+from npgpt.inspection.plot_page import plot_page
+from npgpt.inspection.terminal_curve import loss_curve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

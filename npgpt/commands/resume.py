@@ -16,10 +16,10 @@ from npgpt.model.presets import preset
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.training.checkpoint import FOLDER, Checkpoint, checkpoint_folders, newest_checkpoint
-from npgpt.training.lock import only_run
-from npgpt.training.metrics import FILE as METRICS
-from npgpt.training.recorder import publish
+from npgpt.runs.checkpoint import FOLDER, Checkpoint, checkpoint_folders, newest_checkpoint
+from npgpt.runs.lock import only_run
+from npgpt.runs.metrics import METRICS_FILE
+from npgpt.runs.recorder import publish
 from npgpt.training.trainer import TrainingSettings
 
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
@@ -85,7 +85,7 @@ def tidy(run: Path) -> None:
     remove_temporaries(run)
     remove_temporaries(run / FOLDER)
     with contextlib.suppress(FileNotFoundError):
-        os.replace(run / FOLDER / METRICS, run / METRICS)
+        os.replace(run / FOLDER / METRICS_FILE, run / METRICS_FILE)
 
 
 def checked_how(checkpoint: Checkpoint) -> dict:

@@ -9,10 +9,10 @@ import numpy as np
 from npgpt.commands.materials import Materials
 from npgpt.commands.progress import TrainingProgress, clock
 from npgpt.generation.generate import default_prompt, generate, stream_text
-from npgpt.looking.terminal_curve import curve_of
+from npgpt.inspection.terminal_curve import curve_of
 from npgpt.training.evaluation import evaluate
-from npgpt.training.interrupt import Interrupt
-from npgpt.training.recorder import Recorder
+from npgpt.runs.interrupt import Interrupt
+from npgpt.runs.recorder import Recorder
 from npgpt.training.trainer import Diverged, Step, TrainingSettings, TrainingState
 
 VALIDATION_TOKENS = 8192     # looked at while training; at the end it is the whole split

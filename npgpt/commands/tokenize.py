@@ -10,7 +10,7 @@ from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_o
 from npgpt.text.corpus import python_documentation, read_text
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
-MERGES = 1000                # of the vocabulary that is learned where there is none: half a second's work
+LEARNED_MERGES = 1000                # of the vocabulary that is learned where there is none: half a second's work
 SAMPLE = "The gradient isn't magic: 2 + 2 = 4.\n\tA naïve 模型 learns   it 🤗"
 SPACE = "␣"
 
@@ -47,8 +47,8 @@ def find_tokenizer(folder: Path | None) -> Tokenizer:
     """That of the folder, or where none is named that of `out`, or one learned on the spot, with a word about it."""
     if folder or holds_tokenizer(OUT):
         return load_tokenizer(folder or OUT)
-    tokenizer = tokenizer_of_merges(islice(learn_merges(count_words(python_documentation())), MERGES))
-    print(f"npgpt: {OUT} holds no tokenizer; this one knows the bytes and the first {MERGES:,} merges of Python's own "
+    tokenizer = tokenizer_of_merges(islice(learn_merges(count_words(python_documentation())), LEARNED_MERGES))
+    print(f"npgpt: {OUT} holds no tokenizer; this one knows the bytes and the first {LEARNED_MERGES:,} merges of Python's own "
           "documentation (--tokenizer-dir or --model takes another)", file=sys.stderr)
     return tokenizer
 

@@ -7,8 +7,8 @@ from npgpt.commands.arguments import OUT, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
-from npgpt.looking.trace import Trace, save_trace, trace
-from npgpt.looking.trace_table import gradient_lines, intermediate_lines
+from npgpt.inspection.trace import Trace, save_trace, trace
+from npgpt.inspection.trace_table import gradient_lines, intermediate_lines
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters, parameter_count
 from npgpt.model.presets import preset

@@ -12,16 +12,16 @@ from npgpt.commands.progress import Progress, TrainingProgress
 from npgpt.commands.resume import take_up
 from npgpt.commands.session import Session
 from npgpt.errors import InputError
-from npgpt.machine.memory import keep_freed_memory
-from npgpt.machine.threads import available_cores
+from npgpt.parallel.memory import keep_freed_memory
+from npgpt.parallel.threads import available_cores
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
 from npgpt.model.presets import PRESETS, preset
-from npgpt.training.checkpoint import FOLDER
+from npgpt.runs.checkpoint import FOLDER
 from npgpt.training.footprint import footprint, machine_memory
-from npgpt.training.interrupt import Interrupt
-from npgpt.training.parallel import parallel_gradients
-from npgpt.training.recorder import MINUTES, resume_command
+from npgpt.runs.interrupt import Interrupt
+from npgpt.parallel.data_parallel import parallel_gradients
+from npgpt.runs.recorder import MINUTES, resume_command
 from npgpt.training.trainer import Diverged, TrainingSettings, train
 
 

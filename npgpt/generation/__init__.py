@@ -1,0 +1,1 @@
+"""Generation: a model continues a text, token by token."""

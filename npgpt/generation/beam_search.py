@@ -5,13 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.generate import NOT_FINITE, checked_prompt
+from npgpt.generation.inference import next_logits, prefill
 from npgpt.generation.kv_cache import empty_cache
-from npgpt.generation.prompt import read_prompt
 from npgpt.generation.sampling import check_sampling, log_probabilities, penalise_repetition
-from npgpt.generation.views import arrange
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
+from npgpt.model.parameters import groups
 
 
 class Beam(NamedTuple):
@@ -45,8 +45,8 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         raise InputError(f"{len(prompt):,} token{'s' * (len(prompt) > 1)} of prompt and {max_new_tokens:,} new ones do not "
                          f"fit the context of {config.n_positions:,}, and beam search does not slide: "
                          f"{f'ask for {room:,} or fewer' if room > 0 else 'shorten the prompt'}")
-    views, cache = arrange(parameters, config), empty_cache(config, beams, parameters.dtype)
-    logits = read_prompt(np.array(prompt), views, cache.text(0))[None]
+    p, cache = groups(parameters, language_model_table(config)), empty_cache(config, beams, parameters.dtype)
+    logits = prefill(np.array(prompt), p, config, cache.text(0))[None]
     opened, closed = [Beam([], 0.0)], []
     for step in range(1, max_new_tokens + 1):
         texts = [prompt + beam.tokens for beam in opened]
@@ -62,7 +62,7 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         length = len(prompt) + step - 1
         cache.rearrange(np.array(rows + [0] * (beams - len(rows))), length)
         ids = np.array([beam.tokens[-1:] for beam in opened])
-        logits = cached_gpt(ids, views, cache.texts(len(opened)), length)
+        logits = next_logits(ids, p, config, cache.texts(len(opened)), length)
 
 
 def likeliest(opened: list[Beam], texts: list[list[int]], logits: np.ndarray, count: int,

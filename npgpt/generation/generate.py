@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.generation.cached_gpt import cached_gpt
+from npgpt.generation.inference import next_logits, prefill
 from npgpt.generation.kv_cache import KeyValueCache, empty_cache
-from npgpt.generation.prompt import read_prompt
-from npgpt.generation.sampling import check_sampling, log_total, next_token, penalise_repetition
-from npgpt.generation.views import Views, arrange
+from npgpt.generation.sampling import check_sampling, logsumexp, next_token, penalise_repetition
 from npgpt.model.config import GPTConfig
+from npgpt.model.gpt import GPTParameters
+from npgpt.model.heads import language_model_table
+from npgpt.model.parameters import groups
 from npgpt.text.tokenizer import Tokenizer
 
 NOT_FINITE = "the model's scores are no finite numbers: its weights are damaged, or its training diverged"
@@ -65,8 +66,8 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     slide = max(config.n_positions // 8, 1) if slide is None else slide
     if not 1 <= slide <= config.n_positions:
         raise InputError(f"slide must lie between 1 and the context ({config.n_positions}), not {slide}")
-    views, cache = arrange(parameters, config), empty_cache(config, len(texts), parameters.dtype)
-    logits, length, first = read_texts([text[-config.n_positions:] for text in texts], views, cache)
+    p, cache = groups(parameters, language_model_table(config)), empty_cache(config, len(texts), parameters.dtype)
+    logits, length, first = prefill_texts([text[-config.n_positions:] for text in texts], p, config, cache)
     ended = [False] * len(texts)
     while True:
         choices = [None if over else choose(row, text, rng, greedy, repetition_penalty, sampling)
@@ -79,8 +80,8 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
         if all(ended):
             return
         if length == config.n_positions:
-            length, first = make_room(texts, slide, views, cache, first)
-        logits = cached_gpt(np.array([text[-1:] for text in texts]), views, cache, length, first)
+            length, first = make_room(texts, slide, p, config, cache, first)
+        logits = next_logits(np.array([text[-1:] for text in texts]), p, config, cache, length, first)
         length += 1
 
 
@@ -93,7 +94,8 @@ def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
     return ids
 
 
-def read_texts(texts: list[list[int]], views: Views, cache: KeyValueCache) -> tuple[np.ndarray, int, np.ndarray | None]:
+def prefill_texts(texts: list[list[int]], p: GPTParameters, config: GPTConfig,
+                  cache: KeyValueCache) -> tuple[np.ndarray, int, np.ndarray | None]:
     """Fill the cache with the texts, so that all end in the same column  ->  scores (B, V) of what follows
     each, columns in use, and each text's first column (B,) as first_columns has it.
     """
@@ -108,19 +110,19 @@ def read_texts(texts: list[list[int]], views: Views, cache: KeyValueCache) -> tu
                 array[b, :, start:length] = array[b - 1, :, start:length]
             logits.append(logits[-1])
         else:
-            logits.append(read_prompt(np.array(text), views, cache.text(b, start)))
+            logits.append(prefill(np.array(text), p, config, cache.text(b, start)))
     return np.stack(logits), length, first_columns([len(text) for text in texts])
 
 
-def make_room(texts: list[list[int]], slide: int, views: Views, cache: KeyValueCache,
+def make_room(texts: list[list[int]], slide: int, p: GPTParameters, config: GPTConfig, cache: KeyValueCache,
               first: np.ndarray | None) -> tuple[int, np.ndarray | None]:
     """All columns are in use: let the windows that are full slide, and end all in the same column again
-    ->  columns in use, and each text's first column, as in read_texts
+    ->  columns in use, and each text's first column, as in prefill_texts
 
     The cache then holds all but the last token of every text. A window that is not full stays as it is, and
     only moves to other columns: a text slides when it would alone.
     """
-    columns = views.config.n_positions
+    columns = config.n_positions
     used = np.full(len(texts), columns) if first is None else columns - first
     kept = np.where(used == columns, columns - slide, used)
     length = int(kept.max())
@@ -129,7 +131,7 @@ def make_room(texts: list[list[int]], slide: int, views: Views, cache: KeyValueC
             for array in cache.arrays():
                 array[b, :, length - size:length] = array[b, :, columns - size:]
         elif size:
-            read_prompt(np.array(texts[b][-size - 1:-1]), views, cache.text(b, length - size))
+            prefill(np.array(texts[b][-size - 1:-1]), p, config, cache.text(b, length - size))
     return length, first_columns(kept)
 
 
@@ -142,12 +144,12 @@ def first_columns(lengths: Sequence[int]) -> np.ndarray | None:
 def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, greedy: bool,
            repetition_penalty: float, sampling: dict) -> Choice:
     """One token from the scores (V,) of what may follow the text. Raises InputError where they are no finite numbers."""
-    total = log_total(logits)
-    if not math.isfinite(total):
+    normaliser = logsumexp(logits)
+    if not math.isfinite(normaliser):
         raise InputError(NOT_FINITE)
     scores = penalise_repetition(logits, text, repetition_penalty)
     token = int(scores.argmax()) if greedy else next_token(scores, rng, **sampling)
-    return Choice(token, float(logits[token]) - total)
+    return Choice(token, float(logits[token]) - normaliser)
 
 
 def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:

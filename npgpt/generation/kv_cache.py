@@ -1,21 +1,52 @@
-"""Key-value cache: the keys and values of what was read, so that no position is read twice."""
+"""Key-value cache: the keys and values of tokens that the model has processed, so that none is processed twice."""
 from typing import NamedTuple
 
 import numpy as np
 
+from npgpt.layers.causal_attention import causal_attention, causal_attention_backward
 from npgpt.model.config import GPTConfig
+
+
+class CachedAttention(NamedTuple):
+    """An attention pattern (layers/pattern.py): the queries see the keys in the cache, and their own, causally.
+
+    forward writes the keys and values of its T positions into columns length .. length + T - 1 of the cache.
+    """
+    keys: np.ndarray                 # (B, H, S, D)
+    values: np.ndarray               # (B, H, S, D)
+    length: int                      # columns in use before
+    mask: np.ndarray | None = None   # (B, 1, 1, length + T): which columns are seen, where not all
+
+    def forward(self, q: np.ndarray, k: np.ndarray, v: np.ndarray, p: float = 0.0,
+                rng: np.random.Generator | None = None) -> tuple[np.ndarray, tuple]:
+        end = self.length + q.shape[-2]
+        self.keys[:, :, self.length:end] = k
+        self.values[:, :, self.length:end] = v
+        return causal_attention(q, self.keys[:, :, :end], self.values[:, :, :end], self.mask, p, rng)
+
+    def backward(self, dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What was in the cache before is constant: it gets no gradient."""
+        dq, dk, dv = causal_attention_backward(dy, cache)
+        return dq, dk[..., self.length:, :], dv[..., self.length:, :]
+
+    def of_heads(self, heads: slice) -> "CachedAttention":
+        return self._replace(keys=self.keys[:, heads], values=self.values[:, heads])
 
 
 class KeyValueCache(NamedTuple):
     """For every block, text and head, a key and a value in each column that was written.
 
-    All of it is set aside once, for n_positions columns: 2 L C n_positions numbers a text, 75 MB for the
-    smallest GPT-2 in float32. Each block has arrays of its own, because the system hands over an array of this
-    size as it is written, but a single large one in pages so large that each is touched by the first token.
-    How many columns are in use is for the caller to know.
+    All of it is allocated once, for n_positions columns: 2 L C n_positions numbers for each text, 75 MB for the
+    smallest GPT-2 in float32. Each block has arrays of its own: the system then provides memory as columns are
+    written, where a single large array would come in pages so large that the first token touches all of them.
+    The caller knows how many columns are in use.
     """
     keys: list[np.ndarray]           # of each block, (B, H, S, D)
     values: list[np.ndarray]         # the same
+
+    def patterns(self, length: int, mask: np.ndarray | None = None) -> list[CachedAttention]:
+        """The attention pattern of every block, `length` columns being in use."""
+        return [CachedAttention(keys, values, length, mask) for keys, values in zip(*self)]
 
     def arrays(self) -> list[np.ndarray]:
         return [*self.keys, *self.values]
@@ -29,8 +60,8 @@ class KeyValueCache(NamedTuple):
         return KeyValueCache(*([array[:count] for array in arrays] for arrays in self))
 
     def rearrange(self, rows: np.ndarray, length: int) -> None:
-        """Text b becomes what text rows[b] was, in the first `length` columns: one block at a time, so that
-        what is copied aside stays small."""
+        """Text b becomes what text rows[b] was, in the first `length` columns: one block at a time, so that the
+        temporary copy stays small."""
         if (rows == np.arange(len(rows))).all():
             return
         for array in self.arrays():

@@ -84,9 +84,9 @@ def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
     return kept
 
 
-def log_total(logits: np.ndarray) -> float:
-    """ln sum exp z, over logits (V,): what is taken off a logit to make it a log-probability. NaN or infinite
-    where any logit is NaN or plus infinity."""
+def logsumexp(logits: np.ndarray) -> float:
+    """ln sum exp z over logits (V,): a logit minus this is a log-probability. NaN or infinite where any logit is NaN or
+    plus infinity."""
     largest = float(logits.max())
     return largest + math.log(np.exp(logits - largest).sum())
 

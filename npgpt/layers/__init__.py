@@ -1,15 +1,17 @@
 """Layers: each a pair of pure functions, forward directly above backward.
 
-    y, cache        = layer(x, *parameters, **settings)
-    dx, *dparameters = layer_backward(dy, cache)
+    y, cache         = layer(x, *parameters, **settings)
+    dx, *dparameters = layer_backward(dy, cache, out)
 
-Backward gives one gradient for each differentiable argument of forward, in the same order; where there
-is one only, it gives that array itself. Neither changes its arguments; no output shares memory with an
-argument or with another output, but where the caller gives an array to write into; every result has the
-dtype that came in, complex128 included. Nothing is remembered between calls but in the cache that the
-caller holds.
+Backward returns one gradient for each differentiable argument of forward, in the same order; where there
+is only one, it returns that array itself. `out` is optional: arrays, in the order of the parameters, that
+the parameters' gradients are written into, as NumPy's own `out`.
+
+Neither function changes its other arguments; no output shares memory with an argument (except `out`) or
+with another output. Every result has the dtype of the input, complex128 included. No state is kept
+between calls: what backward needs is in the cache, and the caller holds it.
 
 In shapes, B is the batch, T time (tokens), S keys, C channels, H heads, D = C / H, V the vocabulary, and
-... any leading axes; laid into one, they are R rows. dz is the gradient of the loss by z, and has its shape.
-In equations, 1[i = j] is 1 for i = j, else 0.
+... any leading axes; flattened into one, they are R rows. dz is the gradient of the loss with respect to
+z, and has its shape. In equations, 1[i = j] is 1 for i = j, else 0.
 """

@@ -1,4 +1,4 @@
-"""Activations: the bends between two linear layers."""
+"""Activations: the nonlinearities between two linear layers."""
 import math
 
 import numpy as np
@@ -19,7 +19,7 @@ def gelu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
     minus_u *= -SLOPE * CUBIC
     minus_u -= SLOPE
     minus_u *= x
-    with np.errstate(over="ignore"):              # far below 0 exp overflows to infinity, and 1/infinity is right
+    with np.errstate(over="ignore"):              # for very negative x exp overflows to infinity; 1/infinity = 0 is right
         sigmoid = np.exp(minus_u, out=minus_u)
     sigmoid += 1
     np.reciprocal(sigmoid, out=sigmoid)
@@ -34,14 +34,14 @@ def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
         y' = sigmoid + x sigmoid (1 - sigmoid) u',   u' = 2 sqrt(2/pi) * (1 + 3 * 0.044715 x^2)
     """
     x, sigmoid = cache
-    bend = 1 - sigmoid
-    bend *= sigmoid
-    bend *= x                                     # first, since it is 0 far out, where x^2 may overflow
-    slope = bend * x
+    s = 1 - sigmoid
+    s *= sigmoid
+    s *= x                                        # first, since it is 0 for large |x|, where x^2 may overflow
+    slope = s * x
     slope *= x
     slope *= 3 * CUBIC
-    slope += bend
-    slope *= SLOPE                                # bend u'
+    slope += s
+    slope *= SLOPE                                # s u', where s = x sigmoid (1 - sigmoid)
     slope += sigmoid
     slope *= dy
     return slope
@@ -56,6 +56,6 @@ def relu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
 
 
 def relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
-    """dy (...)  ->  dx (...): the gradient passes where x was positive; at the kink itself it is 0."""
+    """dy (...)  ->  dx (...): dy where x was positive, else 0 (at the kink too)."""
     on, = cache
     return dy * on

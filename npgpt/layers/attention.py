@@ -1,4 +1,4 @@
-"""Attention: every query collects values, weighted by how well their keys match it."""
+"""Scaled dot-product attention: every query returns a mean of the values, weighted by how well their keys match it."""
 import math
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
 
     mask, broadcastable to (..., T, S): query t sees key s where True. causal: the queries are the last
     T of the S positions, and none sees past itself. With neither, every query sees every key; keys and
-    values may come from another sequence (cross attention). A query that sees nothing yields zeros.
+    values may come from another sequence (cross-attention). A query that sees no key gives zeros.
     Dropout with probability p acts on the weights where rng is given.
 
     Raises ValueError where the leading axes of q, k and v, the S of k and v, or the D of q and k differ.
@@ -38,10 +38,10 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
                          "(..., T, D), (..., S, D), (..., S, E)")
     T, D = q.shape[-2:]
     S = k.shape[-2]
-    if causal:
+    if causal and T > 1:                                       # a single query is the last position: it sees every key
         past = causal_mask(T, S)
         mask = past if mask is None else mask & past
-    scaled_q = q * (1 / math.sqrt(D))                          # fewer numbers than scores has
+    scaled_q = q * (1 / math.sqrt(D))                          # q has fewer entries than the scores
     scores = scaled_q @ k.mT                                   # (..., T, S)
     weights, softmax_cache = softmax(scores, mask)
     dropout_cache = None
@@ -55,7 +55,7 @@ def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarra
     """dy (..., T, E)  ->  dq (..., T, D), dk (..., S, D), dv (..., S, E)
 
     Two matrix products with a softmax between them. For c = a b, that is c_ij = sum_k a_ik b_kj, each
-    a_ik reaches row i of c through row k of b, each b_kj column j: da = dc b^T and db = a^T dc. So
+    a_ik affects row i of c through row k of b, each b_kj column j: da = dc b^T and db = a^T dc. So
 
         dweights = dy v^T                  dv = weights^T dy
         dscores  = softmax_backward(dweights)

@@ -1,24 +1,26 @@
-"""Causal attention in blocks of queries: the same numbers as attention(causal=True), without the work
-that the mask would throw away.
-"""
+"""Causal attention in tiles of queries: equal to attention(causal=True), without computing most of what the mask removes."""
 import numpy as np
 
 from npgpt.layers.attention import AttentionCache, attention, attention_backward
 
-BLOCK = 64          # queries; at T = 256 five eighths of the work are left
+QUERY_TILE = 64     # queries computed together; at T = 256 five eighths of the work are left
 
 
-def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, p: float = 0.0,
+def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None = None, p: float = 0.0,
                      rng: np.random.Generator | None = None) -> tuple[np.ndarray, tuple[AttentionCache, ...]]:
-    """q, k (..., T, D), v (..., T, E)  ->  y (..., T, E), and a cache for each block of queries
+    """q (..., T, D), k (..., S, D), v (..., S, E)  ->  y (..., T, E), and a cache for each tile of queries
 
-    A block that ends before position `stop` sees no key from there on, so it attends to those before.
+    The queries are the last T of S positions (S >= T). A tile whose last query is at position `stop - 1`
+    sees no key from `stop` on, so it attends to the keys before. mask, broadcastable to (..., T, S), hides
+    further keys.
     """
-    T = q.shape[-2]
+    T, S = q.shape[-2], k.shape[-2]
     ys, caches = [], []
-    for start in range(0, T, BLOCK):
-        stop = min(start + BLOCK, T)
-        y, cache = attention(q[..., start:stop, :], k[..., :stop, :], v[..., :stop, :], causal=True, p=p, rng=rng)
+    for start in range(0, T, QUERY_TILE):
+        queries = slice(start, min(start + QUERY_TILE, T))
+        keys = slice(0, S - T + queries.stop)
+        tile_mask = None if mask is None else np.broadcast_to(mask, (*mask.shape[:-2], T, S))[..., queries, keys]
+        y, cache = attention(q[..., queries, :], k[..., keys, :], v[..., keys, :], tile_mask, True, p, rng)
         ys.append(y)
         caches.append(cache)
     return np.concatenate(ys, axis=-2), tuple(caches)
@@ -26,20 +28,20 @@ def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, p: float = 0.0
 
 def causal_attention_backward(dy: np.ndarray,
                               caches: tuple[AttentionCache, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dy (..., T, E)  ->  dq (..., T, D), dk (..., T, D), dv (..., T, E)
+    """dy (..., T, E)  ->  dq (..., T, D), dk (..., S, D), dv (..., S, E)
 
-    A key is seen by its own block of queries and by all later ones; their gradients add up. The last
-    block sees every key, so it comes first.
+    A key is seen by its own tile of queries and by all later ones; their gradients add up. The last
+    tile sees every key, so it comes first.
     """
     dqs, stop = [], dy.shape[-2]
     for cache in reversed(caches):
         start = stop - cache.scaled_q.shape[-2]
-        dq, dk_block, dv_block = attention_backward(dy[..., start:stop, :], cache)
+        dq, dk_tile, dv_tile = attention_backward(dy[..., start:stop, :], cache)
         dqs.insert(0, dq)
         if stop == dy.shape[-2]:
-            dk, dv = dk_block, dv_block
+            dk, dv = dk_tile, dv_tile
         else:
-            dk[..., :stop, :] += dk_block
-            dv[..., :stop, :] += dv_block
+            dk[..., :dk_tile.shape[-2], :] += dk_tile
+            dv[..., :dv_tile.shape[-2], :] += dv_tile
         stop = start
     return np.concatenate(dqs, axis=-2), dk, dv

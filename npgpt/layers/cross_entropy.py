@@ -1,4 +1,4 @@
-"""Softmax cross-entropy: how surprised the model is by the tokens that came."""
+"""Softmax cross-entropy: the loss of a model that predicts one class of V, such as the next token."""
 import numpy as np
 
 IGNORED = -100
@@ -11,8 +11,8 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray, ignored: int = IGNORE
 
         loss = 1/N sum_r (ln sum_v exp z_rv - z_r,target)
 
-    Each row's largest logit is taken off first, and the logarithm is never taken of a softmax that may
-    have rounded to 0. Where no target counts the loss is 0. Raises ValueError for any other target.
+    Each row's largest logit is subtracted first, and the logarithm is never taken of a softmax that may
+    have been rounded to 0. Where no target counts, the loss is 0. Raises ValueError for any other target.
     """
     V = logits.shape[-1]
     targets = targets.reshape(-1)                              # (R,)
@@ -34,7 +34,7 @@ def cross_entropy_backward(dloss: np.ndarray | float, cache: tuple) -> np.ndarra
     """dloss ()  ->  dlogits (..., V)
 
     ln sum_w exp z_w changes with z_v by exp z_v / sum_w exp z_w, which is the softmax, and z_target by
-    1 where v is the target, else 0. (The largest logit was taken off both, so it cancels.) Hence
+    1 where v is the target, else 0. (The largest logit was subtracted from both, so it cancels.) Hence
 
         dz_r = dloss / N * (softmax(z_r) - onehot(target_r)),   0 for rows that do not count
     """

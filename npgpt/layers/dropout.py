@@ -1,9 +1,9 @@
-"""Dropout: in training, entries are zeroed at random and the others scaled up to make up for it."""
+"""Dropout: in training, entries are zeroed at random, and the others scaled up to compensate."""
 import numpy as np
 
 
 def dropout(x: np.ndarray, p: float, rng: np.random.Generator) -> tuple[np.ndarray, tuple]:
-    """Each entry is dropped with probability p; what is kept grows by 1 / (1 - p), so that the
+    """Each entry is zeroed with probability p; the others are multiplied by 1 / (1 - p), so that the
     expectation stays x ("inverted" dropout, Srivastava et al. 2014, section 10).
 
     x (...)  ->  y (...)
@@ -20,7 +20,7 @@ def dropout(x: np.ndarray, p: float, rng: np.random.Generator) -> tuple[np.ndarr
 
 
 def dropout_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
-    """dy (...)  ->  dx (...): the same entries, scaled alike."""
+    """dy (...)  ->  dx (...): the same entries zeroed, the others scaled by the same factor."""
     keep, scale = cache
     dx = dy * keep
     dx *= scale

@@ -1,11 +1,11 @@
-"""Embedding: from token ids to vectors, and from vectors back to a score for each token."""
+"""Embedding: from token ids to vectors, and from vectors to a logit for each token."""
 import math
 
 import numpy as np
 
 
 def embedding(ids: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """y = table[ids]: the row of the table that each id names.
+    """y = table[ids]: one row of the table for each id.
 
     ids (...,) integers in [0, V), table (V, C)  ->  y (..., C)
 
@@ -16,10 +16,16 @@ def embedding(ids: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
     return table[ids], (ids, table.shape)
 
 
-def embedding_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
-    """dy (..., C)  ->  dtable (V, C): zero but for the rows that were looked up"""
+def embedding_backward(dy: np.ndarray, cache: tuple, out: tuple = (None,)) -> np.ndarray:
+    """dy (..., C)  ->  dtable (V, C): zero except for the rows that were looked up
+
+    out: an array to write dtable into.
+    """
     _, shape = cache
-    dtable = np.zeros(shape, dy.dtype)            # (V, C)
+    dtable, = out
+    if dtable is None:
+        dtable = np.empty(shape, dy.dtype)        # (V, C)
+    dtable[...] = 0
     distinct, drows = embedding_backward_rows(dy, cache)
     dtable[distinct] = drows
     return dtable
@@ -28,8 +34,9 @@ def embedding_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
 def embedding_backward_rows(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray]:
     """dy (..., C)  ->  the N distinct ids, and the gradients of their rows (N, C)
 
-    An id that occurs more than once collects the gradient of every occurrence. `dtable[ids] += dy`
-    would keep only the last; np.add.at is right but slow. So: sort the ids, and sum each run.
+    The row of an id that occurs more than once gets the sum of the gradients of every occurrence.
+    `dtable[ids] += dy` would keep only the last; np.add.at is right but slow. So the ids are sorted, and
+    each run of equal ids is summed.
     """
     ids, shape = cache
     ids = ids.reshape(-1)                         # (R,)
@@ -42,7 +49,7 @@ def embedding_backward_rows(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, n
 
 
 def unembedding(x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """logits = x table^T: how well each vector matches each token's row.
+    """logits = x table^T: the dot product of each vector with each token's row.
 
     x (..., C), table (V, C)  ->  logits (..., V)
 
@@ -53,17 +60,17 @@ def unembedding(x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
     return logits.reshape(*x.shape[:-1], len(table)), (x, table)
 
 
-def unembedding_backward(dlogits: np.ndarray, cache: tuple,
-                         dtable: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def unembedding_backward(dlogits: np.ndarray, cache: tuple, out: tuple = (None,)) -> tuple[np.ndarray, np.ndarray]:
     """dlogits (..., V)  ->  dx (..., C), dtable (V, C)
 
     As in linear, with w = table^T, so that dtable is the transpose of x^T dlogits:
 
         dx = dlogits table        dtable = dlogits^T x
 
-    dtable: an array to write it into, as NumPy's out.
+    out: an array to write dtable into.
     """
     x, table = cache
+    dtable, = out
     rows = x.reshape(-1, x.shape[-1])             # (R, C)
     dlogits = dlogits.reshape(-1, len(table))     # (R, V)
     dtable = np.matmul(dlogits.T, rows, out=dtable)          # (V, C)
@@ -71,18 +78,17 @@ def unembedding_backward(dlogits: np.ndarray, cache: tuple,
     return dx.reshape(x.shape), dtable
 
 
-def sinusoidal_positions(length: int, channels: int, dtype: np.dtype) -> np.ndarray:
-    """A fixed table of positions (Vaswani et al. 2017, section 3.5)  ->  (length, channels)
+def sinusoidal_positions(t: np.ndarray, channels: int, dtype: np.dtype) -> np.ndarray:
+    """Fixed vectors for positions (Vaswani et al. 2017, section 3.5): t (...) integers  ->  y (..., C)
 
-        table[t, 2i]     = sin(t / 10000^(2i / C))
-        table[t, 2i + 1] = cos(t / 10000^(2i / C))
+        y[2i]     = sin(t / 10000^(2i / C))
+        y[2i + 1] = cos(t / 10000^(2i / C))
 
     It has no parameters, hence no backward.
     """
-    t = np.arange(length)[:, None]                # (T, 1)
     even = np.arange(0, channels, 2)              # (ceil(C / 2),)
-    angle = t * np.exp(even * (-math.log(10000.0) / channels))
-    table = np.empty((length, channels), dtype)
-    table[:, 0::2] = np.sin(angle)
-    table[:, 1::2] = np.cos(angle[:, :channels // 2])
-    return table
+    angle = t[..., None] * np.exp(even * (-math.log(10000.0) / channels))
+    y = np.empty((*t.shape, channels), dtype)
+    y[..., 0::2] = np.sin(angle)
+    y[..., 1::2] = np.cos(angle[..., :channels // 2])
+    return y

@@ -1,4 +1,4 @@
-"""Feed-forward: the same small network for every position, wide in the middle."""
+"""Feed-forward network: two linear layers with a nonlinearity between them, the same for every position."""
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ def feed_forward(x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray, w_down: np.n
 
         y = activation(x w_up + b_up) w_down + b_down
 
-    Raises KeyError for an activation that is none of ACTIVATIONS.
+    Raises KeyError for an activation that is not in ACTIVATIONS.
     """
     activate, _ = ACTIVATIONS[activation]
     h, up_cache = linear(x, w_up, b_up)                        # (..., I)
@@ -34,11 +34,15 @@ def feed_forward(x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray, w_down: np.n
     return y, FeedForwardCache(up_cache, activation_cache, down_cache, activation)
 
 
-def feed_forward_backward(dy: np.ndarray, cache: FeedForwardCache, dw_up: np.ndarray | None = None,
-                          dw_down: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """dy (..., C)  ->  dx (..., C), dw_up (C, I), db_up (I,), dw_down (I, C), db_down (C,)"""
+def feed_forward_backward(dy: np.ndarray, cache: FeedForwardCache,
+                          out: tuple = (None, None, None, None)) -> tuple[np.ndarray, ...]:
+    """dy (..., C)  ->  dx (..., C), dw_up (C, I), db_up (I,), dw_down (I, C), db_down (C,)
+
+    out: arrays to write the last four into.
+    """
     _, activate_backward = ACTIVATIONS[cache.activation_name]
-    da, dw_down, db_down = linear_backward(dy, cache.down, dw_down)        # (..., I)
-    dh = activate_backward(da, cache.activation)                           # (..., I)
-    dx, dw_up, db_up = linear_backward(dh, cache.up, dw_up)                # (..., C)
+    dw_up, db_up, dw_down, db_down = out
+    da, dw_down, db_down = linear_backward(dy, cache.down, (dw_down, db_down))       # (..., I)
+    dh = activate_backward(da, cache.activation)                                     # (..., I)
+    dx, dw_up, db_up = linear_backward(dh, cache.up, (dw_up, db_up))                 # (..., C)
     return dx, dw_up, db_up, dw_down, db_down

@@ -7,49 +7,53 @@ def layer_norm(x: np.ndarray, gain: np.ndarray, bias: np.ndarray, eps: float = 1
 
     x (..., C), gain (C,), bias (C,)  ->  y (..., C)
 
-        xhat = (x - mean x) * r,   r = 1 / sqrt(var x + eps)      biased variance: divided by C
+        xhat = (x - mean x) * rstd,   rstd = 1 / sqrt(var x + eps)     biased variance: divided by C
         y    = gain * xhat + bias
     """
     xhat = x - mean(x)                                             # centred
     variance = mean_of_product(xhat, xhat)                         # (..., 1)
-    r = 1 / np.sqrt(variance + eps)                                # (..., 1)
-    xhat *= r
+    rstd = 1 / np.sqrt(variance + eps)                             # (..., 1)
+    xhat *= rstd
     y = xhat * gain
     y += bias
-    return y, (xhat, r, gain)
+    return y, (xhat, rstd, gain)
 
 
-def layer_norm_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def layer_norm_backward(dy: np.ndarray, cache: tuple,
+                        out: tuple = (None, None)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., C)  ->  dx (..., C), dgain (C,), dbias (C,)
 
-    Every xhat_i = (x_i - m) r depends on every x_j of its vector: directly where i = j, through m = mean x, and
-    through r = (mean (x - m)^2 + eps)^(-1/2). The derivatives by x_j, where 1[i = j] is 1 for i = j, else 0, are
+    Every xhat_i = (x_i - m) rstd depends on every x_j of its vector: directly where i = j, through m = mean x,
+    and through rstd = (mean (x - m)^2 + eps)^(-1/2). The derivatives with respect to x_j are
 
         of m:       1/C
-        of r:       -r^3 (x_j - m) / C  =  -r^2 xhat_j / C
-        of xhat_i:  (1[i = j] - 1/C) r - (x_i - m) r^2 xhat_j / C  =  r (1[i = j] - 1/C - xhat_i xhat_j / C)
+        of rstd:    -rstd^3 (x_j - m) / C  =  -rstd^2 xhat_j / C
+        of xhat_i:  (1[i = j] - 1/C) rstd - (x_i - m) rstd^2 xhat_j / C  =  rstd (1[i = j] - 1/C - xhat_i xhat_j / C)
 
     With dxhat = dy * gain, dx_j is the sum over i of dxhat_i times the last of these. Sums divided by C are means:
 
-        dx = r * (dxhat - mean dxhat - xhat * mean(dxhat * xhat))
+        dx = rstd * (dxhat - mean dxhat - xhat * mean(dxhat * xhat))
+
+    out: arrays to write dgain and dbias into.
     """
-    xhat, r, gain = cache
+    xhat, rstd, gain = cache
+    dgain, dbias = out
     C = len(gain)
-    dbias = dy.reshape(-1, C).sum(axis=0)                          # (C,)
-    dgain = np.einsum("ri,ri->i", dy.reshape(-1, C), xhat.reshape(-1, C))
+    dbias = dy.reshape(-1, C).sum(axis=0, out=dbias)               # (C,)
+    dgain = np.einsum("ri,ri->i", dy.reshape(-1, C), xhat.reshape(-1, C), out=dgain)
     dxhat = dy * gain
     along_xhat = mean_of_product(dxhat, xhat)                      # (..., 1)
     dx = dxhat
     dx -= mean(dxhat)
     dx -= xhat * along_xhat
-    dx *= r
+    dx *= rstd
     return dx, dgain, dbias
 
 
 def mean(a: np.ndarray) -> np.ndarray:
     """Mean along the last axis  ->  (..., 1). On short rows a product takes a third of a.mean's time.
 
-    Its factor is a power of two below 1/C, which rounds nothing, and keeps the sum from overflowing.
+    The factor is a power of two below 1/C: multiplying by it is exact, and keeps the sum from overflowing.
     """
     C = a.shape[-1]
     small = 2.0 ** -C.bit_length()

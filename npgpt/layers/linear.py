@@ -1,14 +1,14 @@
-"""Linear layer: every row of x goes through the same matrix."""
+"""Linear layer: every row of x is multiplied by the same matrix."""
 import numpy as np
 
 
 def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """y = x w + b, with weights (in, out) as in GPT-2's files.
+    """y = x w + b, with weights (in, out).
 
     x (..., I), w (I, O), b (O,)  ->  y (..., O)
 
-    The leading axes are laid into one, because NumPy runs one small product for each leading index
-    of x @ w where BLAS would rather have one large one.
+    The leading axes are flattened, because NumPy computes x @ w as one small product for each leading
+    index, where BLAS is faster with a single large one.
     """
     rows = x.reshape(-1, x.shape[-1])             # (R, I)
     y = rows @ w                                  # (R, O)
@@ -16,21 +16,21 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tup
     return y.reshape(*x.shape[:-1], w.shape[1]), (x, w)
 
 
-def linear_backward(dy: np.ndarray, cache: tuple,
-                    dw: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def linear_backward(dy: np.ndarray, cache: tuple, out: tuple = (None, None)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., O)  ->  dx (..., I), dw (I, O), db (O,)
 
-    Entry by entry, y_ro = sum_i x_ri w_io + b_o. Each x_ri reaches row r of y through row i of w;
-    each w_io and b_o reaches every row, so their gradients sum over the rows:
+    Entry by entry, y_ro = sum_i x_ri w_io + b_o. Each x_ri affects row r of y through row i of w;
+    each w_io and b_o affects every row, so their gradients sum over the rows:
 
         dx = dy w^T        dw = x^T dy        db = sum of dy's rows
 
-    dw: an array to write dw into, like NumPy's out. Layers that are made of linear ones take such arrays too.
+    out: arrays to write dw and db into.
     """
     x, w = cache
+    dw, db = out
     rows = x.reshape(-1, x.shape[-1])             # (R, I)
     dy = dy.reshape(-1, dy.shape[-1])             # (R, O)
-    db = dy.sum(axis=0)                           # (O,)
+    db = dy.sum(axis=0, out=db)                   # (O,)
     dw = np.matmul(rows.T, dy, out=dw)            # (I, O)
     dx = dy @ w.T                                 # (R, I)
     return dx.reshape(x.shape), dw, db

@@ -3,15 +3,15 @@ import numpy as np
 
 
 def softmax(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, tuple]:
-    """y_i = exp(x_i) / sum_j exp(x_j), over the entries that the mask keeps.
+    """y_i = exp(x_i) / sum_j exp(x_j), over the entries where the mask is True.
 
-    x (..., S), mask broadcastable to x: True keeps an entry, False gives it weight 0  ->  y (..., S)
+    x (..., S), mask broadcastable to x: False gives an entry weight 0  ->  y (..., S)
 
-    Adding a constant to a row changes nothing, so each row's largest entry is first taken off and
-    exp cannot overflow. A row of which nothing is kept gives zeros.
+    Adding a constant to a row changes nothing, so each row's largest entry is subtracted first and
+    exp cannot overflow. A row whose mask is False everywhere gives zeros.
     """
     if mask is not None:
-        limit = np.full(mask.shape, np.finfo(x.dtype).max, x.dtype)     # a score that overflowed stays a number
+        limit = np.full(mask.shape, np.finfo(x.dtype).max, x.dtype)     # an infinite score becomes finite
         limit[~mask] = -np.inf
         x = np.minimum(x, limit)                  # takes a third of np.where's time, or less
     largest = x.real.max(axis=-1, keepdims=True)  # (..., 1)

@@ -1,75 +1,77 @@
-"""A block: attention, then feed-forward, each reading a normalised residual stream and adding to it."""
+"""Pre-LN block (GPT-2, GPT-3): attention, then feed-forward, each applied to a normalised copy of the residual stream
+and added to it."""
 from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.layers.dropout import dropout, dropout_backward
-from npgpt.layers.feed_forward import FeedForwardCache
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
-from npgpt.layers.self_attention import SelfAttentionCache
+from npgpt.layers.pattern import CAUSAL, Pattern
 from npgpt.model.config import GPTConfig
 from npgpt.model.layers import PLAIN, Layers
+from npgpt.model.parameters import AttentionParameters, BlockParameters, FeedForwardParameters, LayerNormParameters
+
+NO_OUT = BlockParameters((None, None), None, (None, None), (None, None, None, None))
 
 
 class BlockCache(NamedTuple):
     ln_1: tuple
-    attn: SelfAttentionCache | list[SelfAttentionCache]      # one for each part, where threads share the layer
+    attn: tuple
     attn_dropout: tuple | None
     ln_2: tuple
-    mlp: FeedForwardCache | list[FeedForwardCache]           # likewise
+    mlp: tuple
     mlp_dropout: tuple | None
     layers: Layers
 
 
-def block(x, gain_1, bias_1, w_qkv, b_qkv, w_proj, b_proj, gain_2, bias_2, w_up, b_up, w_down, b_down,
-          config: GPTConfig, rng: np.random.Generator | None = None,
-          layers: Layers = PLAIN) -> tuple[np.ndarray, BlockCache]:
-    """Pre-LN transformer block (Radford et al. 2019, section 2.3).
+def block(x: np.ndarray, p: BlockParameters, config: GPTConfig, pattern: Pattern = CAUSAL,
+          rng: np.random.Generator | None = None, layers: Layers = PLAIN) -> tuple[np.ndarray, BlockCache]:
+    """Transformer block with layer norm before each branch (Radford et al. 2019, section 2.3).
 
-    x (B, T, C), and the parameters of parameters.block_shapes  ->  y (B, T, C)
+    x (B, T, C)  ->  y (B, T, C)
 
-        m = x + dropout(attention(layer_norm(x)))
+        m = x + dropout(self_attention(layer_norm(x)))
         y = m + dropout(feed_forward(layer_norm(m)))
 
-    Dropout acts only where rng is given. layers: who computes the two branches.
+    pattern: which positions attend to which. Dropout acts only where rng is given. layers: which implementation
+    of attention and feed-forward to use.
     """
     drop = rng is not None and config.resid_pdrop > 0
     attn_dropout = mlp_dropout = None
 
-    normed, ln_1 = layer_norm(x, gain_1, bias_1, config.layer_norm_epsilon)
-    branch, attn = layers.self_attention(normed, w_qkv, b_qkv, w_proj, b_proj, config.n_head, config.attn_pdrop, rng)
+    normed, ln_1 = layer_norm(x, *p.ln_1, config.layer_norm_epsilon)
+    branch, attn = layers.self_attention(normed, *p.attn, config.n_head, pattern, config.attn_pdrop, rng)
     if drop:
         branch, attn_dropout = dropout(branch, config.resid_pdrop, rng)
     m = x + branch
 
-    normed, ln_2 = layer_norm(m, gain_2, bias_2, config.layer_norm_epsilon)
-    branch, mlp = layers.feed_forward(normed, w_up, b_up, w_down, b_down, config.activation_function)
+    normed, ln_2 = layer_norm(m, *p.ln_2, config.layer_norm_epsilon)
+    branch, mlp = layers.feed_forward(normed, *p.mlp, config.activation_function)
     if drop:
         branch, mlp_dropout = dropout(branch, config.resid_pdrop, rng)
     y = m + branch
     return y, BlockCache(ln_1, attn, attn_dropout, ln_2, mlp, mlp_dropout, layers)
 
 
-def block_backward(dy: np.ndarray, cache: BlockCache, dw_qkv: np.ndarray | None = None, dw_proj: np.ndarray | None = None,
-                   dw_up: np.ndarray | None = None, dw_down: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """dy (B, T, C)  ->  dx (B, T, C) and the gradients of the parameters, in forward's order
+def block_backward(dy: np.ndarray, cache: BlockCache, out: BlockParameters = NO_OUT) -> tuple[np.ndarray, BlockParameters]:
+    """dy (B, T, C)  ->  dx (B, T, C), and the gradients of the parameters in the same groups
 
-    The residual stream forks: what arrives at y goes on to m unchanged, and once more through the
-    branch; the two gradients add up. The same happens from m to x.
+    m is used twice, in the residual stream and in the branch, so two gradients add up in dm; so do two in dx.
 
-    dw_qkv, dw_proj, dw_up, dw_down: arrays to write these into, as NumPy's out.
+    out: arrays to write the parameters' gradients into.
     """
     dbranch = dy
     if cache.mlp_dropout is not None:
         dbranch = dropout_backward(dbranch, cache.mlp_dropout)
-    dnormed, dw_up, db_up, dw_down, db_down = cache.layers.feed_forward_backward(dbranch, cache.mlp, dw_up, dw_down)
-    dm, dgain_2, dbias_2 = layer_norm_backward(dnormed, cache.ln_2)
+    dnormed, *dmlp = cache.layers.feed_forward_backward(dbranch, cache.mlp, out.mlp)
+    dm, *dln_2 = layer_norm_backward(dnormed, cache.ln_2, out.ln_2)
     dm += dy
 
     dbranch = dm
     if cache.attn_dropout is not None:
         dbranch = dropout_backward(dbranch, cache.attn_dropout)
-    dnormed, dw_qkv, db_qkv, dw_proj, db_proj = cache.layers.self_attention_backward(dbranch, cache.attn, dw_qkv, dw_proj)
-    dx, dgain_1, dbias_1 = layer_norm_backward(dnormed, cache.ln_1)
+    dnormed, *dattn = cache.layers.self_attention_backward(dbranch, cache.attn, out.attn)
+    dx, *dln_1 = layer_norm_backward(dnormed, cache.ln_1, out.ln_1)
     dx += dm
-    return dx, dgain_1, dbias_1, dw_qkv, db_qkv, dw_proj, db_proj, dgain_2, dbias_2, dw_up, db_up, dw_down, db_down
+    return dx, BlockParameters(LayerNormParameters(*dln_1), AttentionParameters(*dattn), LayerNormParameters(*dln_2),
+                               FeedForwardParameters(*dmlp))

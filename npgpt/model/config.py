@@ -1,7 +1,9 @@
-"""What a GPT is made of: sizes and settings, under the names of Hugging Face's GPT2Config."""
+"""Configuration: a GPT's sizes and settings, under the names of Hugging Face's GPT2Config."""
 import dataclasses
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from npgpt.errors import InputError
 from npgpt.layers.feed_forward import ACTIVATIONS
@@ -9,7 +11,7 @@ from npgpt.layers.feed_forward import ACTIVATIONS
 POSITIONS = ("learned", "sinusoidal")
 # Far beyond any GPT: what a damaged or hostile file says must not become an array, or endless names.
 LIMITS = {"vocab_size": 2**24, "n_positions": 2**24, "n_embd": 2**20, "n_layer": 2**12, "n_head": 2**20}
-FRACTIONS = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+PROBABILITIES = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 
 @dataclass(frozen=True)
@@ -34,28 +36,20 @@ class GPTConfig:
 
     def __post_init__(self) -> None:
         for name, most in LIMITS.items():
-            self.require(name, is_integer(getattr(self, name)) and 1 <= getattr(self, name) <= most,
-                         f"a whole number from 1 to {most:,}")
-        self.require("n_inner", self.n_inner is None or is_integer(self.n_inner) and 1 <= self.n_inner <= 2**22,
-                     f"a whole number from 1 to {2**22:,}, or None for 4 n_embd")
-        self.require("n_head", self.n_embd % self.n_head == 0, f"a divisor of n_embd ({self.n_embd})")
-        self.require("activation_function", self.activation_function in tuple(ACTIVATIONS), one_of(ACTIVATIONS))
-        for name in FRACTIONS:
-            self.require(name, is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "a number in [0, 1)")
-        self.require("layer_norm_epsilon", is_number(self.layer_norm_epsilon) and self.layer_norm_epsilon > 0,
-                     "a number above 0")
-        self.require("initializer_range", is_number(self.initializer_range) and self.initializer_range >= 0,
-                     "a number of 0 or more")
-        self.require("tie_word_embeddings", isinstance(self.tie_word_embeddings, bool), "true or false")
-        self.require("position_embedding_type", self.position_embedding_type in POSITIONS, one_of(POSITIONS))
+            require(self, name, lambda value: is_integer(value) and 1 <= value <= most, f"a whole number from 1 to {most:,}")
+        require(self, "n_inner", lambda value: value is None or is_integer(value) and 1 <= value <= 2**22,
+                f"a whole number from 1 to {2**22:,}, or None for 4 n_embd")
+        require(self, "n_head", lambda value: self.n_embd % value == 0, f"a divisor of n_embd ({self.n_embd})")
+        require(self, "activation_function", lambda value: value in tuple(ACTIVATIONS), one_of(ACTIVATIONS))
+        for name in PROBABILITIES:
+            require(self, name, lambda value: is_number(value) and 0 <= value < 1, "a number in [0, 1)")
+        require(self, "layer_norm_epsilon", lambda value: is_number(value) and value > 0, "a number above 0")
+        require(self, "initializer_range", lambda value: is_number(value) and value >= 0, "a number of 0 or more")
+        require(self, "tie_word_embeddings", lambda value: isinstance(value, bool), "true or false")
+        require(self, "position_embedding_type", lambda value: value in POSITIONS, one_of(POSITIONS))
         for name in ("bos_token_id", "eos_token_id"):
-            token = getattr(self, name)
-            self.require(name, token is None or is_integer(token) and 0 <= token < self.vocab_size,
-                         f"a token id below vocab_size ({self.vocab_size}), or None")
-
-    def require(self, name: str, holds: bool, rule: str) -> None:
-        if not holds:
-            raise InputError(f"{name} must be {rule}, not {getattr(self, name)!r}")
+            require(self, name, lambda token: token is None or is_integer(token) and 0 <= token < self.vocab_size,
+                    f"a token id below vocab_size ({self.vocab_size}), or None")
 
     @property
     def inner(self) -> int:
@@ -64,6 +58,13 @@ class GPTConfig:
 
     def without_dropout(self) -> "GPTConfig":
         return dataclasses.replace(self, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+
+
+def require(settings: object, name: str, holds: Callable[[Any], bool], rule: str) -> None:
+    """Raise InputError, naming the field and the rule, unless the rule holds for its value."""
+    value = getattr(settings, name)
+    if not holds(value):
+        raise InputError(f"{name} must be {rule}, not {value!r}")
 
 
 def is_integer(value: object) -> bool:

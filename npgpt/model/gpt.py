@@ -1,16 +1,42 @@
-"""The GPT: token ids in, a score for every possible next token out, and the way back."""
-from typing import NamedTuple
+"""The GPT's body: token ids in, a hidden state for every position out. A head on top of it makes predictions."""
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward, embedding_backward_rows, sinusoidal_positions
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
+from npgpt.layers.pattern import CAUSAL, Pattern
 from npgpt.model.block import BlockCache, block, block_backward
 from npgpt.model.config import GPTConfig
 from npgpt.model.layers import PLAIN, Layers
-from npgpt.model.parameters import block_views, head_name, named_views, parameter_count
+from npgpt.model.parameters import BlockParameters, LayerNormParameters, block_table, layer_norm_table, weight
+
+
+class GPTParameters(NamedTuple):
+    wte: Any                                    # (V, C), the table of tokens
+    wpe: Any                                    # (n_positions, C), that of positions; None where they are sinusoidal
+    blocks: list[BlockParameters]
+    ln_f: LayerNormParameters
+    head: Any = None                            # what a head on top has of its own; None for one that is tied to wte
+
+
+def gpt_table(config: GPTConfig, head: Any = None) -> GPTParameters:
+    """The table of a GPT's parameters, with GPT-2's initialisation (Radford et al. 2019, section 2.3).
+
+    2 n_layer branches are added to the residual stream; their last matrices start smaller by sqrt(2 n_layer), so
+    that the stream's variance does not grow with depth.
+    """
+    C, deviation = config.n_embd, config.initializer_range
+    learned = config.position_embedding_type == "learned"
+    return GPTParameters(
+        wte=weight(config.vocab_size, C, deviation=deviation),
+        wpe=weight(config.n_positions, C, deviation=deviation) if learned else None,
+        blocks=[block_table(C, config.inner, deviation, deviation / math.sqrt(2 * config.n_layer))] * config.n_layer,
+        ln_f=layer_norm_table(C),
+        head=head)
 
 
 class GPTCache(NamedTuple):
@@ -19,98 +45,69 @@ class GPTCache(NamedTuple):
     dropout: tuple | None
     blocks: list[BlockCache]
     ln_f: tuple
-    head: tuple
-    config: GPTConfig
-    layers: Layers
 
 
-def gpt(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig, rng: np.random.Generator | None = None,
-        layers: Layers = PLAIN) -> tuple[np.ndarray, GPTCache]:
-    """Scores of the next token after every position (Radford et al. 2019).
+def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Generator | None = None,
+        layers: Layers = PLAIN, positions: np.ndarray | None = None, patterns: Sequence[Pattern] | None = None,
+        keep: bool = True) -> tuple[np.ndarray, GPTCache]:
+    """Hidden states of every position (Radford et al. 2019).
 
-    ids (B, T) with T <= n_positions, parameters: the flat vector  ->  logits (B, T, V)
+    ids (B, T) with T <= n_positions  ->  y (B, T, C)
 
-        x = wte[ids] + wpe[0..T-1]
+        x = wte[ids] + wpe[positions]
         x = block_i(x)                          for i = 0 .. n_layer - 1
-        logits = layer_norm(x) head^T           the head is wte itself where tied
+        y = layer_norm(x)
 
-    Dropout acts only where rng is given. layers: who computes those that hold matrices.
+    positions: (T,) or (B, T), by default 0 .. T - 1. patterns: which positions attend to which, for every block; by
+    default causal. Dropout acts only where rng is given. layers: which implementation of attention, feed-forward and
+    head to use. Without `keep` the blocks' caches are dropped as they come: less memory, and no backward pass.
+
     Raises ValueError where T > n_positions or ids is not (B, T).
     """
     if ids.ndim != 2 or not 1 <= ids.shape[1] <= config.n_positions:
         raise ValueError(f"gpt: ids must be (B, T) with 1 <= T <= n_positions ({config.n_positions}), not {ids.shape}")
-    p = named_views(parameters, config)
-    B, T = ids.shape
+    if positions is None:
+        positions = np.arange(ids.shape[1])
+    if patterns is None:
+        patterns = [CAUSAL] * config.n_layer
 
-    tokens, tokens_cache = embedding(ids, p["transformer.wte.weight"])                 # (B, T, C)
-    if config.position_embedding_type == "learned":
-        positions, positions_cache = embedding(np.arange(T), p["transformer.wpe.weight"])
+    tokens, tokens_cache = embedding(ids, p.wte)                                       # (B, T, C)
+    if p.wpe is not None:
+        places, places_cache = embedding(positions, p.wpe)                             # (T, C) or (B, T, C)
     else:
-        positions, positions_cache = sinusoidal_positions(T, config.n_embd, tokens.dtype), None
-    x = tokens + positions                                                             # (B, T, C)
+        places, places_cache = sinusoidal_positions(positions, config.n_embd, tokens.dtype), None
+    x = tokens + places                                                                # (B, T, C)
     dropout_cache = None
     if rng is not None and config.embd_pdrop > 0:
         x, dropout_cache = dropout(x, config.embd_pdrop, rng)
 
     blocks = []
-    for i in range(config.n_layer):
-        x, block_cache = block(x, *block_views(p, i), config, rng, layers)
-        blocks.append(block_cache)
+    for block_parameters, pattern in zip(p.blocks, patterns, strict=True):
+        x, block_cache = block(x, block_parameters, config, pattern, rng, layers)
+        if keep:
+            blocks.append(block_cache)
+        del block_cache
 
-    x, ln_f = layer_norm(x, p["transformer.ln_f.weight"], p["transformer.ln_f.bias"], config.layer_norm_epsilon)
-    logits, head = layers.unembedding(x, p[head_name(config)])                         # (B, T, V)
-    return logits, GPTCache(tokens_cache, positions_cache, dropout_cache, blocks, ln_f, head, config, layers)
+    y, ln_f = layer_norm(x, *p.ln_f, config.layer_norm_epsilon)
+    return y, GPTCache(tokens_cache, places_cache, dropout_cache, blocks, ln_f)
 
 
-def gpt_backward(dlogits: np.ndarray, cache: GPTCache, free: bool = False) -> np.ndarray:
-    """dlogits (B, T, V)  ->  the gradient of every parameter, one flat vector in the layout of parameters
+def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters,
+                 free: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """dy (B, T, C)  ->  the N distinct ids that were read, and the gradients of their rows of wte (N, C)
 
-    Positions are shared by all sequences of the batch, so their gradients sum over it. The tied table is
-    used twice: its row v is what the id v is read as, x_0 = wte[ids], and what scores it, logits_v = x wte_v.
-    A change of the row reaches the loss both ways, so the two gradients add up, each over all positions:
+    The gradients of all other parameters of the body are written into `out`. Those of wte are left to the caller,
+    because a head may use the same table. Positions are shared by all sequences of the batch, so their gradients
+    sum over it.
 
-        dwte_v = sum of dlogits_v x  +  sum of dx_0 where the id is v
-
-    free: take each block's cache out of cache.blocks once it is passed, so that its memory serves what
-    follows. The cache is then good for one way back only.
+    free: take each block's cache out of cache.blocks once it has been used, so that its memory can be used again. The
+    cache is then good for one backward pass only.
     """
-    config = cache.config
-    gradients = np.empty(parameter_count(config), dlogits.dtype)
-    g = named_views(gradients, config)
-
-    dx, _ = cache.layers.unembedding_backward(dlogits, cache.head, g[head_name(config)])     # (B, T, C)
-    dx, g["transformer.ln_f.weight"][...], g["transformer.ln_f.bias"][...] = layer_norm_backward(dx, cache.ln_f)
-
-    for i in reversed(range(config.n_layer)):
-        views = block_views(g, i)
-        matrices = [view for view in views if view.ndim == 2]                          # written in place: they are large
-        dx, *dblock = block_backward(dx, cache.blocks.pop() if free else cache.blocks[i], *matrices)
-        for view, gradient in zip(views, dblock, strict=True):
-            if gradient is not view:
-                view[...] = gradient
-
+    dx, _, _ = layer_norm_backward(dy, cache.ln_f, out.ln_f)
+    for i in reversed(range(len(out.blocks))):
+        dx, _ = block_backward(dx, cache.blocks.pop() if free else cache.blocks[i], out.blocks[i])
     if cache.dropout is not None:
         dx = dropout_backward(dx, cache.dropout)
     if cache.positions is not None:
-        g["transformer.wpe.weight"][...] = embedding_backward(dx.sum(axis=0), cache.positions)
-    if not config.tie_word_embeddings:
-        g["transformer.wte.weight"][...] = 0
-    looked_up, drows = embedding_backward_rows(dx, cache.tokens)
-    g["transformer.wte.weight"][looked_up] += drows
-    return gradients
-
-
-def loss_and_gradients(ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig,
-                       rng: np.random.Generator | None = None, share: float = 1.0,
-                       layers: Layers = PLAIN) -> tuple[float, np.ndarray]:
-    """ids (B, T), targets (B, T): the token that follows each, or IGNORED  ->  loss, gradients (flat)
-
-    Both are multiplied by `share`: what part these targets are of a larger batch, so that the losses
-    and gradients of its parts add up to those of the whole.
-    """
-    logits, cache = gpt(ids, parameters, config, rng, layers)
-    loss, loss_cache = cross_entropy(logits, targets)
-    del logits                                    # with a large vocabulary, as large as all else together
-    dlogits = cross_entropy_backward(share, loss_cache)
-    del loss_cache
-    return share * float(loss), gpt_backward(dlogits, cache, free=True)
+        embedding_backward(dx.sum(axis=0), cache.positions, (out.wpe,))
+    return embedding_backward_rows(dx, cache.tokens)

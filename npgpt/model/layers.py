@@ -1,14 +1,15 @@
-"""Layers: who computes those that hold matrices. On one thread, and where a batch is split over threads, the plain ones."""
+"""Which implementation of attention, feed-forward and head to use: those that hold matrices. Everywhere but in
+tensor-parallel training and prefill (parallel/tensor_parallel.py), the plain ones."""
 from collections.abc import Callable
 from typing import NamedTuple
 
 from npgpt.layers.embedding import unembedding, unembedding_backward
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
-from npgpt.layers.self_attention import causal_self_attention, causal_self_attention_backward
+from npgpt.layers.self_attention import self_attention, self_attention_backward
 
 
 class Layers(NamedTuple):
-    """As block and gpt call them; by the contract of layers/, with arrays to write matrices' gradients into."""
+    """Layer pairs, each by the contract of layers/."""
     self_attention: Callable
     self_attention_backward: Callable
     feed_forward: Callable
@@ -17,5 +18,5 @@ class Layers(NamedTuple):
     unembedding_backward: Callable
 
 
-PLAIN = Layers(causal_self_attention, causal_self_attention_backward, feed_forward, feed_forward_backward,
+PLAIN = Layers(self_attention, self_attention_backward, feed_forward, feed_forward_backward,
                unembedding, unembedding_backward)

@@ -1,103 +1,135 @@
-"""Parameters: one flat vector, and named views of it. parameter_shapes is the one truth about both."""
-import functools
-import itertools
+"""Parameters: one flat vector, and groups of named views of it.
+
+A *table* says everything about a model's parameters: nested groups, named tuples in the layers' own argument
+order, whose leaves are rows, one `Parameter` for each array. `groups(vector, table)` is the same nest with views
+of the vector in the rows' places, so that a block reads layer_norm(x, *p.ln_1). Gradients and moments are further
+vectors of the same layout.
+"""
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.model.config import GPTConfig
-
-PREFIX = "transformer."
+Group = Any                 # a named tuple or list of groups, a leaf, or None where a model has no such parameter
 
 
-@functools.cache
-def parameter_shapes(config: GPTConfig) -> Mapping[str, tuple[int, ...]]:
-    """Name and shape of every parameter, in the order of the flat vector, named as in GPT2LMHeadModel."""
-    C, I = config.n_embd, config.inner
-    shapes = {"wte.weight": (config.vocab_size, C)}
-    if config.position_embedding_type == "learned":
-        shapes["wpe.weight"] = (config.n_positions, C)
-    for i in range(config.n_layer):
-        shapes |= {f"h.{i}.{name}": shape for name, shape in block_shapes(C, I).items()}
-    shapes |= {"ln_f.weight": (C,), "ln_f.bias": (C,)}
-    shapes = {PREFIX + name: shape for name, shape in shapes.items()}
-    if not config.tie_word_embeddings:
-        shapes["lm_head.weight"] = (config.vocab_size, C)
-    return MappingProxyType(shapes)
+class Parameter(NamedTuple):
+    """A row of the table: an array starts normally distributed with this mean and standard deviation."""
+    shape: tuple[int, ...]
+    mean: float = 0.0
+    deviation: float = 0.0
+    decays: bool = False                        # whether weight decay acts on it
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
 
 
-def block_shapes(C: int, I: int) -> dict[str, tuple[int, ...]]:
-    """One block's parameters, in the order in which `block` takes them."""
-    return {
-        "ln_1.weight": (C,), "ln_1.bias": (C,),
-        "attn.c_attn.weight": (C, 3 * C), "attn.c_attn.bias": (3 * C,),
-        "attn.c_proj.weight": (C, C), "attn.c_proj.bias": (C,),
-        "ln_2.weight": (C,), "ln_2.bias": (C,),
-        "mlp.c_fc.weight": (C, I), "mlp.c_fc.bias": (I,),
-        "mlp.c_proj.weight": (I, C), "mlp.c_proj.bias": (C,),
-    }
+class LayerNormParameters(NamedTuple):
+    gain: Any                                   # (C,)
+    bias: Any                                   # (C,)
 
 
-@functools.cache
-def parameter_count(config: GPTConfig) -> int:
-    return sum(math.prod(shape) for shape in parameter_shapes(config).values())
+class AttentionParameters(NamedTuple):
+    w_qkv: Any                                  # (3, C, C)
+    b_qkv: Any                                  # (3, C)
+    w_proj: Any                                 # (C, C)
+    b_proj: Any                                 # (C,)
 
 
-def named_views(vector: np.ndarray, config: GPTConfig) -> Mapping[str, np.ndarray]:
-    """Views of a flat vector of parameters, gradients or moments, by name.
+class FeedForwardParameters(NamedTuple):
+    w_up: Any                                   # (C, I)
+    b_up: Any                                   # (I,)
+    w_down: Any                                 # (I, C)
+    b_down: Any                                 # (C,)
 
-    Writing into a view writes into the vector. The mapping is read-only, because a view that is put in
-    another's place would part from the vector silently: write view[...] = value. Raises ValueError for a
-    vector of another length.
+
+class BlockParameters(NamedTuple):
+    ln_1: LayerNormParameters
+    attn: AttentionParameters
+    ln_2: LayerNormParameters
+    mlp: FeedForwardParameters
+
+
+def weight(*shape: int, deviation: float) -> Parameter:
+    """A matrix or a table of vectors. These decay; gains and biases do not."""
+    return Parameter(shape, deviation=deviation, decays=True)
+
+
+def bias(*shape: int) -> Parameter:
+    return Parameter(shape)
+
+
+def layer_norm_table(C: int) -> LayerNormParameters:
+    return LayerNormParameters(gain=Parameter((C,), mean=1.0), bias=bias(C))
+
+
+def block_table(C: int, I: int, deviation: float, residual_deviation: float) -> BlockParameters:
+    """residual_deviation: of the two matrices whose results are added to the residual stream."""
+    return BlockParameters(
+        ln_1=layer_norm_table(C),
+        attn=AttentionParameters(w_qkv=weight(3, C, C, deviation=deviation), b_qkv=bias(3, C),
+                                 w_proj=weight(C, C, deviation=residual_deviation), b_proj=bias(C)),
+        ln_2=layer_norm_table(C),
+        mlp=FeedForwardParameters(w_up=weight(C, I, deviation=deviation), b_up=bias(I),
+                                  w_down=weight(I, C, deviation=residual_deviation), b_down=bias(C)))
+
+
+def map_leaves(function: Callable[[Any], Any], group: Group) -> Group:
+    """The same groups with function(leaf) in the place of every leaf, called in order."""
+    if group is None:
+        return None
+    if type(group) is Parameter or not isinstance(group, (list, tuple)):
+        return function(group)
+    parts = [map_leaves(function, part) for part in group]
+    return group._make(parts) if hasattr(group, "_make") else type(group)(parts)
+
+
+def named_leaves(group: Group, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested groups, in order, with its name: blocks.0.attn.w_qkv"""
+    if isinstance(group, (list, tuple)) and type(group) is not Parameter:
+        fields = group._fields if hasattr(group, "_fields") else range(len(group))
+        for field, part in zip(fields, group):
+            yield from named_leaves(part, f"{name}.{field}" if name else str(field))
+    elif group is not None:
+        yield name, group
+
+
+def parameter_count(table: Group) -> int:
+    return sum(row.size for _, row in named_leaves(table))
+
+
+def groups(vector: np.ndarray, table: Group) -> Group:
+    """The table's groups with views of a flat vector in its rows' places: writing into a view writes into the vector.
+
+    Raises ValueError for a vector of another length.
     """
-    shapes = parameter_shapes(config)
-    ends = list(itertools.accumulate(math.prod(shape) for shape in shapes.values()))
-    if ends[-1] != len(vector):
-        raise ValueError(f"this configuration has {ends[-1]:,} parameters, the vector holds {len(vector):,}")
-    views = {name: vector[start:end].reshape(shape)
-             for (name, shape), start, end in zip(shapes.items(), [0, *ends], ends)}
-    return MappingProxyType(views)
+    position = 0
+
+    def view(row: Parameter) -> np.ndarray:
+        nonlocal position
+        start, position = position, position + row.size
+        return vector[start:position].reshape(row.shape)
+
+    try:
+        nested = map_leaves(view, table)
+    except ValueError:                          # the last view would be too short
+        position = None
+    if position != len(vector):
+        raise ValueError(f"this model has {parameter_count(table):,} parameters, the vector holds {len(vector):,}")
+    return nested
 
 
-def block_views(views: Mapping[str, np.ndarray], i: int) -> list[np.ndarray]:
-    """The parameters of block i, in the order in which `block` takes them."""
-    prefix = f"{PREFIX}h.{i}."
-    return [view for name, view in views.items() if name.startswith(prefix)]
+def named_views(vector: np.ndarray, table: Group) -> dict[str, np.ndarray]:
+    """The same views in one dictionary, by name."""
+    return dict(named_leaves(groups(vector, table)))
 
 
-def head_name(config: GPTConfig) -> str:
-    """The table that scores the tokens: the embedding's own where tied."""
-    return PREFIX + "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-
-
-def initial_parameters(config: GPTConfig, seed: int = 0, dtype: np.dtype = np.float32) -> np.ndarray:
-    """GPT-2's initialisation (Radford et al. 2019, section 2.3)  ->  the flat vector.
-
-    Matrices and embeddings are normal with deviation initializer_range (0.02), biases 0, gains 1. What
-    is added to the residual stream, 2 n_layer times in all, starts smaller by sqrt(2 n_layer), so that
-    the stream's variance does not grow with depth.
-    """
+def initial_parameters(table: Group, seed: int = 0, dtype: np.dtype = np.float32) -> np.ndarray:
+    """The flat vector that training starts from: what the table says, drawn from the seed."""
     rng = np.random.default_rng(seed)
-    vector = np.empty(parameter_count(config), dtype)
-    for name, view in named_views(vector, config).items():
-        deviation = config.initializer_range
-        if name.endswith("c_proj.weight"):
-            deviation /= math.sqrt(2 * config.n_layer)
-        if name.endswith(".bias"):
-            view[...] = 0
-        elif is_gain(name):
-            view[...] = 1
-        else:
-            view[...] = rng.normal(0, deviation, view.shape)
+    vector = np.empty(parameter_count(table), dtype)
+    for (_, row), view in zip(named_leaves(table), named_views(vector, table).values()):
+        view[...] = rng.normal(row.mean, row.deviation, row.shape) if row.deviation else row.mean
     return vector
-
-
-def is_gain(name: str) -> bool:
-    return ".ln_" in name and name.endswith(".weight")
-
-
-def decays(name: str) -> bool:
-    """Whether weight decay acts on a parameter: on matrices and embeddings, not on gains and biases."""
-    return name.endswith(".weight") and not is_gain(name)

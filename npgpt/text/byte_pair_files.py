@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from npgpt.errors import InputError
 from npgpt.files import JSON_LIMIT, read_json, write_json, write_whole
-from npgpt.text.tokenizer_json import BYTE_LEVEL, FILE, write_tokenizer_json
+from npgpt.text.tokenizer_json import BYTE_LEVEL, TOKENIZER_FILE, write_tokenizer_json
 
-VOCABULARY, MERGES = "vocab.json", "merges.txt"
+VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"
 MERGES_LIMIT = 2**20                                   # the largest vocabularies in use have half as many
 VERSION = "#version: 0.2"                              # the first line of merges.txt
 SPECIAL = re.compile(r"<.+>|\[.+\]", re.DOTALL)        # how special tokens look, where no file says which they are
@@ -23,7 +23,7 @@ class Content(NamedTuple):
 
 
 def holds_byte_pairs(folder: Path) -> bool:
-    return (folder / VOCABULARY).is_file() and (folder / MERGES).is_file()
+    return (folder / VOCABULARY_FILE).is_file() and (folder / MERGES_FILE).is_file()
 
 
 def read_files(folder: Path) -> Content:
@@ -32,9 +32,9 @@ def read_files(folder: Path) -> Content:
     The two do not say which tokens are special: those that no merge makes, and that look like <this> or [this].
     Raises InputError for files that are no such tokenizer, OSError for files that cannot be read.
     """
-    if (folder / FILE).is_file():
-        return parse_tokenizer_json(read_json(folder / FILE), str(folder / FILE))
-    vocabulary, merges = read_json(folder / VOCABULARY), read_merges(folder / MERGES)
+    if (folder / TOKENIZER_FILE).is_file():
+        return parse_tokenizer_json(read_json(folder / TOKENIZER_FILE), str(folder / TOKENIZER_FILE))
+    vocabulary, merges = read_json(folder / VOCABULARY_FILE), read_merges(folder / MERGES_FILE)
     made = {left + right for left, right in merges}
     return Content(vocabulary, merges, [token for token in vocabulary if SPECIAL.fullmatch(token) and token not in made])
 
@@ -112,8 +112,8 @@ def write_files(folder: Path, vocabulary: Sequence[str], merges: Sequence[tuple[
     lines = [f"{left} {right}" for left, right in merges]
     added = [{"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
               "special": True} for token, i in sorted(special_tokens.items(), key=lambda item: item[1])]
-    write_json(folder / VOCABULARY, ids)
-    write_whole(folder / MERGES, ["\n".join([VERSION, *lines, ""]).encode()])
+    write_json(folder / VOCABULARY_FILE, ids)
+    write_whole(folder / MERGES_FILE, ["\n".join([VERSION, *lines, ""]).encode()])
     model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
              "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
              "vocab": ids, "merges": lines}

@@ -6,7 +6,7 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.files import read_json
-from npgpt.text.tokenizer_json import BYTE_LEVEL, FILE, write_tokenizer_json
+from npgpt.text.tokenizer_json import BYTE_LEVEL, TOKENIZER_FILE, write_tokenizer_json
 
 
 class ByteTokenizer:
@@ -36,7 +36,7 @@ class ByteTokenizer:
     @classmethod
     def load(cls, folder: Path) -> "ByteTokenizer":
         """Read what save wrote. Raises InputError where it is not that."""
-        return cls.of_json(read_json(Path(folder) / FILE), f"{Path(folder) / FILE}")
+        return cls.of_json(read_json(Path(folder) / TOKENIZER_FILE), f"{Path(folder) / TOKENIZER_FILE}")
 
     @classmethod
     def of_json(cls, description: dict, where: str) -> "ByteTokenizer":

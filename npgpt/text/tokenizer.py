@@ -7,10 +7,10 @@ import numpy as np
 from npgpt.errors import InputError
 from npgpt.files import read_json
 from npgpt.text.byte_pair import BytePairTokenizer
-from npgpt.text.byte_pair_files import MERGES, VOCABULARY, holds_byte_pairs
+from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE, holds_byte_pairs
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer, byte_vocabulary
-from npgpt.text.tokenizer_json import FILE
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 
 class Tokenizer(Protocol):
@@ -23,14 +23,14 @@ class Tokenizer(Protocol):
 
 
 def holds_tokenizer(folder: Path) -> bool:
-    return (Path(folder) / FILE).is_file() or holds_byte_pairs(Path(folder))
+    return (Path(folder) / TOKENIZER_FILE).is_file() or holds_byte_pairs(Path(folder))
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer saved in a folder. Raises InputError where there is none that npgpt knows."""
-    path = Path(folder) / FILE
+    path = Path(folder) / TOKENIZER_FILE
     if not holds_tokenizer(folder):
-        raise InputError(f"{folder} holds no tokenizer: there is no {FILE} in it, nor {VOCABULARY} with {MERGES}")
+        raise InputError(f"{folder} holds no tokenizer: there is no {TOKENIZER_FILE} in it, nor {VOCABULARY_FILE} with {MERGES_FILE}")
     if not path.is_file():
         return BytePairTokenizer.load(folder)
     description = read_json(path)

@@ -7,7 +7,7 @@ import numpy as np
 from npgpt.layers.causal_attention import BLOCK
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import parameter_count
-from npgpt.training.parallel import splits
+from npgpt.parallel.data_parallel import splits
 
 PROCESS = 48 * 2**20          # bytes of Python, NumPy and BLAS themselves
 

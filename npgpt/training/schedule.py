@@ -3,7 +3,7 @@ import math
 
 
 def learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
-    """The rate of step 0 .. steps - 1 (Loshchilov and Hutter 2017, eq. 5, with a warm-up).
+    """The learning rate of step 0 .. steps - 1 (Loshchilov and Hutter 2017, eq. 5, with a warm-up).
 
         step < warmup:  peak * (step + 1) / (warmup + 1)
         after that:     floor + (peak - floor) * (1 + cos(pi * progress)) / 2

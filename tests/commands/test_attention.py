@@ -12,7 +12,7 @@ from npgpt.interop.huggingface import load_model, save_model
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer import FILE
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 HOSTILE = "</script><b>\x1b\"'\u2028🤗\n\udcff"
 
@@ -72,7 +72,7 @@ def test_a_page_holds_the_text_the_weights_and_what_comes_next(npgpt, byte_model
 
 
 def test_a_model_without_a_tokenizer_reads_ids(npgpt, byte_model, tmp_path):
-    (byte_model / FILE).unlink()
+    (byte_model / TOKENIZER_FILE).unlink()
     assert npgpt("attention", "--model", byte_model, "--ids", 7, 200, "--html", "a.html").status == 0
     assert data_of(tmp_path / "a.html")["tokens"] == ["7", "200"] and data_of(tmp_path / "a.html")["next"][0][0][0].startswith("#")
 

@@ -13,7 +13,8 @@ from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer import FILE, load_tokenizer
+from npgpt.text.tokenizer import load_tokenizer
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 
 def written(outcome):
@@ -172,13 +173,13 @@ def test_without_a_model_it_is_said_how_to_get_one(refused):
 
 
 @pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"no model directory: there is no {WEIGHTS}"),
-                                             (FILE, f"no tokenizer: there is no {FILE}")])
+                                             (TOKENIZER_FILE, f"no tokenizer: there is no {TOKENIZER_FILE}")])
 def test_a_model_that_lacks_a_file_is_refused(refused, model, name, complaint):
     (model / name).unlink()
     assert complaint in refused("generate", "--model", model)
 
 
-@pytest.mark.parametrize("name", [CONFIG, WEIGHTS, FILE])
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS, TOKENIZER_FILE])
 @pytest.mark.parametrize("damage", [lambda data: data[:len(data) // 2], lambda data: b"", lambda data: bytes(len(data)),
                                     lambda data: (2**60).to_bytes(8, "little") + data[8:],
                                     lambda data: data.replace(b"{", b"[", 1)])

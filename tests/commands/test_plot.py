@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from npgpt.looking.metrics import METRICS
+from npgpt.inspection.metrics import METRICS
 
 
 @pytest.fixture

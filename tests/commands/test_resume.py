@@ -10,10 +10,10 @@ from npgpt.files import sha256
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
 from npgpt.model.gpt import loss_and_gradients
 from npgpt.text.corpus import write_tokens
-from npgpt.text.tokenizer import FILE
-from npgpt.training.checkpoint import MOMENTS, RECORD, SUMS
-from npgpt.training.lock import FILE as LOCK, only_run
-from npgpt.training.metrics import FILE as METRICS
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.runs.checkpoint import MOMENTS, RECORD, SUMS
+from npgpt.runs.lock import LOCK_FILE, only_run
+from npgpt.runs.metrics import METRICS_FILE
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 RUN = ["train", "--data", "text.txt", *SMALL, "--dropout", 0.1, "--steps", 8, "--eval-every", 4, "--checkpoint-every", 2]
@@ -21,7 +21,7 @@ RUN = ["train", "--data", "text.txt", *SMALL, "--dropout", 0.1, "--steps", 8, "-
 
 def history(run):
     """metrics.jsonl, but for what tells the time."""
-    lines = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in ("seconds", "tokens_per_second")} for line in lines]
 
 
@@ -156,7 +156,7 @@ def test_what_a_run_cannot_change_is_refused(npgpt, run, tmp_path, arguments, co
     assert (status, out) == (2, "") and f"npgpt: error: {complaint}" in err and end_state(run) == before
 
 
-@pytest.mark.parametrize("name", [CONFIG, FILE])
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER_FILE])
 def test_a_configuration_or_tokenizer_that_was_exchanged_is_refused(npgpt, run, name):
     (run / name).write_text("{}")
     assert f"npgpt: error: out/{name} is not the run's, which is in out/checkpoints/step-00000008: put it back" in npgpt(
@@ -202,7 +202,7 @@ def test_a_record_from_a_stranger_is_believed_in_nothing(npgpt, run, tmp_path, c
     assert (status, out) == (2, "") and err.startswith("npgpt: error: ") and complaint in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", [METRICS, LOCK])
+@pytest.mark.parametrize("name", [METRICS_FILE, LOCK_FILE])
 def test_a_link_in_the_run_of_a_stranger_does_not_reach_what_it_points_to(npgpt, run, tmp_path, name):
     (tmp_path / "precious").write_text("mine\n")
     (run / name).unlink(missing_ok=True)
@@ -233,8 +233,8 @@ def test_the_last_good_checkpoint_is_taken_where_the_newest_is_damaged(npgpt, ru
 
 
 def test_a_history_that_was_damaged_is_said_to_be_lost(npgpt, run):
-    lines = (run / METRICS).read_text().splitlines(keepends=True)
-    (run / METRICS).write_text("".join([*lines[:4], "{" + lines[4], *lines[5:]]))
+    lines = (run / METRICS_FILE).read_text().splitlines(keepends=True)
+    (run / METRICS_FILE).write_text("".join([*lines[:4], "{" + lines[4], *lines[5:]]))
     outcome = npgpt("train", "--resume", "out", "--steps", 9)
     assert outcome.status == 0 and "\nout/metrics.jsonl is damaged: the history of steps 5 to 8 is lost\n" in outcome.err
     assert [line["step"] for line in history(run)] == [1, 2, 3, 4, 9]
@@ -261,7 +261,7 @@ def test_a_run_to_be_replaced_can_go_on_until_there_is_something_in_its_place(np
     def full(self):
         raise OSError(28, "No space left on device", "out")
     with monkeypatch.context() as patch:
-        patch.setattr("npgpt.training.recorder.Recorder.save", full)
+        patch.setattr("npgpt.runs.recorder.Recorder.save", full)
         assert npgpt(*RUN, "--overwrite", "--seed", 1).status == 2
     assert npgpt("train", "--resume", "out").status == 0
     assert end_state(run) == before
@@ -275,7 +275,7 @@ def test_bad_steps_are_counted_on(npgpt, run, monkeypatch):
     def spoiled(*arguments):
         loss, gradients = loss_and_gradients(*arguments)
         return (np.nan if next(calls) in (3, 6) else loss), gradients
-    monkeypatch.setattr("npgpt.training.parallel.loss_and_gradients", spoiled)
+    monkeypatch.setattr("npgpt.parallel.data_parallel.loss_and_gradients", spoiled)
     status, _, err = npgpt("train", "--resume", "out", "--skip-bad-steps", 1, "--threads", 1)
     assert status == 2 and "at step 6 (norms before it: " in err
     assert err.endswith("may help; out holds the model of step 4; go on with: npgpt train --resume out\n")

@@ -9,7 +9,7 @@ from npgpt.commands.tokenize import SAMPLE, visible
 from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer_json import FILE
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_models_tokenizer_is_used(npgpt, model):
 
 
 def test_gpt2s_own_files_are_enough(npgpt, byte_pairs):
-    (byte_pairs / FILE).unlink()
+    (byte_pairs / TOKENIZER_FILE).unlink()
     assert shown(npgpt("tokenize", "ab", "--tokenizer-dir", byte_pairs)) == ([(256, "ab")], "1 token, 2 characters, 2 bytes")
 
 
@@ -128,8 +128,8 @@ def test_a_character_that_the_vocabulary_lacks_is_named(refused, model):
 
 
 def test_a_damaged_tokenizer_is_refused_with_the_file_named(refused, byte_pairs):
-    description = json.loads((byte_pairs / FILE).read_text("utf-8"))
+    description = json.loads((byte_pairs / TOKENIZER_FILE).read_text("utf-8"))
     description["model"]["merges"].append("x y")
-    (byte_pairs / FILE).write_text(json.dumps(description))
-    assert f"{byte_pairs / FILE}: merge 3, 'x' and 'y': 'xy' is not in the vocabulary" in refused(
+    (byte_pairs / TOKENIZER_FILE).write_text(json.dumps(description))
+    assert f"{byte_pairs / TOKENIZER_FILE}: merge 3, 'x' and 'y': 'xy' is not in the vocabulary" in refused(
         "tokenize", "text", "--tokenizer-dir", byte_pairs)

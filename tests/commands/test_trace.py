@@ -4,7 +4,8 @@ import numpy as np
 from npgpt.interop.huggingface import load_model
 from npgpt.model.gpt import loss_and_gradients
 from npgpt.model.parameters import named_views
-from npgpt.text.tokenizer import FILE, load_tokenizer
+from npgpt.text.tokenizer import load_tokenizer
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 
 def table(outcome):
@@ -75,7 +76,7 @@ def test_of_a_long_text_the_first_tokens_are_traced(npgpt, model):
 
 
 def test_ids_take_the_place_of_a_text_where_there_is_no_tokenizer(npgpt, refused, model):
-    (model / FILE).unlink()
+    (model / TOKENIZER_FILE).unlink()
     assert "T 3 tokens" in npgpt("trace", "--model", model, "--ids", 3, 1, 4, 1).out
     assert refused("trace", "--model", model) == (
         f"npgpt: error: {model} holds no tokenizer, so it cannot read a text: give token ids with --ids\n")

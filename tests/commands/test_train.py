@@ -18,9 +18,10 @@ from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import write_tokens
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer import FILE, load_tokenizer
-from npgpt.training.metrics import FILE as METRICS
-from npgpt.training.recorder import Recorder
+from npgpt.text.tokenizer import load_tokenizer
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.runs.metrics import METRICS_FILE
+from npgpt.runs.recorder import Recorder
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 QUICK = ["train", "--data", "text.txt", *SMALL, "--steps", 4]
@@ -52,7 +53,7 @@ def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeyp
     monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", SAMPLE_TOKENS)
     status, out, err = npgpt(*QUICK)
     assert status == 0
-    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
+    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS_FILE, WEIGHTS, TOKENIZER_FILE, TOKENIZER_CONFIG]
     assert load_tokenizer("out").vocabulary == sorted(set(text.read_text()))
     config = load_config("out")
     assert (config.n_layer, config.n_head, config.n_embd, config.n_positions, config.vocab_size) == (1, 2, 8, 8, 28)
@@ -106,7 +107,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_
     for out, seed in (("a", 5), ("b", 5), ("c", 6)):
         assert npgpt(*QUICK, "--dropout", 0.1, "--seed", seed, "--out", out).status == 0
     a, b, c = (files(tmp_path / out) for out in "abc")
-    assert a.pop(METRICS) != b.pop(METRICS)                        # which tells the time
+    assert a.pop(METRICS_FILE) != b.pop(METRICS_FILE)                        # which tells the time
     assert a == b and a[WEIGHTS] != c[WEIGHTS]
 
 
@@ -135,7 +136,7 @@ def test_a_checkpoint_is_made_first_and_last_every_so_many_steps_and_where_the_v
         npgpt, text, monkeypatch, every, losses, steps):
     losses, saved = iter(losses), []
     monkeypatch.setattr("npgpt.commands.session.Session.sampled_loss", lambda self: next(losses))
-    monkeypatch.setattr("npgpt.training.recorder.Recorder.save", lambda self: saved.append(self.state.step))
+    monkeypatch.setattr("npgpt.runs.recorder.Recorder.save", lambda self: saved.append(self.state.step))
     npgpt(*QUICK, "--steps", 5, "--eval-every", 1, *every)
     assert saved == steps
 
@@ -178,7 +179,7 @@ def test_more_memory_than_there_is_is_said_beforehand(npgpt, text, monkeypatch):
 def test_token_files_are_learned_from(npgpt, tokens):
     status, out, err = npgpt("train", "--data", tokens, *SMALL, "--steps", 4)
     assert status == 0 and out == "" and "90 tokens to learn from, 20 to validate on, 50,257 different" in err
-    assert load_config("out").vocab_size == 50257 and not os.path.exists(os.path.join("out", FILE))
+    assert load_config("out").vocab_size == 50257 and not os.path.exists(os.path.join("out", TOKENIZER_FILE))
 
 
 def test_token_files_may_say_their_vocabulary(npgpt, tokens):
@@ -198,14 +199,14 @@ def test_init_goes_on_from_a_model_with_its_tokenizer(npgpt, text, model):
                  "--dtype", "float64").status == 0
     (parameters, config), (expected, expected_config) = load_model("out"), load_model(model)
     assert config == expected_config and (parameters == expected).all()
-    assert files(model)[FILE] == files(model.parent / "out")[FILE]
+    assert files(model)[TOKENIZER_FILE] == files(model.parent / "out")[TOKENIZER_FILE]
 
 
 def test_the_default_rate_goes_down_with_the_width_and_to_a_tenth_where_a_model_has_learned_already(npgpt, text, model, tmp_path):
     """The cosine starts at the rate itself where there is no warm-up, and a finished run's newest line tells it."""
     def rates(*arguments):
         assert npgpt("train", "--data", text, "--steps", 2, "--warmup", 0, "--overwrite", *arguments).status == 0
-        return [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS).read_text().splitlines()]
+        return [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS_FILE).read_text().splitlines()]
     ends = rates(*SMALL, "--learning-rate", 1)
     assert rates(*SMALL) == pytest.approx([0.64 / 8 * end for end in ends])
     assert rates("--init", model) == pytest.approx([0.064 / 8 * end for end in ends])
@@ -215,7 +216,7 @@ def test_the_default_rate_goes_down_with_the_width_and_to_a_tenth_where_a_model_
 def test_a_run_that_was_started_from_a_model_keeps_its_rate_when_it_is_resumed(npgpt, text, model, tmp_path):
     assert npgpt("train", "--data", text, "--init", model, "--steps", 2, "--warmup", 0).status == 0
     assert npgpt("train", "--resume", "out", "--steps", 4).status == 0
-    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS).read_text().splitlines()]
+    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS_FILE).read_text().splitlines()]
     assert len(rates) == 4 and max(rates) <= 0.064 / 8
 
 
@@ -231,8 +232,8 @@ def test_a_finished_model_is_never_replaced_unless_told_to(npgpt, refused, text,
             "with --overwrite") in refused(*QUICK)
     before = files(tmp_path / "out")
     err = npgpt(*QUICK, "--seed", 1, "--overwrite").err
-    assert err.startswith(f"replaces in out, with its first checkpoint: {CONFIG}, {WEIGHTS}, {FILE}, {TOKENIZER_CONFIG}, "
-                          f"{METRICS}, checkpoints\n")
+    assert err.startswith(f"replaces in out, with its first checkpoint: {CONFIG}, {WEIGHTS}, {TOKENIZER_FILE}, {TOKENIZER_CONFIG}, "
+                          f"{METRICS_FILE}, checkpoints\n")
     assert files(tmp_path / "out")[WEIGHTS] != before[WEIGHTS]
 
 
@@ -241,7 +242,7 @@ def test_a_model_that_is_no_run_is_never_replaced_unless_told_to(refused, text, 
         *QUICK, "--out", "model")
 
 
-@pytest.mark.parametrize("name", [CONFIG, FILE, "vocab.json", METRICS])
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER_FILE, "vocab.json", METRICS_FILE])
 def test_other_files_are_never_replaced_unless_told_to(refused, text, tmp_path, name):
     """A folder of other things may well have a config.json."""
     (tmp_path / name).write_text("mine")
@@ -253,7 +254,7 @@ def test_what_a_run_leaves_that_was_killed_before_its_first_checkpoint_is_in_nob
     begun = text.parent / "out" / "checkpoints" / ".npgpt-12345-step-00000000.tmp"
     begun.mkdir(parents=True)
     (begun / "model.safetensors").write_bytes(b"half")
-    (text.parent / "out" / METRICS).touch()
+    (text.parent / "out" / METRICS_FILE).touch()
     status, out, err = npgpt(*QUICK)
     assert status == 0, err
     assert "replaces" not in out + err and not begun.exists()
@@ -263,7 +264,7 @@ def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one
     """The older run has a tokenizer, the newer none."""
     npgpt(*QUICK)
     assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1, "--overwrite").status == 0
-    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS]
+    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS_FILE, WEIGHTS]
     assert [path.name for path in (text.parent / "out" / "checkpoints").iterdir()] == ["step-00000001"]
 
 
@@ -417,7 +418,7 @@ def test_ctrl_c_and_sigterm_save_what_was_reached_and_say_so(text, number, statu
                             r"go on with: npgpt train --resume out", last)[1])
     parameters, config = load_model(text.parent / "out")
     assert step >= 5 and np.isfinite(parameters).all() and (parameters != initial_parameters(config)).any()
-    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS, WEIGHTS, FILE, TOKENIZER_CONFIG]
+    assert sorted(files(text.parent / "out")) == [CONFIG, METRICS_FILE, WEIGHTS, TOKENIZER_FILE, TOKENIZER_CONFIG]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
@@ -452,7 +453,7 @@ def test_a_full_disk_is_said_and_leaves_the_older_model_whole(npgpt, text, tmp_p
     assert process.returncode == 2
     assert err.splitlines()[-1] == "npgpt: error: out/checkpoints/step-00000001: File too large; nothing was saved yet"
     after = files(tmp_path / "out")
-    after.pop(METRICS)
-    assert after == {name: content for name, content in before.items() if name != METRICS}
+    after.pop(METRICS_FILE)
+    assert after == {name: content for name, content in before.items() if name != METRICS_FILE}
     assert "is finished: all 4 steps are made" in npgpt("train", "--resume", "out").err
     assert files(tmp_path / "out") == before                       # its history, put aside, is back

@@ -8,7 +8,7 @@ from npgpt.generation.cached_gpt import cached_gpt
 from npgpt.generation.kv_cache import empty_cache
 from npgpt.generation.prompt import PART, read_prompt
 from npgpt.generation.views import arrange
-from npgpt.machine.blas import BlasThreads, blas_threads
+from npgpt.parallel.blas import BlasThreads, blas_threads
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt
 from npgpt.model.parameters import initial_parameters

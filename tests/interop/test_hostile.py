@@ -23,7 +23,7 @@ from npgpt.model.parameters import initial_parameters, named_views
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.tokenizer import load_tokenizer
-from npgpt.training.checkpoint import SUMS, read_checkpoint, write_checkpoint
+from npgpt.runs.checkpoint import SUMS, read_checkpoint, write_checkpoint
 from npgpt.training.trainer import TrainingSettings, initial_state
 
 EACH = 40 if settings().max_examples >= 250 else 10             # directories an example; one in four of a kind

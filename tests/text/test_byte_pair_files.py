@@ -7,9 +7,9 @@ from hypothesis import given, strategies as st
 from npgpt.errors import InputError
 from npgpt.text import byte_pair_files
 from npgpt.text.byte_pair import BytePairTokenizer
-from npgpt.text.byte_pair_files import MERGES, VERSION, VOCABULARY, read_merges
+from npgpt.text.byte_pair_files import MERGES_FILE, VERSION, VOCABULARY_FILE, read_merges
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
-from npgpt.text.tokenizer_json import FILE
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 from npgpt.text.tokenizer import load_tokenizer
 
 TEXT = 'on the mat, on the hat, on the cat: "#1" "#1" \\n \\n é é\n<.>\n<.>'
@@ -28,9 +28,9 @@ def folder(tmp_path):
 
 def change(folder, alter):
     """Rewrite tokenizer.json after `alter` has changed what it holds."""
-    description = json.loads((folder / FILE).read_text("utf-8"))
+    description = json.loads((folder / TOKENIZER_FILE).read_text("utf-8"))
     alter(description)
-    (folder / FILE).write_text(json.dumps(description))
+    (folder / TOKENIZER_FILE).write_text(json.dumps(description))
 
 
 @given(st.text(max_size=60), st.booleans())
@@ -38,25 +38,25 @@ def test_load_brings_back_what_was_saved_from_either_form(tmp_path_factory, text
     folder = tmp_path_factory.mktemp("tokenizer")
     tokenizer = tokenizer_of_merges(learn_merges(count_words(text)))
     tokenizer.save(folder)
-    assert sorted(file.name for file in folder.iterdir()) == [MERGES, FILE, VOCABULARY]
-    for name in [FILE] if gpt2s_files else [VOCABULARY, MERGES]:
+    assert sorted(file.name for file in folder.iterdir()) == [MERGES_FILE, TOKENIZER_FILE, VOCABULARY_FILE]
+    for name in [TOKENIZER_FILE] if gpt2s_files else [VOCABULARY_FILE, MERGES_FILE]:
         (folder / name).unlink()
     assert content(BytePairTokenizer.load(folder)) == content(load_tokenizer(folder)) == content(tokenizer)
 
 
 def test_merges_are_gpt2s_lines(folder):
-    lines = (folder / MERGES).read_text("utf-8").split("\n")
+    lines = (folder / MERGES_FILE).read_text("utf-8").split("\n")
     assert lines[0] == "#version: 0.2" and lines[-1] == "" and len(lines) == len(TRAINED.merges) + 2
     assert "ĠÃ ©" in lines and lines[1:-1] == [f"{left} {right}" for left, right in TRAINED.merges]
 
 
 def test_the_vocabulary_is_gpt2s_table(folder):
-    ids = json.loads((folder / VOCABULARY).read_text("utf-8"))
+    ids = json.loads((folder / VOCABULARY_FILE).read_text("utf-8"))
     assert ids["Ġthe"] == TRAINED.encode(" the")[0] and ids["<|endoftext|>"] == len(ids) - 1
 
 
 def test_tokenizer_json_says_how_to_split_merge_and_join(folder):
-    description = json.loads((folder / FILE).read_text("utf-8"))
+    description = json.loads((folder / TOKENIZER_FILE).read_text("utf-8"))
     for part in ("pre_tokenizer", "decoder"):
         assert description[part] == {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     assert description["normalizer"] is None and description["post_processor"] is None
@@ -117,7 +117,7 @@ def test_a_tokenizer_json_that_is_wrong_or_not_known_is_refused(folder, alter, c
     change(folder, alter)
     with pytest.raises(InputError) as error:
         load_tokenizer(folder)
-    assert str(error.value).startswith(f"{folder / FILE}: ") and complaint in str(error.value)
+    assert str(error.value).startswith(f"{folder / TOKENIZER_FILE}: ") and complaint in str(error.value)
 
 
 @pytest.mark.parametrize("alter", [
@@ -127,29 +127,29 @@ def test_a_tokenizer_json_that_is_wrong_or_not_known_is_refused(folder, alter, c
     lambda text: text.replace("\n", "\r\n"),
 ])
 def test_merges_may_be_written_in_other_ways(folder, alter):
-    (folder / FILE).unlink()
-    (folder / MERGES).write_bytes(alter((folder / MERGES).read_text("utf-8")).encode())
+    (folder / TOKENIZER_FILE).unlink()
+    (folder / MERGES_FILE).write_bytes(alter((folder / MERGES_FILE).read_text("utf-8")).encode())
     assert content(load_tokenizer(folder)) == content(TRAINED)
 
 
 @pytest.mark.parametrize("name, alter, complaint", [
-    (MERGES, lambda data: b"", "neither a byte nor special, and no merge makes it: is the list of 0 merges whole?"),
-    (MERGES, lambda data: data[:len(data) // 2].rpartition(b"\n")[0], "no merge makes it: is the list of"),
-    (MERGES, lambda data: data.replace(b"\n", b"\n\n", 1), "merges.txt: line 2: two tokens with a space between were expected, not ''"),
-    (MERGES, lambda data: data + b"a b c\n", "two tokens with a space between were expected, not 'a b c'"),
-    (MERGES, lambda data: data + b"a\tb\n", r"two tokens with a space between were expected, not 'a\tb'"),
-    (MERGES, lambda data: data + b"a \n", "two tokens with a space between were expected, not 'a'"),
-    (MERGES, lambda data: data + b"\xff", "merges.txt: not UTF-8 text: invalid start byte at offset"),
-    (MERGES, lambda data: data + "Ā Ā".encode(), "'ĀĀ' is not in the vocabulary"),
-    (VOCABULARY, lambda data: b"", "vocab.json: not valid JSON"),
-    (VOCABULARY, lambda data: b"[]", "vocab.json: a JSON object was expected, found list"),
-    (VOCABULARY, lambda data: b"[" * 10**6, "vocab.json: JSON nested too deeply"),
-    (VOCABULARY, lambda data: data.replace(b": 65", b": 66"), "each once; the token"),
-    (VOCABULARY, lambda data: data.replace(b": 65", b": {}"), "the id of the token 'A' is no whole number"),
-    (VOCABULARY, lambda data: data.replace(b"endoftext|>", b"endoftext"), "'<|endoftext' is neither a byte nor special"),
+    (MERGES_FILE, lambda data: b"", "neither a byte nor special, and no merge makes it: is the list of 0 merges whole?"),
+    (MERGES_FILE, lambda data: data[:len(data) // 2].rpartition(b"\n")[0], "no merge makes it: is the list of"),
+    (MERGES_FILE, lambda data: data.replace(b"\n", b"\n\n", 1), "merges.txt: line 2: two tokens with a space between were expected, not ''"),
+    (MERGES_FILE, lambda data: data + b"a b c\n", "two tokens with a space between were expected, not 'a b c'"),
+    (MERGES_FILE, lambda data: data + b"a\tb\n", r"two tokens with a space between were expected, not 'a\tb'"),
+    (MERGES_FILE, lambda data: data + b"a \n", "two tokens with a space between were expected, not 'a'"),
+    (MERGES_FILE, lambda data: data + b"\xff", "merges.txt: not UTF-8 text: invalid start byte at offset"),
+    (MERGES_FILE, lambda data: data + "Ā Ā".encode(), "'ĀĀ' is not in the vocabulary"),
+    (VOCABULARY_FILE, lambda data: b"", "vocab.json: not valid JSON"),
+    (VOCABULARY_FILE, lambda data: b"[]", "vocab.json: a JSON object was expected, found list"),
+    (VOCABULARY_FILE, lambda data: b"[" * 10**6, "vocab.json: JSON nested too deeply"),
+    (VOCABULARY_FILE, lambda data: data.replace(b": 65", b": 66"), "each once; the token"),
+    (VOCABULARY_FILE, lambda data: data.replace(b": 65", b": {}"), "the id of the token 'A' is no whole number"),
+    (VOCABULARY_FILE, lambda data: data.replace(b"endoftext|>", b"endoftext"), "'<|endoftext' is neither a byte nor special"),
 ])
 def test_files_of_gpt2s_form_that_are_wrong_are_refused(folder, name, alter, complaint):
-    (folder / FILE).unlink()
+    (folder / TOKENIZER_FILE).unlink()
     (folder / name).write_bytes(alter((folder / name).read_bytes()))
     with pytest.raises(InputError) as error:
         load_tokenizer(folder)
@@ -157,14 +157,14 @@ def test_files_of_gpt2s_form_that_are_wrong_are_refused(folder, name, alter, com
 
 
 def test_a_list_of_merges_too_large_to_be_one_is_not_read(folder, monkeypatch):
-    (folder / FILE).unlink()
+    (folder / TOKENIZER_FILE).unlink()
     monkeypatch.setattr(byte_pair_files, "JSON_LIMIT", 10)
     with pytest.raises(InputError, match=r"merges.txt: [\d,]+ bytes are too many"):
         load_tokenizer(folder)
 
 
 def test_what_looks_like_a_special_token_but_is_merged_is_none(folder):
-    (folder / FILE).unlink()
+    (folder / TOKENIZER_FILE).unlink()
     tokenizer = BytePairTokenizer.load(folder)
     assert "<.>" in tokenizer.vocabulary and list(tokenizer.special_tokens) == ["<|endoftext|>"]
 
@@ -173,9 +173,9 @@ def test_what_looks_like_a_special_token_but_is_merged_is_none(folder):
 def test_damaged_files_are_a_tokenizer_or_an_input_error(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("tokenizer")
     TRAINED.save(folder)
-    name = data.draw(st.sampled_from([FILE, VOCABULARY, MERGES]))
-    if name != FILE:
-        (folder / FILE).unlink()
+    name = data.draw(st.sampled_from([TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE]))
+    if name != TOKENIZER_FILE:
+        (folder / TOKENIZER_FILE).unlink()
     text = bytearray((folder / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
@@ -189,8 +189,8 @@ def test_damaged_files_are_a_tokenizer_or_an_input_error(tmp_path_factory, data)
 
 def test_more_lines_of_merges_than_any_vocabulary_has_are_refused_before_they_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr("npgpt.text.byte_pair_files.MERGES_LIMIT", 5)
-    (tmp_path / MERGES).write_text(VERSION + "\n" + "a b\n" * 4)
-    assert read_merges(tmp_path / MERGES) == [("a", "b")] * 4
-    (tmp_path / MERGES).write_text(VERSION + "\n" + "a b\n" * 5)
+    (tmp_path / MERGES_FILE).write_text(VERSION + "\n" + "a b\n" * 4)
+    assert read_merges(tmp_path / MERGES_FILE) == [("a", "b")] * 4
+    (tmp_path / MERGES_FILE).write_text(VERSION + "\n" + "a b\n" * 5)
     with pytest.raises(InputError, match="merges.txt: more than 5 lines are too many"):
-        read_merges(tmp_path / MERGES)
+        read_merges(tmp_path / MERGES_FILE)

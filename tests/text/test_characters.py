@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.tokenizer_json import FILE
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
 
@@ -78,7 +78,7 @@ def test_a_vocabulary_that_could_not_be_written_and_read_is_refused(vocabulary):
 
 def test_the_file_is_a_word_level_tokenizer_of_single_characters(tmp_path):
     CharacterTokenizer("b\né").save(tmp_path)
-    description = json.loads((tmp_path / FILE).read_text("utf-8"))
+    description = json.loads((tmp_path / TOKENIZER_FILE).read_text("utf-8"))
     assert description["model"] == {"type": "WordLevel", "vocab": {"b": 0, "\n": 1, "é": 2}, "unk_token": ""}
 
 
@@ -100,6 +100,6 @@ def test_the_file_is_a_word_level_tokenizer_of_single_characters(tmp_path):
     {"type": "WordLevel", "vocab": {"a": None}},
 ])
 def test_a_file_that_is_no_character_tokenizer_is_refused(tmp_path, model):
-    (tmp_path / FILE).write_text(json.dumps({"model": model}))
+    (tmp_path / TOKENIZER_FILE).write_text(json.dumps({"model": model}))
     with pytest.raises(InputError):
         CharacterTokenizer.load(tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import example, given, strategies as st
 
 from npgpt.errors import InputError
 from npgpt.text.raw_bytes import ByteTokenizer, byte_characters
-from npgpt.text.tokenizer import FILE
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 
 @given(st.text(st.characters(codec="utf-8")))
@@ -66,8 +66,8 @@ def shift_ids(model):
 ])
 def test_a_file_that_is_no_byte_tokenizer_is_refused(tmp_path, damage):
     ByteTokenizer().save(tmp_path)
-    description = json.loads((tmp_path / FILE).read_text("utf-8"))
+    description = json.loads((tmp_path / TOKENIZER_FILE).read_text("utf-8"))
     damage(description["model"])
-    (tmp_path / FILE).write_text(json.dumps(description))
+    (tmp_path / TOKENIZER_FILE).write_text(json.dumps(description))
     with pytest.raises(InputError, match="not a byte tokenizer"):
         ByteTokenizer.load(tmp_path)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.text.byte_pair_files import MERGES, VOCABULARY
+from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
 from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer import FILE, holds_tokenizer, load_tokenizer
+from npgpt.text.tokenizer import TOKENIZER_FILE, holds_tokenizer, load_tokenizer
 
 
 def test_a_character_tokenizer_is_recognised(tmp_path):
@@ -33,8 +33,8 @@ def test_a_byte_pair_tokenizer_may_have_no_merges(tmp_path):
     assert load_tokenizer(tmp_path).special_tokens == {"<|endoftext|>": 256}
 
 
-@pytest.mark.parametrize("missing, found", [([FILE], True), ([FILE, VOCABULARY], False), ([FILE, MERGES], False),
-                                            ([VOCABULARY, MERGES], True)])
+@pytest.mark.parametrize("missing, found", [([TOKENIZER_FILE], True), ([TOKENIZER_FILE, VOCABULARY_FILE], False), ([TOKENIZER_FILE, MERGES_FILE], False),
+                                            ([VOCABULARY_FILE, MERGES_FILE], True)])
 def test_gpt2s_two_files_are_a_tokenizer_together(tmp_path, missing, found):
     tokenizer_of_merges([(97, 98)]).save(tmp_path)
     for name in missing:
@@ -57,14 +57,14 @@ def test_a_folder_without_one_is_named(tmp_path):
 
 
 def test_a_folder_called_like_the_file_is_none(tmp_path):
-    (tmp_path / FILE).mkdir()
+    (tmp_path / TOKENIZER_FILE).mkdir()
     assert not holds_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("model", [None, [], {"type": "Unigram"}, {"type": ["WordLevel"]},
                                    {"type": "BPE", "vocab": {"a": 0}, "merges": []}])
 def test_tokenizers_that_are_not_known_are_refused(tmp_path, model):
-    (tmp_path / FILE).write_text(json.dumps({"model": model}))
+    (tmp_path / TOKENIZER_FILE).write_text(json.dumps({"model": model}))
     with pytest.raises(InputError):
         load_tokenizer(tmp_path)
 
@@ -73,10 +73,10 @@ def test_tokenizers_that_are_not_known_are_refused(tmp_path, model):
 def test_a_damaged_file_is_a_tokenizer_or_an_input_error(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("tokenizer")
     CharacterTokenizer("abé").save(folder)
-    text = bytearray((folder / FILE).read_bytes())
+    text = bytearray((folder / TOKENIZER_FILE).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
-    (folder / FILE).write_bytes(text)
+    (folder / TOKENIZER_FILE).write_bytes(text)
     try:
         assert load_tokenizer(folder).vocab_size == 3
     except InputError:

@@ -6,7 +6,7 @@ import pytest
 from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer_json import FILE
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 FIELDS = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"]
 
@@ -14,4 +14,4 @@ FIELDS = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre
 @pytest.mark.parametrize("tokenizer", [CharacterTokenizer("ab"), ByteTokenizer(), tokenizer_of_merges([(97, 98)])])
 def test_every_field_is_there_as_the_library_of_that_name_writes_it(tmp_path, tokenizer):
     tokenizer.save(tmp_path)
-    assert list(json.loads((tmp_path / FILE).read_text())) == FIELDS
+    assert list(json.loads((tmp_path / TOKENIZER_FILE).read_text())) == FIELDS

@@ -10,7 +10,7 @@ from npgpt.model.gpt import loss_and_gradients
 from npgpt.model.parameters import initial_parameters, parameter_count
 from npgpt.training.evaluation import evaluate
 from npgpt.training.footprint import Footprint, footprint, visible_keys
-from npgpt.training.parallel import parallel_gradients
+from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.training.trainer import TrainingSettings, initial_state, train
 
 SIZES = {"vocab_size": 100, "n_positions": 64, "n_embd": 64, "n_layer": 2, "n_head": 4}

@@ -1,0 +1,53 @@
+"""The page of `npgpt attention --html`: layers and heads to choose from, and what comes next after each token."""
+import base64
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from npgpt.inspection.page import embed, fill
+
+LIKELIEST = 10
+WHOLE = 65535               # a weight of 1; steps of 1.5e-5 are finer than what is shown
+
+
+def attention_page(model: str, ids: np.ndarray, shown: Sequence[str], weights: np.ndarray,
+                   probabilities: np.ndarray, layers: Sequence[int], heads: Sequence[int],
+                   show: Callable[[int], str]) -> bytes:
+    """ids (T,) and how they are shown, weights (L, H, T, T), probabilities (T, V), the numbers of the layers and
+    heads, and how any other token is shown  ->  HTML, which opens without a network
+    """
+    T, V = probabilities.shape
+    data = {"tokens": list(shown), "layers": list(layers), "heads": list(heads), "vocabulary": f"{V:,}",
+            "weights": packed(weights), "next": [likeliest(row, show) for row in probabilities],
+            "came": [what_came(row, int(token)) for row, token in zip(probabilities, ids[1:])] + [None]}
+    summary = (f"{model}: {len(layers)} layer{'s' * (len(layers) > 1)} of {len(heads)} head{'s' * (len(heads) > 1)}, "
+               f"{T} token{'s' * (T > 1)}. A head mixes the values of all tokens up to its own, with the weights shown "
+               "here; each row sums to 1.")
+    return fill("attention.html", title=f"Attention: {model}", summary=summary, data=embed(data))
+
+
+def packed_size(layers: int, heads: int, T: int) -> int:
+    """Characters that `packed` makes of so many weights."""
+    return layers * heads * T * (T + 1) // 2 * 2 * 4 // 3
+
+
+def packed(weights: np.ndarray) -> str:
+    """The rows of each head up to the diagonal, one after the other, as little-endian uint16 in base64."""
+    rows, columns = np.tril_indices(weights.shape[-1])
+    scaled = np.rint(weights[..., rows, columns] * WHOLE)
+    return base64.b64encode(np.clip(scaled, 0, WHOLE).astype("<u2").tobytes()).decode()
+
+
+def likeliest(probabilities: np.ndarray, show: Callable[[int], str]) -> list[tuple[str, float, int]]:
+    order = np.argsort(-probabilities, kind="stable")[:LIKELIEST].tolist()
+    return [(show(token), rounded(probabilities[token]), token) for token in order]
+
+
+def what_came(probabilities: np.ndarray, token: int) -> dict:
+    """How likely the token was that came, and how many were at least as likely."""
+    rank = int((probabilities > probabilities[token]).sum()) + 1
+    return {"id": token, "p": rounded(probabilities[token]), "rank": f"{rank:,}"}
+
+
+def rounded(probability: float) -> float:
+    return float(f"{probability:.4g}")

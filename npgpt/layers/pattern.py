@@ -1,0 +1,36 @@
+"""Attention patterns: which keys a query sees, as an argument of the layers that attend.
+
+A pattern is a pair of functions, from q, k, v to y and from dy to dq, dk, dv. Causal and bidirectional
+attention are values of it; so is attention through a key-value cache (generation/kv_cache.py).
+"""
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.layers.attention import attention, attention_backward
+from npgpt.layers.causal_attention import causal_attention, causal_attention_backward
+
+
+class Pattern(NamedTuple):
+    """forward(q, k, v, p=p, rng=rng) -> y, cache;  backward(dy, cache) -> dq, dk, dv
+
+    q, k, v (B, H, T, D)  ->  y (B, H, T, D), with dropout of probability p on the weights where rng is given.
+    """
+    forward: Callable
+    backward: Callable
+
+    def of_heads(self, heads: slice) -> "Pattern":
+        """The pattern of some of the heads. All heads see the same keys."""
+        return self
+
+
+CAUSAL = Pattern(causal_attention, causal_attention_backward)      # every position sees itself and those before it
+
+
+def bidirectional(mask: np.ndarray | None = None) -> Pattern:
+    """Every position sees every other; with a padding mask (B, S), only those where it is True."""
+    if mask is not None:
+        mask = mask[:, None, None, :]                              # (B, 1, 1, S): for all heads and queries
+    return Pattern(partial(attention, mask=mask), attention_backward)

@@ -1,0 +1,19 @@
+"""A model: what is needed to use one."""
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.model.config import GPTConfig
+from npgpt.text.tokenizer import Tokenizer
+
+
+class Model(NamedTuple):
+    parameters: np.ndarray                      # one flat vector; model/parameters.py has names for its parts
+    config: GPTConfig
+    tokenizer: Tokenizer | None                 # None where a model directory holds none
+
+    def __repr__(self) -> str:
+        c = self.config
+        tokenizer = type(self.tokenizer).__name__ if self.tokenizer else "no tokenizer"
+        return (f"Model({len(self.parameters):,} parameters in {self.parameters.dtype}: {c.n_layer} layers, {c.n_head} heads, "
+                f"{c.n_embd} channels, context {c.n_positions}, vocabulary size {c.vocab_size:,}; {tokenizer})")

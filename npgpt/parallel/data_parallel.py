@@ -1,0 +1,81 @@
+"""Data parallelism: the gradients of a batch, computed on several threads.
+
+A batch is divided among the threads, and each runs the plain code on its part. Where the model is so large that a
+gradient vector for each thread would cost more time and memory than that gains, or where the batch is too small to
+divide, the threads divide the layers' matrices instead (tensor_parallel.py).
+"""
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+
+from npgpt.model.layers import PLAIN
+from npgpt.model.parameters import parameter_count
+from npgpt.parallel.blas import blas_threads
+from npgpt.parallel.tensor_parallel import tensor_parallel_layers
+from npgpt.parallel.threads import together
+from npgpt.tasks.task import Batch, Task
+
+ACTIVATIONS_PER_TOKEN = 20    # times n_embd: about what a block keeps of a token for its backward pass
+
+
+@contextmanager
+def parallel_gradients(task: Task, threads: int) -> Iterator[Callable]:
+    """While the context lasts, a loss_and_gradients of the task that uses `threads` threads, with BLAS limited to one each.
+
+    With one thread it is task.loss_and_gradients itself, with nothing in between. Where the number of BLAS's threads
+    cannot be set, a message on standard error says so, and everything works, only slower.
+    """
+    with blas_threads(1) as limited:
+        if threads == 1:
+            yield task.loss_and_gradients
+            return
+        if not limited:
+            print("npgpt: the number of threads of this NumPy's BLAS cannot be set, so threads may compete for cores; "
+                  "OPENBLAS_NUM_THREADS=1 or the like in the environment may help", file=sys.stderr)
+        with ThreadPoolExecutor(threads) as pool:
+            yield ParallelGradients(task, pool, threads, limited).loss_and_gradients
+
+
+class ParallelGradients:
+    """A task's gradients on several threads."""
+
+    def __init__(self, task: Task, pool: ThreadPoolExecutor, threads: int, blas_is_limited: bool) -> None:
+        self.task, self.pool, self.threads = task, pool, threads
+        self.layers = tensor_parallel_layers(pool, threads) if blas_is_limited else PLAIN     # else BLAS has threads of its own
+        self.part_gradients: list[np.ndarray | None] = [None] * (threads - 1)     # of all parts but the first; kept
+
+    def loss_and_gradients(self, batch: Batch, parameters: np.ndarray, rng: np.random.Generator | None = None,
+                           fraction: float = 1.0, out: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+        """As the task's. The parts' results are added in the order of the parts, so that the same seed and number of
+        threads give the same bytes. An exception of a part is raised here.
+        """
+        if not divides(batch, self.task, self.threads):
+            return self.task.loss_and_gradients(batch, parameters, rng, fraction, out, self.layers)
+        counted = max(self.task.count(batch), 1)
+        calls = []
+        for part, part_out in zip(divided(batch, self.threads), [out, *self.part_gradients]):
+            part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
+            calls.append((part, parameters, part_rng, fraction * self.task.count(part) / counted, part_out))
+        (loss, gradients), *others = together(self.pool, self.task.loss_and_gradients, calls)
+        for i, (part_loss, part_gradients) in enumerate(others):
+            loss += part_loss
+            gradients += part_gradients
+            self.part_gradients[i] = part_gradients
+        return loss, gradients
+
+
+def divided(batch: Batch, parts: int) -> Iterator[Batch]:
+    """The batch in parts that are as equal in size as possible."""
+    return zip(*(np.array_split(array, parts) for array in batch))
+
+
+def divides(batch: Batch, task: Task, threads: int) -> bool:
+    """Whether to divide a batch: not where it has fewer examples than there are threads, nor where a gradient vector
+    for each thread would be larger than the activations, because adding the vectors would take the time that is won.
+    """
+    tokens, config = batch[0].size, task.config
+    activations = tokens * config.n_layer * ACTIVATIONS_PER_TOKEN * config.n_embd
+    return 1 < threads <= len(batch[0]) and parameter_count(task.table) < activations

@@ -1,0 +1,93 @@
+"""Language modelling: predict every token from those before it."""
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
+from npgpt.layers.embedding import unembedding
+from npgpt.model.config import GPTConfig
+from npgpt.model.gpt import gpt, gpt_backward
+from npgpt.model.heads import language_model_head, language_model_table
+from npgpt.model.layers import PLAIN, Layers
+from npgpt.model.parameters import groups
+from npgpt.text.corpus import Corpus, every_batch, random_batch, require_ids, require_length
+
+EVALUATION_TOKENS = 1024     # in a batch, where its size is left open: enough for large products, little memory
+
+
+class TokenBatch(NamedTuple):
+    ids: np.ndarray                             # (B, T)
+    targets: np.ndarray                         # (B, T): the token that follows each, or IGNORED
+
+
+class LanguageModelling:
+    """A GPT with a language-model head, on windows of n_positions tokens of a text.
+
+    corpus may be left out where batches come from elsewhere. Raises InputError where it is shorter than a window.
+    """
+
+    def __init__(self, config: GPTConfig, corpus: Corpus | None = None) -> None:
+        self.config, self.corpus = config, corpus
+        self.table = language_model_table(config)
+        if corpus is not None:
+            require_length(corpus.train, config.n_positions, "training text")
+
+    def random_batch(self, size: int, rng: np.random.Generator) -> TokenBatch:
+        """Windows from random places of the training text. Raises InputError for a token outside the vocabulary."""
+        return self.checked(*random_batch(self.corpus.train, size, self.config.n_positions, rng))
+
+    def validation_batches(self, size: int | None = None) -> Iterator[TokenBatch]:
+        return self.batches(self.corpus.validation, size)
+
+    def batches(self, tokens: np.ndarray, size: int | None = None) -> Iterator[TokenBatch]:
+        """Windows side by side, so that every token of a text but the first is a target once, predicted from those
+        before it in its own window. Raises InputError for fewer than two tokens, or one outside the vocabulary.
+        """
+        require_length(tokens, 1, "text to evaluate")
+        size = size or max(EVALUATION_TOKENS // self.config.n_positions, 1)
+        for ids, targets in every_batch(tokens, size, self.config.n_positions):
+            yield self.checked(ids, targets)
+
+    def checked(self, ids: np.ndarray, targets: np.ndarray) -> TokenBatch:
+        require_ids(ids, self.config.vocab_size)
+        require_ids(targets, self.config.vocab_size)
+        return TokenBatch(ids, targets)
+
+    def count(self, batch: TokenBatch) -> int:
+        return int(np.count_nonzero(batch[1] != IGNORED))
+
+    def loss(self, batch: TokenBatch, parameters: np.ndarray, rng: np.random.Generator | None = None) -> np.generic:
+        """Mean cross-entropy in nats a token."""
+        ids, targets = batch
+        p = groups(parameters, self.table)
+        x, _ = gpt(ids, p, self.config, rng, keep=False)                               # (B, T, C)
+        logits, _ = unembedding(x, language_model_head(p))                             # (B, T, V)
+        return cross_entropy(logits, targets)[0]
+
+    def loss_and_gradients(self, batch: TokenBatch, parameters: np.ndarray, rng: np.random.Generator | None = None,
+                           fraction: float = 1.0, out: np.ndarray | None = None,
+                           layers: Layers = PLAIN) -> tuple[float, np.ndarray]:
+        """As in Task. A tied table is used twice: its row v is what the id v is read as, x_0 = wte[ids], and what its
+        logit is computed from, logits_v = x wte_v. So two gradients add up, each summed over all positions:
+
+            dwte_v = sum of dlogits_v x  +  sum of dx_0 where the id is v
+        """
+        ids, targets = batch
+        gradients = np.empty_like(parameters) if out is None else out
+        p, g = groups(parameters, self.table), groups(gradients, self.table)
+
+        x, cache = gpt(ids, p, self.config, rng, layers)                               # (B, T, C)
+        logits, head_cache = layers.unembedding(x, language_model_head(p))             # (B, T, V)
+        loss, loss_cache = cross_entropy(logits, targets)
+        del logits                                # with a large vocabulary, as large as all else together
+        dlogits = cross_entropy_backward(fraction, loss_cache)
+        del loss_cache
+
+        dx, _ = layers.unembedding_backward(dlogits, head_cache, (language_model_head(g),))
+        del dlogits, head_cache
+        ids_read, drows = gpt_backward(dx, cache, g, free=True)
+        if not self.config.tie_word_embeddings:
+            g.wte[...] = 0
+        g.wte[ids_read] += drows
+        return fraction * float(loss), gradients

@@ -1,0 +1,37 @@
+"""What every task has. Trainer, parallel computation, evaluation, checker and trace know tasks, not models."""
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from npgpt.model.config import GPTConfig
+from npgpt.model.layers import PLAIN, Layers
+from npgpt.model.parameters import Group
+
+Batch = tuple[np.ndarray, ...]      # arrays with the examples along their first axis; a slice of each is a smaller batch
+
+
+class Task(Protocol):
+    config: GPTConfig
+    table: Group                    # of all parameters, the head's included
+
+    def random_batch(self, size: int, rng: np.random.Generator) -> Batch:
+        """Draw a training batch of `size` examples."""
+
+    def validation_batches(self, size: int | None = None) -> Iterator[Batch]:
+        """The whole validation data, always in the same order, in batches of about `size` examples."""
+
+    def count(self, batch: Batch) -> int:
+        """How many targets of a batch count: its loss is their mean."""
+
+    def loss(self, batch: Batch, parameters: np.ndarray, rng: np.random.Generator | None = None) -> np.generic:
+        """Mean loss over the targets that count. parameters: the flat vector. Dropout acts only where rng is given."""
+
+    def loss_and_gradients(self, batch: Batch, parameters: np.ndarray, rng: np.random.Generator | None = None,
+                           fraction: float = 1.0, out: np.ndarray | None = None,
+                           layers: Layers = PLAIN) -> tuple[float, np.ndarray]:
+        """The loss, and its gradients as one flat vector in the layout of parameters.
+
+        fraction: which part of a larger batch's targets these are. Loss and gradients are multiplied by it, so that
+        those of the parts add up to those of the whole. out: a vector to write the gradients into.
+        """

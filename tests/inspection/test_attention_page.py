@@ -1,0 +1,40 @@
+"""The page of attention weights"""
+import base64
+import json
+import re
+
+import numpy as np
+
+from npgpt.inspection.attention_page import attention_page, packed, packed_size
+
+WEIGHTS = np.tril(np.random.default_rng(0).random((2, 3, 4, 4)))
+PROBABILITIES = np.array([[0.1, 0.6, 0.3], [0.2, 0.2, 0.6], [0.5, 0.25, 0.25], [0.0, 1.0, 0.0]])
+HOSTILE = ["</script>", '"\'`${x}', "<!--", "🤗"]
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page.decode(), re.DOTALL)[1])
+
+
+def page(tokens=tuple("abcd")):
+    return attention_page("<model>", np.array([0, 1, 0, 2]), tokens, WEIGHTS, PROBABILITIES, [0, 5], [1, 2, 7], "ABC".__getitem__)
+
+
+def test_weights_lie_row_by_row_up_to_the_diagonal():
+    data = data_of(page())
+    found = np.frombuffer(base64.b64decode(data["weights"]), "<u2").reshape(2, 3, 10) / 65535
+    assert np.abs(found - WEIGHTS[(..., *np.tril_indices(4))]).max() <= 0.5 / 65535 + 1e-12
+    assert (data["layers"], data["heads"]) == ([0, 5], [1, 2, 7]) and len(packed(WEIGHTS)) == packed_size(2, 3, 4)
+
+
+def test_what_comes_next_is_told_for_every_position():
+    data = data_of(page())
+    assert data["next"][0] == [["B", 0.6, 1], ["C", 0.3, 2], ["A", 0.1, 0]]
+    assert data["came"] == [{"id": 1, "p": 0.6, "rank": "1"}, {"id": 0, "p": 0.2, "rank": "2"},
+                            {"id": 2, "p": 0.25, "rank": "2"}, None]
+
+
+def test_tokens_that_look_like_markup_are_harmless():
+    text = page(HOSTILE).decode()
+    assert data_of(page(HOSTILE))["tokens"] == HOSTILE
+    assert text.count("</script>") == page().decode().count("</script>") and "&lt;model&gt;" in text

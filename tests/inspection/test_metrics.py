@@ -1,0 +1,93 @@
+"""Metrics, read back as curves"""
+import json
+
+import numpy as np
+import pytest
+
+from npgpt.errors import InputError
+from npgpt.inspection.metrics import METRICS, Curve, read_run, smooth, thin
+
+
+def line(step, **values):
+    return json.dumps({"step": step, "loss": 1.0 / step, "learning_rate": 0.1, "gradient_norm": 2.0, "seconds": 1.5, **values})
+
+
+@pytest.fixture
+def run_of(tmp_path):
+    """Writes lines  ->  the run that is read back"""
+    def read(*lines, end="\n"):
+        (tmp_path / METRICS).write_text("\n".join(lines) + end)
+        return read_run(tmp_path / METRICS)
+    return read
+
+
+def points(one):
+    return list(zip(one.steps.tolist(), one.values.tolist()))
+
+
+def test_every_measure_is_a_curve(run_of, tmp_path):
+    run = run_of(line(1), line(2, validation_loss=3.5), line(3))
+    assert points(run.loss) == [(1, 1.0), (2, 0.5), (3, 1 / 3)] and points(run.validation_loss) == [(2, 3.5)]
+    assert points(run.learning_rate) == [(i, 0.1) for i in (1, 2, 3)] and points(run.gradient_norm) == [(i, 2.0) for i in (1, 2, 3)]
+    assert run.left_out == ""
+    assert points(read_run(tmp_path).loss) == points(run.loss)                    # by its folder
+
+
+def test_what_is_no_number_leaves_a_gap(run_of):
+    run = run_of(line(1), line(2, loss=None), line(3, loss=float("nan"), gradient_norm=float("inf")), line(4, loss=1e200))
+    assert points(run.loss) == [(1, 1.0)] and run.gradient_norm.steps.tolist() == [1, 2, 4] and run.left_out == ""
+
+
+def test_a_last_line_that_is_cut_short_is_left_out_and_said(run_of, tmp_path):
+    run = run_of(line(1), line(2), line(3)[:20], end="")
+    assert points(run.loss) == [(1, 1.0), (2, 0.5)]
+    assert run.left_out == f"{tmp_path / METRICS}: line 3 is cut short, and left out"
+
+
+@pytest.mark.parametrize("garbage", ["\0\0\0", "[1]", '{"loss": 3}', '{"step": null}', '{"step": "x", "loss": 1}', line(2)[:9] + line(3), "[" * 10**5,
+                                     '{"step": 1e999, "loss": 1}', '{"step": 2, "loss": [1]}', "{}"])
+def test_garbage_between_good_lines_is_left_out_and_said(run_of, tmp_path, garbage):
+    run = run_of(line(1), garbage, "", line(3))
+    assert points(run.loss) == [(1, 1.0), (3, 1 / 3)]
+    assert run.left_out == f"{tmp_path / METRICS}: line 2 is no metrics, and left out"
+
+
+def test_many_lines_of_garbage_are_counted(run_of, tmp_path):
+    run = run_of("a", *(line(i) for i in range(1, 2500)), "b")
+    assert len(run.loss.steps) == 2499
+    assert run.left_out == f"{tmp_path / METRICS}: 2 lines are left out; the first, line 1 is no metrics"
+
+
+def test_where_a_run_was_resumed_the_later_lines_count(run_of):
+    run = run_of(line(1), line(2), line(3), line(4), line(2, loss=9.0), line(3, loss=8.0))
+    assert points(run.loss) == [(1, 1.0), (2, 9.0), (3, 8.0)]
+
+
+@pytest.mark.parametrize("text, complaint", [("", "holds no metrics: no line says what a loss was"), ("hello\n", "holds no metrics: line 1 is no metrics"),
+                                             ('{"step": 1, "loss": null}\n', "holds no metrics: no line says what a loss was")])
+def test_a_file_without_metrics_is_refused(tmp_path, text, complaint):
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        read_run(tmp_path / "file")
+
+
+def test_a_run_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match=f"there is no {METRICS} in it"):
+        read_run(tmp_path)
+    with pytest.raises(InputError, match="there is no such run"):
+        read_run(tmp_path / "nowhere")
+
+
+def test_smoothing_takes_the_mean_of_what_is_around():
+    values = np.random.default_rng(0).random(20)
+    smoothed = smooth(Curve(np.arange(20), values), 6).values
+    assert np.allclose(smoothed, [values[max(i - 3, 0):i + 4].mean() for i in range(20)])
+    assert np.allclose(smooth(Curve(np.arange(20), values), 0).values, values)
+
+
+def test_thinning_keeps_the_ends_and_every_spike():
+    values = np.random.default_rng(0).random(100_000)
+    values[[777, 54_321]] = 50, -50
+    thinned = thin(Curve(np.arange(100_000), values), 400)
+    assert 300 < len(thinned.steps) <= 402 and (np.diff(thinned.steps) > 0).all()
+    assert {0, 777, 54_321, 99_999} <= set(thinned.steps.tolist()) and np.array_equal(values[thinned.steps], thinned.values)

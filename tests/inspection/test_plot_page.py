@@ -1,0 +1,64 @@
+"""The page of training curves"""
+import re
+import xml.etree.ElementTree as tree
+
+import numpy as np
+
+from npgpt.inspection.metrics import Curve, Run
+from npgpt.inspection.plot_page import plot_page
+
+NOTHING = Curve(np.array([]), np.array([]))
+
+
+def run(name="run", steps=2000, seed=0):
+    rng, x = np.random.default_rng(seed), np.arange(1.0, steps + 1)
+    return Run(name, Curve(x, 1 + np.exp(-x / 500) + rng.normal(0, 0.1, steps)), Curve(x[::100], 1.1 + np.exp(-x[::100] / 500)),
+               Curve(x, 1e-3 / x), Curve(x, np.exp(rng.normal(0, 1, steps))), "")
+
+
+def figures(page):
+    return [tree.fromstring(markup) for markup in re.findall(r"<figure.*?</figure>", page.decode(), re.DOTALL)]
+
+
+def paths(figure, kind):
+    return [path for path in figure.iter("path") if kind in path.get("class").split()]
+
+
+def test_a_run_has_three_panels_whose_curves_stay_within_their_frames():
+    loss, rate, norm = figures(plot_page([run()]))
+    assert [len(paths(loss, kind)) for kind in ("raw", "train", "validation")] == [1, 1, 1]
+    assert len(paths(rate, "train")) == 1 and len(paths(norm, "raw")) == 1
+    for figure in (loss, rate, norm):
+        for kind in ("raw", "train", "validation"):
+            for path in paths(figure, kind):
+                points = np.array(re.findall(r"([-\d.]+) ([-\d.]+)", path.get("d")), float)
+                assert (points.min(axis=0) >= (70, 12)).all() and (points.max(axis=0) <= (626, 292)).all()
+
+
+def test_a_lower_loss_is_drawn_lower():
+    down = paths(figures(plot_page([run()]))[0], "train")[0]
+    heights = [float(y) for _, y in re.findall(r"([-\d.]+) ([-\d.]+)", down.get("d"))]
+    assert heights[0] < heights[len(heights) // 2] < heights[-1]           # SVG counts from the top
+
+
+def test_every_run_has_a_colour_and_a_line_in_the_table():
+    page = plot_page([run("one"), run("<two>", seed=1)])
+    assert {group.get("class") for figure in figures(page) for group in figure.iter("g")} == {"c0", "c1"}
+    assert page.count(b'<th scope="row">') == 2 and b"&lt;two&gt;" in page and b"<two>" not in page
+
+
+def test_long_runs_and_many_runs_make_a_light_page():
+    assert len(plot_page([run(steps=200_000)])) < 200_000
+    assert len(plot_page([run(str(i), steps=5_000, seed=i) for i in range(40)])) < 1_000_000
+
+
+def test_what_was_not_written_down_is_said():
+    page = plot_page([run()._replace(gradient_norm=NOTHING, validation_loss=NOTHING)])
+    assert b"was not written down" in page
+    assert b"</html>" in plot_page([run()._replace(loss=NOTHING, learning_rate=NOTHING)])
+    assert b"</html>" in plot_page([run(steps=1)])
+
+
+def test_means_are_spoken_of_where_curves_are_means():
+    assert b"Training loss and gradient norm are means" in plot_page([run(steps=100)])
+    assert b"are means" not in plot_page([run(steps=99)])

@@ -1,0 +1,44 @@
+"""The table of a trace"""
+import numpy as np
+import pytest
+
+from npgpt.inspection.statistics import summarise
+from npgpt.inspection.trace import trace
+from npgpt.inspection.trace_table import dimensions, gradient_lines, intermediate_lines, number, numbers
+from npgpt.model.parameters import initial_parameters
+from npgpt.model.presets import preset
+
+
+def a_trace(scale=1.0):
+    config = preset("tiny")
+    ids = np.arange(10).reshape(2, 5)
+    return trace(ids, ids + 1, initial_parameters(config) * np.float32(scale), config)
+
+
+def test_a_line_tells_name_shape_statistics_and_maker():
+    titles, line = list(intermediate_lines(a_trace()))[1:3]
+    assert titles.split() == ["intermediate", "shape", *2 * ["mean", "std", "min", "max"], "made", "by"]
+    one = a_trace().intermediates["tokens"]
+    assert line.split() == ["tokens", "2x5x12", *numbers(one.value).split(), *numbers(one.gradient).split(),
+                            "layers/embedding.py", "embedding"]
+
+
+def test_blocks_have_a_heading_each():
+    lines = list(intermediate_lines(a_trace()))
+    assert [line for line in lines if line.startswith("blocks")] == ["blocks.0", "blocks.1"]
+    assert sum(line.startswith("  attn.qkv ") for line in lines) == 2
+
+
+def test_statistics_are_in_three_digits():
+    assert numbers(summarise(np.array([1.0, 2, 6]))).split() == ["3", "2.16", "1", "6"]
+    assert [number(value) for value in (0.0, -0.00012345, 1.5e-9, float("nan"))] == ["0", "-0.000123", "1.5e-09", "nan"]
+
+
+@pytest.mark.parametrize("shape, text", [((2, 5, 12), "2x5x12"), ((4,), "4"), ((), "()")])
+def test_shapes_are_short(shape, text):
+    assert dimensions(shape) == text
+
+
+def test_a_damaged_model_has_a_table_too():
+    lines = list(gradient_lines(a_trace(np.nan)))
+    assert len(lines) == 30 and "nan" in lines[1] and "0.00 %" in lines[1]

@@ -1,0 +1,64 @@
+"""Threads: every call is made, in its own thread, and its result or error comes back."""
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, strategies as st
+
+from npgpt.parallel.threads import available_cores, shares, together
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(3) as pool:
+        yield pool
+
+
+def test_results_come_in_the_order_of_the_calls(pool):
+    first_may_end = threading.Event()
+
+    def call(number):
+        if number == 0:
+            assert first_may_end.wait(10)
+        if number == 2:
+            first_may_end.set()
+        return number
+    assert together(pool, call, [(0,), (1,), (2,)]) == [0, 1, 2]
+
+
+def test_calls_run_at_once_the_first_of_them_here(pool):
+    barrier = threading.Barrier(3, timeout=10)
+
+    def call():
+        barrier.wait()
+        return threading.current_thread()
+    threads = together(pool, call, [(), (), ()])
+    assert len(set(threads)) == 3 and threads[0] is threading.current_thread()
+
+
+@pytest.mark.parametrize("fails", [0, 1, 2])
+def test_what_a_call_raises_is_raised_when_all_have_ended(pool, fails):
+    failed, ended = threading.Event(), []
+
+    def call(number):
+        if number == fails:
+            failed.set()
+            raise KeyError(number)
+        assert failed.wait(10)
+        ended.append(number)
+    with pytest.raises(KeyError, match=str(fails)):
+        together(pool, call, [(0,), (1,), (2,)])
+    assert sorted([*ended, fails]) == [0, 1, 2]
+
+
+@given(st.integers(1, 50), st.integers(1, 60))
+def test_shares_cover_everything_once_and_differ_by_one_at_most(count, threads):
+    parts = shares(count, threads)
+    assert [i for part in parts for i in range(count)[part]] == list(range(count))
+    sizes = [part.stop - part.start for part in parts]
+    assert len(parts) == min(count, threads) and max(sizes) - min(sizes) <= 1
+
+
+def test_there_is_at_least_one_core():
+    assert 1 <= available_cores() <= os.cpu_count()

@@ -1,0 +1,68 @@
+"""While training, the first Ctrl-C asks, the second insists."""
+import signal
+
+import pytest
+
+from npgpt.runs.interrupt import SIGNALS, Interrupt
+
+
+@pytest.fixture(autouse=True)
+def outer_handler():
+    """What the signals did before, whatever the way in which these tests were started."""
+    def handler(number, frame):
+        raise AssertionError("the interrupt got outside")
+    before = [signal.signal(number, handler) for number in SIGNALS]
+    yield handler
+    for number, former in zip(SIGNALS, before):
+        signal.signal(number, former)
+
+
+def test_nothing_came():
+    with Interrupt() as interrupt:
+        assert not interrupt.came
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_is_noted_and_work_goes_on(number, status):
+    with Interrupt() as interrupt:
+        interrupt.patient = True
+        signal.raise_signal(number)
+        assert interrupt.came == number and interrupt.status == status
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_the_second_interrupts(first, second):
+    """Whichever it is. The status is the first one's."""
+    with Interrupt() as interrupt:
+        interrupt.patient = True
+        signal.raise_signal(first)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(second)
+    assert interrupt.status == 128 + first
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("patient_before", [False, True])
+def test_it_interrupts_at_once_where_there_is_nothing_to_finish(number, patient_before):
+    with Interrupt() as interrupt:
+        interrupt.patient = patient_before
+        interrupt.patient = False
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert interrupt.status == 128 + number
+
+
+@pytest.mark.parametrize("interrupts", [0, 1])
+def test_afterwards_the_former_handlers_are_back(outer_handler, interrupts):
+    with Interrupt() as interrupt:
+        interrupt.patient = True
+        for _ in range(interrupts):
+            signal.raise_signal(signal.SIGINT)
+    assert all(signal.getsignal(number) is outer_handler for number in SIGNALS)
+
+
+def test_the_former_handler_is_back_after_an_error(outer_handler):
+    with pytest.raises(ZeroDivisionError), Interrupt():
+        1 / 0
+    assert signal.getsignal(signal.SIGINT) is outer_handler

@@ -1,0 +1,80 @@
+"""One run at a time in a folder."""
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from npgpt.errors import InputError
+from npgpt.training import lock
+from npgpt.runs.lock import LOCK_FILE, only_run
+
+HOLDER = "import sys; from npgpt.runs.lock import only_run\nwith only_run(__import__('pathlib').Path(sys.argv[1])):\n    print(flush=True); input()"
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the folder."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_a_second_run_is_refused_while_the_first_lives(tmp_path, holder):
+    with pytest.raises(InputError, match=f"{tmp_path} is being trained by process {holder.pid}: wait for it, or choose"):
+        with only_run(tmp_path):
+            pass
+
+
+def test_the_lock_goes_with_its_process(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / LOCK_FILE).exists()
+    with only_run(tmp_path):
+        pass
+
+
+def test_afterwards_nothing_is_left(tmp_path):
+    with only_run(tmp_path):
+        assert (tmp_path / LOCK_FILE).read_text() == str(os.getpid())
+    with pytest.raises(ZeroDivisionError), only_run(tmp_path):
+        1 / 0
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_second_run_is_refused_in_the_same_process_too(tmp_path):
+    with only_run(tmp_path):
+        with pytest.raises(InputError, match=f"by process {os.getpid()}"), only_run(tmp_path):
+            pass
+        with pytest.raises(InputError), only_run(tmp_path):    # the refusal took nothing away
+            pass
+
+
+def test_a_lock_without_a_name_in_it_is_a_lock(tmp_path):
+    with only_run(tmp_path):
+        (tmp_path / LOCK_FILE).write_bytes(b"")
+        with pytest.raises(InputError, match="by another process"), only_run(tmp_path):
+            pass
+
+
+def test_a_folder_that_is_not_there_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError), only_run(tmp_path / "nowhere"):
+        pass
+
+
+def test_where_open_files_cannot_be_removed_that_is_the_lock(tmp_path, monkeypatch):
+    """As on Windows: a file that is left there can be removed, one that is open cannot."""
+    monkeypatch.setattr(lock, "fcntl", None)
+    (tmp_path / LOCK_FILE).write_text("12345")
+    with only_run(tmp_path):
+        unlink = os.unlink
+
+        def refuse(path, *, dir_fd=None):
+            raise PermissionError(13, "open elsewhere", str(path))
+        monkeypatch.setattr(os, "unlink", refuse)
+        with pytest.raises(InputError, match=f"by process {os.getpid()}"), only_run(tmp_path):
+            pass
+        monkeypatch.setattr(os, "unlink", unlink)
+    assert not any(tmp_path.iterdir())

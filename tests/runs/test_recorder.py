@@ -1,0 +1,176 @@
+"""What a run leaves on the disk as it goes."""
+import os
+import time
+
+import numpy as np
+import pytest
+
+from npgpt.interop.huggingface import CONFIG as CONFIG_FILE, TOKENIZER_CONFIG, WEIGHTS, load_model, save_model
+from npgpt.model.config import GPTConfig
+from npgpt.model.parameters import initial_parameters
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.runs.checkpoint import read_checkpoint, restored_state
+from npgpt.runs.recorder import MINUTES, Recorder
+from npgpt.training.trainer import Step, TrainingSettings, initial_state
+
+CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2)
+SETTINGS = TrainingSettings(steps=100)
+HOW = {"settings": vars(SETTINGS), "replaced": {}}
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda file: None)            # slow on some disks
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    recorders = []
+
+    def make(origin=None, tokenizer=None, how=HOW, **settings):
+        state = restored_state(origin, SETTINGS) if origin else initial_state(initial_parameters(CONFIG), CONFIG, SETTINGS)
+        recorders.append(Recorder(tmp_path, state, CONFIG, tokenizer, how, 64, origin=origin, **settings))
+        return recorders[-1]
+    yield make
+    for each in recorders:
+        each.close()
+
+
+def step(recorder, number, validation_loss=None):
+    """A step is made: every parameter is its number."""
+    state = recorder.state
+    state.parameters[:], state.step, state.optimiser.updates, state.seconds = number, number, number, number
+    return recorder.note(Step(number, 2.0, 1.0, 1e-3), validation_loss)
+
+
+def kept(folder):
+    return sorted(int(path.name.removeprefix("step-")) for path in (folder / "checkpoints").iterdir())
+
+
+def test_a_checkpoint_is_due_every_so_many_steps(recorder):
+    made = recorder(every=3)
+    assert [step(made, number) for number in range(1, 7)] == [False, False, True] * 2
+
+
+def test_or_every_so_many_minutes(recorder, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    made = recorder()
+    assert not step(made, 1)
+    now = 60 * MINUTES + 1
+    assert step(made, 2)
+    made.save()
+    assert not step(made, 3)
+
+
+def test_or_when_the_validation_loss_is_the_smallest_yet(recorder):
+    made = recorder(every=100)
+    losses = [5.0, None, 6.0, 5.0, 4.0, float("nan")]
+    assert [step(made, number, loss) for number, loss in enumerate(losses, 1)] == [True, False, False, False, True, False]
+
+
+def test_the_newest_are_kept_and_the_best(recorder, tmp_path):
+    made = recorder(every=1, keep=2)
+    for number, loss in enumerate([5.0, 3.0, 4.0, 6.0, 7.0], 1):
+        step(made, number, loss)
+        made.save()
+    assert kept(tmp_path) == [2, 4, 5]
+
+
+def test_the_best_is_remembered_by_who_goes_on(recorder, tmp_path):
+    made = recorder(every=1, keep=1)
+    for number, loss in enumerate([3.0, 4.0], 1):
+        step(made, number, loss)
+        made.save()
+    again = recorder(read_checkpoint(tmp_path / "checkpoints" / "step-00000002"), every=1, keep=1)
+    assert step(again, 3, 3.5)
+    again.save()
+    assert kept(tmp_path) == [1, 3]
+
+
+def test_the_newest_is_the_model_and_takes_no_room_of_its_own(recorder, tmp_path):
+    made = recorder(tokenizer=CharacterTokenizer("abcdefghi"))
+    for number in (1, 2):
+        step(made, number)
+        made.save()
+    assert (load_model(tmp_path)[0] == 2).all()
+    assert (tmp_path / WEIGHTS).samefile(tmp_path / "checkpoints" / "step-00000002" / WEIGHTS)
+    assert {path.name for path in tmp_path.iterdir()} == {CONFIG_FILE, WEIGHTS, TOKENIZER_FILE, TOKENIZER_CONFIG, "metrics.jsonl", "checkpoints"}
+
+
+def test_what_the_user_puts_beside_the_model_stays(recorder, tmp_path):
+    made = recorder()
+    step(made, 1)
+    made.save()
+    (tmp_path / TOKENIZER_FILE).write_text("mine")
+    step(made, 2)
+    made.save()
+    assert (tmp_path / TOKENIZER_FILE).read_text() == "mine"
+
+
+def test_what_was_there_before_goes_with_the_first_checkpoint_and_not_earlier(recorder, tmp_path):
+    made = recorder()
+    step(made, 50)
+    made.save()
+    made = recorder()
+    assert kept(tmp_path) == [50] and not made.fresh
+    step(made, 10)
+    made.save()
+    assert kept(tmp_path) == [10]
+
+
+def test_who_goes_on_replaces_only_what_comes_later(recorder, tmp_path):
+    """A later checkpoint is damaged, or it would have been gone on from."""
+    made = recorder(keep=9)
+    for number in (1, 2, 3):
+        step(made, number)
+        made.save()
+    made = recorder(read_checkpoint(tmp_path / "checkpoints" / "step-00000002"), keep=9)
+    assert kept(tmp_path) == [1, 2, 3]
+    step(made, 5)
+    made.save()
+    assert kept(tmp_path) == [1, 2, 5]
+
+
+def test_it_is_said_what_there_is_and_how_to_go_on(recorder, tmp_path):
+    made = recorder()
+    assert made.how_to_go_on() == "nothing was saved yet"
+    step(made, 1)
+    made.save()
+    assert made.how_to_go_on() == f"{tmp_path} holds the model of step 1; go on with: npgpt train --resume {tmp_path}"
+    step(made, 100)
+    made.save()
+    assert made.how_to_go_on() == f"{tmp_path} holds the model of step 100"
+
+
+@pytest.mark.parametrize("moment", range(60))
+def test_a_write_that_fails_at_any_moment_leaves_a_whole_checkpoint_and_a_whole_model(recorder, tmp_path, monkeypatch, moment):
+    """Every call that changes the disk fails in turn, as on a full one; the models are of different sizes."""
+    larger = GPTConfig(vocab_size=9, n_positions=8, n_embd=16, n_layer=1, n_head=2)
+    save_model(tmp_path, np.full_like(initial_parameters(larger), 7), larger)
+    made = recorder(every=1)
+    step(made, 1)
+    countdown = iter([None] * moment)
+
+    def or_full(function):
+        def wrapped(*arguments, **settings):
+            if next(countdown, "full") == "full":
+                raise OSError(28, "No space left on device")
+            return function(*arguments, **settings)
+        return wrapped
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "replace", "rename", "link", "mkdir"):
+            patch.setattr(os, name, or_full(getattr(os, name)))
+        try:
+            made.save()
+        except OSError as error:
+            assert error.filename is not None
+    written = tmp_path / "checkpoints" / "step-00000001"
+    models = [folder for folder in (tmp_path, written) if (folder / WEIGHTS).exists()]
+    assert models
+    for folder in models:
+        parameters, config = load_model(folder)
+        assert (parameters == (7 if config == larger else 1)).all()
+    if written.exists():
+        assert read_checkpoint(written).step == 1
