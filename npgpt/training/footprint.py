@@ -1,23 +1,28 @@
 """Footprint: how much memory training takes at its peak, told before it is taken."""
+import dataclasses
+import math
 import os
+import tracemalloc
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.layers.causal_attention import BLOCK
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import parameter_count
-from npgpt.parallel.data_parallel import splits
+from npgpt.model.parameters import initial_parameters, parameter_count
+from npgpt.parallel.data_parallel import divides
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 PROCESS = 48 * 2**20          # bytes of Python, NumPy and BLAS themselves
+MEASURED_TOKENS = 2048        # enough that Python's own objects are little beside the arrays
 
 
 class Footprint(NamedTuple):
     """Bytes, at the peak of a training step."""
     parameters: int
-    gradients: int            # a vector for each thread that takes part of the batch; where batches add up, their sum
+    gradients: int            # a vector for each thread that has a part of the batch; one more where batches add up
     moments: int
-    activations: int          # all that forward keeps for backward, logits and temporaries included
+    activations: int          # all that forward keeps for backward, logits and temporary arrays included
 
     @property
     def total(self) -> int:
@@ -25,15 +30,49 @@ class Footprint(NamedTuple):
 
 
 def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype, accumulate: int = 1) -> Footprint:
-    """Memory of a training step on batches of whole contexts."""
-    size, tokens = np.dtype(dtype).itemsize, batch_size * config.n_positions
-    vector = parameter_count(config) * size
-    split = splits((batch_size, config.n_positions), config, threads)
-    made = vector * (threads if split else 1)
-    kept = tokens * config.n_layer * block_bytes(config, size)
-    at_the_loss, on_the_way_back = (tokens * size * count for count in passing(config))
-    activations = kept + max(at_the_loss - made, on_the_way_back)         # at the loss, no gradients are there yet
-    return Footprint(vector, made + vector * (accumulate > 1), 2 * vector, activations)
+    """Memory of a training step of a language model on batches of whole contexts."""
+    task = LanguageModelling(config)
+    batch = token_batch(batch_size, config)
+    vector = parameter_count(task.table) * np.dtype(dtype).itemsize
+    vectors = (threads if divides(batch, task, threads) else 1) + (accumulate > 1)
+    return Footprint(vector, vectors * vector, 2 * vector, activation_bytes(config, batch_size, dtype))
+
+
+def activation_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
+    """What loss_and_gradients allocates, besides the gradients: measured on a small model, and scaled up.
+
+    The small model has one head of the n_head, and so 1 / n_head of all channels, of the vocabulary and of the
+    attention weights. Every large array is proportional to one of these, so the whole is n_head times as large. One
+    and two layers tell what each further layer adds, a few sequences what each further one does.
+    """
+    H, sequences = config.n_head, min(batch_size, math.ceil(MEASURED_TOKENS / config.n_positions))
+    narrow = {"n_head": 1, "n_embd": config.n_embd // H, "n_inner": math.ceil(config.inner / H),
+              "vocab_size": math.ceil(config.vocab_size / H), "bos_token_id": None, "eos_token_id": None}
+    one, two = (pass_bytes(dataclasses.replace(config, n_layer=n, **narrow), sequences, dtype) for n in (1, 2))
+    return round(H * (one + (config.n_layer - 1) * (two - one)) * batch_size / sequences)
+
+
+def pass_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
+    """What loss_and_gradients allocates, measured."""
+    task, batch = LanguageModelling(config), token_batch(batch_size, config)
+    parameters = initial_parameters(task.table, dtype=dtype)
+    gradients, rng = np.empty_like(parameters), np.random.default_rng(0)
+    return peak_allocated(lambda: task.loss_and_gradients(batch, parameters, rng, out=gradients))
+
+
+def token_batch(batch_size: int, config: GPTConfig) -> TokenBatch:
+    zeros = np.zeros((batch_size, config.n_positions), int)
+    return TokenBatch(zeros, zeros)
+
+
+def peak_allocated(work: Callable[[], object]) -> int:
+    """The most bytes that a call holds at once, beyond those allocated before it (NumPy reports its arrays to tracemalloc)."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def machine_memory() -> int | None:
@@ -42,41 +81,3 @@ def machine_memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def block_bytes(config: GPTConfig, size: int) -> int:
-    """What a block keeps of one token for its backward pass.
-
-    Both layer norms' xhat and result, q, k, v and q scaled, the heads' result (9 C), the feed-forward's middle
-    before, within and after its activation (3 I), and a weight for every key and head. Dropout adds a byte for
-    each entry it may drop, and the attention weights before it.
-    """
-    C, I = config.n_embd, config.inner
-    weights = config.n_head * visible_keys(config.n_positions)
-    kept = size * (9 * C + 3 * I + weights)
-    if config.attn_pdrop:
-        kept += (size + 1) * weights
-    if config.resid_pdrop:
-        kept += 2 * C
-    return kept
-
-
-def passing(config: GPTConfig) -> tuple[int, int]:
-    """Numbers beside those, for one token, while the caches of all blocks are there: when the loss is known, and at
-    the worst of the last block's backward.
-
-    Always the last layer norm's xhat and result (2 C) and the gradient of the scores (V). At the loss, the scores'
-    exponentials; in feed-forward, what GELU's backward needs; in attention, gradients by scores and by weights.
-    """
-    C, I, V = config.n_embd, config.inner, config.vocab_size
-    always = 2 * C + V
-    in_feed_forward = C + 3 * I
-    in_attention = 8 * C + 2 * config.n_head * min(BLOCK, config.n_positions)
-    return always + V, always + max(in_feed_forward, in_attention)
-
-
-def visible_keys(T: int) -> int:
-    """Keys that a query meets in the mean, in blocks of queries."""
-    ends = [min(start + BLOCK, T) for start in range(0, T, BLOCK)]
-    starts = [0, *ends[:-1]]
-    return sum((end - start) * end for start, end in zip(starts, ends)) // T
