@@ -1,33 +1,36 @@
-"""npgpt trace: show everything that one forward and backward pass makes."""
+"""npgpt trace: show everything that one forward and backward pass computes."""
 import argparse
+from functools import partial
 
 import numpy as np
 
 from npgpt.commands.arguments import OUT, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.errors import InputError
-from npgpt.interop.huggingface import load_model
 from npgpt.inspection.trace import Trace, save_trace, trace
 from npgpt.inspection.trace_table import gradient_lines, intermediate_lines
-from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import initial_parameters, parameter_count
+from npgpt.interop.gpt2 import tensors_as_in_file
+from npgpt.interop.huggingface import load_model
+from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.text.characters import CharacterTokenizer
 
-TINY_TEXT, TINY_B = "a tiny model", 2           # 2 x (5 + 1) characters, 11 of them different: every dimension is another
+TINY_TEXT, TINY_B = "a tiny model", 2           # 2 x (5 + 1) characters, 11 distinct ones: all dimensions are different
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description += (
         " The text's tokens but the last are the inputs, its tokens but the first the targets; the loss is the mean"
-        " cross-entropy, and dropout is off. Without --model, --text and --ids it is a tiny GPT that has learned nothing,"
+        " cross-entropy, and dropout is off. Without --model, --text and --ids it is a tiny GPT that has not been trained,"
         f" on {TINY_TEXT!r} as two sequences.")
     parser.add_argument("--model", type=path, metavar="DIR",
                         help=f"a model directory (default: the tiny GPT; with --text or --ids: {OUT})")
     add_text_arguments(parser)
     parser.add_argument("--dtype", choices=("float32", "float64"),
                         help="(default: the model's own; float32 for the tiny GPT)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws the tiny GPT's parameters (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="the random seed of the tiny GPT's parameters (default: 0)")
     parser.add_argument("--full", action="store_true", help="print the arrays themselves; of large ones, the corners")
     parser.add_argument("--save", type=path, metavar="FILE.npz",
                         help="write every array for numpy.load: ids, targets, logits, loss; parameter/NAME and grad/NAME "
@@ -38,38 +41,33 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError(f"--seed must be 0 or more, not {args.seed}")
     if args.model or args.text is not None or args.ids:
-        ids, targets, parameters, config = of_a_model(args)
+        task, batch, parameters = of_a_model(args)
     else:
-        ids, targets, parameters, config = of_the_tiny_model(args.seed, args.dtype or "float32")
-    traced = trace(ids, targets, parameters, config, keep=bool(args.full or args.save))
+        task, batch, parameters = of_the_tiny_model(args.seed, args.dtype or "float32")
+    traced = trace(task, batch, parameters, keep=bool(args.full or args.save))
     if args.save:
-        save_trace(args.save, traced)
-    print(describe(traced) + "\n")
-    for line in intermediate_lines(traced, args.full):
-        print(line)
-    print()
-    for line in gradient_lines(traced, args.full):
-        print(line)
+        save_trace(args.save, traced, partial(tensors_as_in_file, config=task.config))
+    print(describe(traced), *intermediate_lines(traced, args.full), "", *gradient_lines(traced, args.full), sep="\n")
     return 0
 
 
-def of_a_model(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray, np.ndarray, GPTConfig]:
+def of_a_model(args: argparse.Namespace) -> tuple[LanguageModelling, TokenBatch, np.ndarray]:
     args.model = args.model or OUT
     parameters, config = load_model(args.model, args.dtype and np.dtype(args.dtype))
     ids = read_tokens(args, config, least=2, most=config.n_positions + 1).ids
-    return ids[None, :-1], ids[None, 1:], parameters, config
+    return LanguageModelling(config), TokenBatch(ids[None, :-1], ids[None, 1:]), parameters
 
 
-def of_the_tiny_model(seed: int, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, GPTConfig]:
-    config = preset("tiny")
+def of_the_tiny_model(seed: int, dtype: str) -> tuple[LanguageModelling, TokenBatch, np.ndarray]:
+    task = LanguageModelling(preset("tiny"))
     ids = CharacterTokenizer.of_text(TINY_TEXT).encode(TINY_TEXT).reshape(TINY_B, -1)
-    return ids[:, :-1], ids[:, 1:], initial_parameters(config, seed, np.dtype(dtype)), config
+    return task, TokenBatch(ids[:, :-1], ids[:, 1:]), initial_parameters(task.table, seed, np.dtype(dtype))
 
 
 def describe(traced: Trace) -> str:
-    config, (B, T) = traced.config, traced.ids.shape
+    config, (B, T) = traced.task.config, traced.batch.ids.shape
     return (f"B {B} sequence{'s' * (B > 1)}, T {T} token{'s' * (T > 1)}, C {config.n_embd} channels, "
-            f"H {config.n_head} heads of D {config.n_embd // config.n_head}, L {config.n_layer} layers, "
-            f"V {config.vocab_size:,} tokens to choose from; "
-            f"{parameter_count(config):,} parameters in {traced.parameters.dtype}\n"
-            f"loss {traced.loss:.6g} nats a token; knowing nothing is ln V = {np.log(config.vocab_size):.6g}")
+            f"H {config.n_head} head{'s' * (config.n_head > 1)} of D {config.n_embd // config.n_head}, "
+            f"L {config.n_layer} layer{'s' * (config.n_layer > 1)}, vocabulary size {config.vocab_size:,}; "
+            f"{len(traced.parameters):,} parameters in {traced.parameters.dtype}\n"
+            f"loss {traced.loss:.6g} nats a token; a uniform guess gives ln V = {np.log(config.vocab_size):.6g}\n")

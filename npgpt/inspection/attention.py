@@ -1,33 +1,38 @@
-"""Attention: what each head of each layer looks at while a model reads a text, and what it expects next."""
+"""Attention: the weights of every head of every layer on one text, and the probabilities of each next token."""
 from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.generation.sampling import log_probabilities
+from npgpt.layers.embedding import unembedding
+from npgpt.layers.softmax import softmax
 from npgpt.model.block import BlockCache
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt
+from npgpt.model.heads import language_model_head, language_model_table
+from npgpt.model.parameters import groups
 
 
 class Attended(NamedTuple):
-    """weights[l, h, t, s]: how much of position s the head h of layer l takes at position t; each row sums to 1."""
+    """weights[l, h, t, s]: the weight of position s for position t, in head h of layer l. Each row sums to 1."""
     weights: np.ndarray                         # (L, H, T, T)
     probabilities: np.ndarray                   # (T, V) of the token after each position
 
 
 def attended(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig) -> Attended:
-    """Read ids (T,) once, and take the weights out of the cache that comes back."""
-    logits, cache = gpt(ids[None], parameters, config)
-    return Attended(np.stack([block_weights(block) for block in cache.blocks]), np.exp(log_probabilities(logits[0])))
+    """One forward pass on ids (T,), from whose cache the weights are read."""
+    p = groups(parameters, language_model_table(config))
+    x, cache = gpt(ids[None], p, config)
+    logits, _ = unembedding(x[0], language_model_head(p))
+    return Attended(np.stack([block_weights(block) for block in cache.blocks]), softmax(logits)[0])
 
 
 def block_weights(cache: BlockCache) -> np.ndarray:
-    """(H, T, T), put together from the blocks of queries, none of which sees past its own end."""
-    parts = [queries.weights[0] for queries in cache.attn.attention]                   # (H, some of T, S)
-    H, _, T = parts[-1].shape
-    weights = np.zeros((H, T, T), parts[0].dtype)
+    """(H, T, T), put together from the tiles of queries. A tile has no columns for the positions after its own end."""
+    tiles = [tile.weights[0] for tile in cache.attn.attention]                         # (H, some of T, S)
+    H, _, T = tiles[-1].shape
+    weights = np.zeros((H, T, T), tiles[0].dtype)
     start = 0
-    for part in parts:
-        weights[:, start:start + part.shape[1], :part.shape[2]] = part
-        start += part.shape[1]
+    for tile in tiles:
+        weights[:, start:start + tile.shape[1], :tile.shape[2]] = tile
+        start += tile.shape[1]
     return weights

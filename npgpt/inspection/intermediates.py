@@ -1,30 +1,39 @@
 """Intermediates, and the calls that make them: what the observer notes."""
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.inspection.statistics import Summary
+
+class Summary(NamedTuple):
+    """Statistics of an array."""
+    shape: tuple[int, ...]
+    mean: float
+    deviation: float
+    smallest: float
+    largest: float
+    array: np.ndarray | None                    # a copy of it, where it was kept
+
+
+def summarise(array: np.ndarray, keep: bool = False) -> Summary:
+    """Mean and standard deviation are summed in double precision. keep: hold a copy of the array."""
+    mean, deviation = float(array.mean(dtype=np.float64)), float(array.std(dtype=np.float64))
+    return Summary(array.shape, mean, deviation, float(array.min()), float(array.max()), array.copy() if keep else None)
 
 
 @dataclass(eq=False)
 class Intermediate:
-    """An array between two layers, or one that a layer keeps for its way back."""
-    variable: str                               # its name in the source of
-    owner: "Call"                               # this call
+    """An array that is passed from one layer to the next, or that a layer keeps for its backward pass.
+
+    What a layer returns has no name until the function that called it assigns it to a variable.
+    """
     made_by: str                                # file and function
-    value: Summary
     result_of: "Call | None" = None             # the layer that returned it
-    gradient: Summary | None = None             # None where the way back never makes it
-
-
-@dataclass(eq=False)
-class Known:
-    """An array that a running function has, or has had."""
-    array: np.ndarray
-    made_by: str
-    layer: "Call | None" = None                 # that returned it
-    noted: Intermediate | None = None
+    variable: str = ""                          # its name in the source of
+    owner: "Call | None" = None                 # this call
+    value: Summary | None = None
+    gradient: Summary | None = None             # None where the backward pass does not compute it
 
 
 @dataclass(eq=False)
@@ -33,13 +42,13 @@ class Call:
     frame: FrameType | None
     made_by: str
     arguments: dict[str, object]
-    undoes: "Call | None" = None                # of a backward pass: the layer
+    layer: "Call | None" = None                 # of a backward function: the layer whose cache it was given
     path: str = ""
-    known: list[Known] = field(default_factory=list)
+    known: list[tuple[np.ndarray, Intermediate]] = field(default_factory=list)
     inputs: list[Intermediate | None] = field(default_factory=list)
     kept: list[Intermediate] = field(default_factory=list)
     result: Intermediate | None = None
-    composite: bool = False                     # whether it called a layer
+    composite: bool = False                     # whether it has called a layer
 
-    def find(self, array: np.ndarray) -> Known | None:
-        return next((known for known in self.known if known.array is array), None)
+    def find(self, array: np.ndarray) -> Intermediate | None:
+        return next((one for other, one in self.known if other is array), None)

@@ -1,7 +1,9 @@
-"""Trace: one forward and backward pass, with everything that it makes."""
+"""Trace: one forward and backward pass of a task, with every array that it makes."""
 import dataclasses
 import json
 import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,57 +12,61 @@ import numpy as np
 from npgpt.files import temporary_folder
 from npgpt.inspection.intermediates import Intermediate
 from npgpt.inspection.observer import Observer
-from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import loss_and_gradients
-from npgpt.model.parameters import named_views
+from npgpt.tasks.task import Batch, Task
 
 
 class Trace(NamedTuple):
-    ids: np.ndarray
-    targets: np.ndarray
+    task: Task
+    batch: Batch
     parameters: np.ndarray
-    config: GPTConfig
     loss: float
     gradients: np.ndarray
     intermediates: dict[str, Intermediate]
 
 
-def trace(ids: np.ndarray, targets: np.ndarray, parameters: np.ndarray, config: GPTConfig, keep: bool = False) -> Trace:
-    """Run model.gpt.loss_and_gradients itself, and watch. Without dropout.
+def trace(task: Task, batch: Batch, parameters: np.ndarray, keep: bool = False) -> Trace:
+    """Run task.loss_and_gradients, without dropout, and observe it.
 
-    keep: hold the arrays of all intermediates, and not only their statistics. Raises what the pass raises.
+    keep: hold the arrays of all intermediates, and not only their statistics. Raises what the task raises.
     """
-    observer = Observer(keep)
+    gradients = np.empty_like(parameters)
+    observer = Observer((parameters, gradients, *batch), [task.loss_and_gradients.__code__.co_filename], keep)
     with observer.watching():
-        loss, gradients = loss_and_gradients(ids, targets, parameters, config)
-    return Trace(ids, targets, parameters, config, loss, gradients, by_name(observer.intermediates))
+        loss, _ = task.loss_and_gradients(batch, parameters, out=gradients)
+    return Trace(task, batch, parameters, loss, gradients, by_name(observer.intermediates))
 
 
 def by_name(intermediates: list[Intermediate]) -> dict[str, Intermediate]:
-    """Named as in the source, after the path of the cache it belongs to: blocks.0.attn.qkv.
+    """Named as in the source, after the path of the layer that has the variable: blocks.0.attn.q.
 
-    Where a function uses a name twice, the cache of the layer that made it tells which: blocks.0.ln_1.normed.
+    Where a name is used twice, it is the path of the layer that returned the array, as in blocks.0.ln_1.normed; and
+    where that is not enough, a prime is added: x, x'.
     """
-    uses = [(one.owner, one.variable) for one in intermediates]
+    uses = Counter((one.owner.path, one.variable) for one in intermediates)
     named = {}
-    for one, use in zip(intermediates, uses):
-        place = one.result_of if one.result_of and uses.count(use) > 1 else one.owner
-        named[f"{place.path}.{one.variable}" if place.path else one.variable] = one
+    for one in intermediates:
+        layer = one.result_of if one.result_of and uses[one.owner.path, one.variable] > 1 else one.owner
+        name = f"{layer.path}.{one.variable}" if layer.path else one.variable
+        while name in named:
+            name += "'"
+        named[name] = one
     return named
 
 
-def save_trace(path: Path, trace: Trace) -> None:
-    """Write everything under its name, as an .npz file that numpy.load opens. Raises OSError, naming the file."""
-    arrays = {"config": np.array(json.dumps(dataclasses.asdict(trace.config))), "ids": trace.ids, "targets": trace.targets,
-              "loss": np.array(trace.loss), "logits": trace.intermediates["logits"].value.array}
-    for name, view in named_views(trace.parameters, trace.config).items():
-        arrays["parameter/" + name] = view
-    for name, view in named_views(trace.gradients, trace.config).items():
-        arrays["grad/" + name] = view
-    for name, intermediate in trace.intermediates.items():
-        arrays["value/" + name] = intermediate.value.array
-        if intermediate.gradient is not None:
-            arrays["grad/" + name] = intermediate.gradient.array
+def save_trace(path: Path, trace: Trace, named: Callable[[np.ndarray], dict[str, np.ndarray]]) -> None:
+    """Write every array under its name, as an .npz file that numpy.load opens. Raises OSError, naming the file.
+
+    named: gives the parts of a flat vector, of parameters or their gradients, the names and shapes to save them under.
+    """
+    arrays = {"config": json.dumps(dataclasses.asdict(trace.task.config)), **trace.batch._asdict(), "loss": trace.loss}
+    arrays |= {"parameter/" + name: array for name, array in named(trace.parameters).items()}
+    arrays |= {"grad/" + name: array for name, array in named(trace.gradients).items()}
+    for name, one in trace.intermediates.items():
+        arrays["value/" + name] = one.value.array
+        if one.gradient:
+            arrays["grad/" + name] = one.gradient.array
+    if "logits" in trace.intermediates:
+        arrays["logits"] = trace.intermediates["logits"].value.array
     with temporary_folder(path) as staging:
         with open(staging / path.name, "wb") as file:
             np.savez(file, **arrays)

@@ -1,25 +1,25 @@
-"""The table that `npgpt trace` prints: a line for each intermediate, and for each parameter's gradient."""
+"""The table that `npgpt trace` prints: a line for each intermediate, and one for each parameter's gradient."""
 import math
 import re
 from collections.abc import Iterator
 
 import numpy as np
 
-from npgpt.inspection.statistics import Summary, summarise
+from npgpt.inspection.intermediates import Summary, summarise
 from npgpt.inspection.trace import Trace
-from npgpt.model.parameters import PREFIX, named_views
+from npgpt.model.parameters import named_views
 
 BLOCK = re.compile(r"blocks\.\d+\.")
-STATISTICS = ("mean", "std", "min", "max")
 NAME, SHAPE, NUMBER = 26, 11, 10                # columns
-NOT_MADE = "      never made: its backward does without".ljust(len(STATISTICS) * NUMBER)
+STATISTICS = "".join(title.rjust(NUMBER) for title in ("mean", "std", "min", "max"))
+NO_GRADIENT = "      not computed: backward does not need it".ljust(len(STATISTICS))
 
 
 def intermediate_lines(trace: Trace, full: bool = False) -> Iterator[str]:
-    """Every intermediate in the order in which it is made, what made it, and its gradient. full: the arrays as well."""
-    titles = "".join(title.rjust(NUMBER) for title in STATISTICS)
-    yield f"{'':{NAME + SHAPE}}{' value '.center(len(titles), '-')}   {' gradient '.center(len(titles), '-')}"
-    yield f"{'intermediate':{NAME}}{'shape':>{SHAPE}}{titles}   {titles}   made by"
+    """Every intermediate in the order in which it is made, its gradient, and what made it. full: the arrays as well."""
+    width = len(STATISTICS)
+    yield f"{'':{NAME + SHAPE}}{' value '.center(width, '-')}   {' gradient '.center(width, '-')}"
+    yield f"{'intermediate':{NAME}}{'shape':>{SHAPE}}{STATISTICS}   {STATISTICS}   made by"
     block = ""
     for name, one in trace.intermediates.items():
         found = BLOCK.match(name)
@@ -27,8 +27,8 @@ def intermediate_lines(trace: Trace, full: bool = False) -> Iterator[str]:
             yield found[0].rstrip(".")
         block = found[0] if found else ""
         shown = "  " + name.removeprefix(block) if block else name
-        gradient = numbers(one.gradient) if one.gradient else NOT_MADE
-        yield f"{shown:{NAME}}{dimensions(one.value.shape):>{SHAPE}}{numbers(one.value)}   {gradient}   {one.made_by}"
+        gradient = numbers(one.gradient) if one.gradient else NO_GRADIENT
+        yield f"{shown:{NAME}}{dimensions(one.value):>{SHAPE}}{numbers(one.value)}   {gradient}   {one.made_by}"
         if full:
             yield from array_lines(name, one.value.array)
             if one.gradient:
@@ -36,23 +36,24 @@ def intermediate_lines(trace: Trace, full: bool = False) -> Iterator[str]:
 
 
 def gradient_lines(trace: Trace, full: bool = False) -> Iterator[str]:
-    """The gradient of each parameter, its norm, and its share: of the square of the whole norm, so that shares add up
-    to 100 %.
+    """The gradient of each parameter, its norm, and the share of its square in the square of the norm of all: these
+    shares add up to 100 %. full: the arrays as well.
     """
-    gradients = named_views(trace.gradients, trace.config)
-    squares = {name: float(np.square(view, dtype=np.float64).sum()) for name, view in gradients.items()}
-    total = sum(squares.values())
-    titles = "".join(title.rjust(NUMBER) for title in (*STATISTICS, "norm"))
-    yield f"{'gradient of':{NAME}}{'shape':>{SHAPE}}{titles}   share of the norm, squared"
-    for name, view in gradients.items():
-        share = squares[name] / total if 0 < total < math.inf else 0.0
-        yield (f"{name.removeprefix(PREFIX):{NAME}}{dimensions(view.shape):>{SHAPE}}{numbers(summarise(view))}"
-               f"{number(squares[name] ** 0.5):>{NUMBER}}{100 * share:7.2f} % {'#' * round(20 * share)}".rstrip())
-        if full:
-            yield from array_lines(name, named_views(trace.parameters, trace.config)[name])
-            yield from array_lines("gradient of " + name, view)
-    yield (f"{'all':{NAME}}{dimensions(trace.gradients.shape):>{SHAPE}}{numbers(summarise(trace.gradients))}"
-           f"{number(total ** 0.5):>{NUMBER}} 100.00 %")
+    parameters, gradients = (named_views(vector, trace.task.table) for vector in (trace.parameters, trace.gradients))
+    total = squared_norm(trace.gradients)
+    yield f"{'gradient of':{NAME}}{'shape':>{SHAPE}}{STATISTICS}{'norm':>{NUMBER}}   share of the squared norm"
+    for name, gradient in [*gradients.items(), ("all", trace.gradients)]:
+        summary, square = summarise(gradient), squared_norm(gradient)
+        share = square / total if 0 < total < math.inf else 0.0
+        yield (f"{name:{NAME}}{dimensions(summary):>{SHAPE}}{numbers(summary)}{number(math.sqrt(square)):>{NUMBER}}"
+               f"{100 * share:7.2f} % {'#' * round(20 * share)}".rstrip())
+        if full and name in parameters:
+            yield from array_lines(name, parameters[name])
+            yield from array_lines("gradient of " + name, gradient)
+
+
+def squared_norm(array: np.ndarray) -> float:
+    return float(np.square(array, dtype=np.float64).sum())
 
 
 def array_lines(name: str, array: np.ndarray) -> Iterator[str]:
@@ -63,14 +64,14 @@ def array_lines(name: str, array: np.ndarray) -> Iterator[str]:
     yield ""
 
 
-def dimensions(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "()"
+def dimensions(summary: Summary) -> str:
+    return "x".join(map(str, summary.shape)) or "()"
 
 
 def numbers(summary: Summary) -> str:
-    return "".join(number(value).rjust(NUMBER) for value in summary[1:1 + len(STATISTICS)])
+    return "".join(number(value).rjust(NUMBER) for value in (summary.mean, summary.deviation, summary.smallest, summary.largest))
 
 
 def number(value: float) -> str:
-    """Three digits; what is 0 but for rounding stays visibly tiny."""
+    """Three significant digits, and an exponent for what is very small or large."""
     return f"{value:.3g}"

@@ -1,19 +1,21 @@
-"""The observer's own parts; what it notes of a whole pass is in test_trace"""
+"""The observer's own parts; what it notes of a whole pass is in test_trace.py"""
 import sys
 
 import numpy as np
 
-from npgpt.layers.softmax import softmax, softmax_backward
 from npgpt.inspection.observer import Observer, names_added_up, walk
+from npgpt.layers.softmax import softmax, softmax_backward
 from npgpt.model.block import block_backward
 from npgpt.model.gpt import gpt
-from npgpt.model.parameters import initial_parameters
+from npgpt.model.heads import language_model_table
+from npgpt.model.parameters import groups, initial_parameters
 from npgpt.model.presets import preset
 
 
 def test_every_cache_is_found_with_the_path_that_leads_to_it():
     config = preset("tiny")
-    _, cache = gpt(np.zeros((1, 3), int), initial_parameters(config), config)
+    table = language_model_table(config)
+    _, cache = gpt(np.zeros((1, 3), int), groups(initial_parameters(table), table), config)
     found = {path: part for path, part in walk(cache)}
     assert found[""] is cache and found["blocks.1"] is cache.blocks[1] and found["ln_f"] is cache.ln_f
     assert found["blocks.0.attn.attention.0.softmax"] is cache.blocks[0].attn.attention[0].softmax
@@ -36,7 +38,7 @@ def test_breakpoints_in_layers_still_stop():
     before = sys.gettrace()
     sys.settrace(debugger)
     try:
-        with Observer(keep=False).watching():
+        with Observer().watching():
             softmax(np.zeros((2, 3)))
     finally:
         sys.settrace(before)
@@ -44,7 +46,7 @@ def test_breakpoints_in_layers_still_stop():
 
 
 def test_functions_outside_the_layers_and_the_model_are_not_noted():
-    observer = Observer(keep=False)
+    observer = Observer()
     with observer.watching():
         np.linalg.norm(np.ones(3))
     assert observer.intermediates == []

@@ -2,34 +2,44 @@
 import dataclasses
 import inspect
 import sys
+from functools import partial
 from importlib import import_module
 
 import numpy as np
 import pytest
 
-from npgpt.layers import causal_attention
 from npgpt.inspection.trace import save_trace, trace
+from npgpt.interop.gpt2 import tensors_as_in_file
+from npgpt.layers import causal_attention
+from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
+from npgpt.layers.linear import linear, linear_backward
 from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt, loss_and_gradients
-from npgpt.model.parameters import named_views, parameter_count
+from npgpt.model.gpt import gpt, gpt_backward, gpt_table
+from npgpt.model.heads import language_model_head
+from npgpt.model.parameters import bias, groups, parameter_count, weight
 from npgpt.model.presets import preset
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 TINY = preset("tiny")
 VARIANTS = {"tied": TINY,
             "untied": dataclasses.replace(TINY, tie_word_embeddings=False, n_inner=7),
             "relu": dataclasses.replace(TINY, activation_function="relu"),
             "sinusoidal": dataclasses.replace(TINY, position_embedding_type="sinusoidal")}
-IN_A_BLOCK = ["ln_1.xhat", "ln_1.r", "ln_1.normed", "attn.qkv", "attn.q", "attn.k", "attn.v",
-              "attn.attention.0.scaled_q", "attn.attention.0.scores", "attn.attention.0.weights", "attn.attention.0.y", "attn.heads", "attn.proj.x", "attn.y", "m",
-              "ln_2.xhat", "ln_2.r", "ln_2.normed", "mlp.h", "mlp.activation.sigmoid", "mlp.a", "mlp.y", "y"]
-NAMES = ["tokens", "positions", "x", *(f"blocks.{i}.{name}" for i in range(2) for name in IN_A_BLOCK), "ln_f.xhat", "ln_f.r",
-         "ln_f.x", "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]
+IN_A_BLOCK = ["ln_1.xhat", "ln_1.rstd", "ln_1.normed", "attn.q", "attn.k", "attn.v",
+              "attn.attention.0.scaled_q", "attn.attention.0.scores", "attn.attention.0.weights", "attn.attention.0.y",
+              "attn.heads", "attn.proj.x", "attn.y", "m",
+              "ln_2.xhat", "ln_2.rstd", "ln_2.normed", "mlp.h", "mlp.activation.sigmoid", "mlp.a", "mlp.y", "y"]
+IN_THE_BODY = ["tokens", "places", "x", *(f"blocks.{i}.{name}" for i in range(2) for name in IN_A_BLOCK),
+               "ln_f.xhat", "ln_f.rstd", "y"]
+NAMES = [*IN_THE_BODY, "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]
 
 
 def a_pass(config: GPTConfig = TINY, seed: int = 0) -> tuple:
+    """A task, a batch, parameters"""
     rng = np.random.default_rng(seed)
-    ids = rng.integers(config.vocab_size, size=(2, 5))
-    return ids, rng.integers(config.vocab_size, size=(2, 5)), rng.normal(0, 0.5, parameter_count(config)), config
+    task = LanguageModelling(config)
+    batch = TokenBatch(*rng.integers(config.vocab_size, size=(2, 2, 5)))
+    return task, batch, rng.normal(0, 0.5, parameter_count(task.table))
 
 
 def traced(config: GPTConfig = TINY) -> tuple:
@@ -50,10 +60,13 @@ def test_every_intermediate_stands_in_the_order_in_which_it_is_made():
 
 def test_what_is_shown_is_what_the_model_computes():
     result, values, _ = traced()
-    loss, gradients = loss_and_gradients(*a_pass())
-    logits, cache = gpt(result.ids, result.parameters, TINY)
+    task, batch, parameters = a_pass()
+    loss, gradients = task.loss_and_gradients(batch, parameters)
+    p = groups(parameters, task.table)
+    hidden, cache = gpt(batch.ids, p, TINY)
     assert result.loss == loss == values["loss"] and np.array_equal(result.gradients, gradients)
-    assert np.array_equal(values["logits"], logits)
+    assert np.array_equal(values["y"], hidden)
+    assert close(values["logits"], hidden @ language_model_head(p).T)
     for i, block in enumerate(cache.blocks):
         assert np.array_equal(values[f"blocks.{i}.attn.attention.0.weights"], block.attn.attention[0].weights)
         assert np.array_equal(values[f"blocks.{i}.attn.v"], block.attn.attention[0].v)
@@ -63,53 +76,67 @@ def test_what_is_shown_is_what_the_model_computes():
 
 def test_every_line_can_be_found_in_the_source():
     for name, one in trace(*a_pass()).intermediates.items():
-        file, function = one.made_by.split()
-        module = import_module("npgpt." + file.removesuffix(".py").replace("/", "."))
-        assert inspect.isfunction(getattr(module, function))
-        owner_file, owner = one.owner.made_by.split()
-        code = getattr(import_module("npgpt." + owner_file.removesuffix(".py").replace("/", ".")), owner).__code__
-        assert one.variable == name.rpartition(".")[2] and one.variable in code.co_varnames
+        assert inspect.isfunction(function_at(one.made_by))
+        assert one.variable == name.rpartition(".")[2] and one.variable in function_at(one.owner.made_by).__code__.co_varnames
+
+
+def function_at(place: str):
+    """layers/linear.py linear  ->  the function"""
+    file, function = place.split()
+    module = import_module("npgpt." + file.removesuffix(".py").replace("/", "."))
+    return getattr(module if hasattr(module, function) else LanguageModelling, function)
 
 
 @pytest.mark.parametrize("name, maker", [
-    ("tokens", "layers/embedding.py embedding"), ("x", "model/gpt.py gpt"), ("blocks.1.attn.qkv", "layers/linear.py linear"),
-    ("blocks.1.attn.y", "layers/linear.py linear"), ("blocks.0.attn.attention.0.weights", "layers/softmax.py softmax"),
-    ("blocks.0.m", "model/block.py block"), ("blocks.0.mlp.a", "layers/activations.py gelu"),
-    ("ln_f.x", "layers/layer_norm.py layer_norm"), ("logits", "layers/embedding.py unembedding"),
-    ("loss", "layers/cross_entropy.py cross_entropy")])
+    ("tokens", "layers/embedding.py embedding"), ("x", "model/gpt.py gpt"),
+    ("blocks.1.attn.q", "layers/self_attention.py self_attention"), ("blocks.1.attn.y", "layers/linear.py linear"),
+    ("blocks.0.attn.attention.0.weights", "layers/softmax.py softmax"), ("blocks.0.m", "model/block.py block"),
+    ("blocks.0.mlp.a", "layers/activations.py gelu"), ("y", "layers/layer_norm.py layer_norm"),
+    ("logits", "layers/embedding.py unembedding"), ("loss", "layers/cross_entropy.py cross_entropy")])
 def test_the_innermost_function_that_made_it_is_named(name, maker):
     assert trace(*a_pass()).intermediates[name].made_by == maker
+
+
+def rows(array: np.ndarray) -> np.ndarray:
+    return array.reshape(-1, array.shape[-1])
+
+
+def merged(heads: np.ndarray) -> np.ndarray:
+    """(B, H, T, D)  ->  (B T, C)"""
+    return rows(heads.swapaxes(1, 2).reshape(*heads.shape[::2], -1))
 
 
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
 def test_gradients_of_intermediates_give_those_of_the_parameters(config):
     result, value, gradient = traced(config)
-    g = named_views(result.gradients, config)
-    p = named_views(result.parameters, config)
-    rows = lambda array: array.reshape(-1, array.shape[-1])
-    head = "transformer.wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-    for i in range(config.n_layer):
-        at, prefix = f"blocks.{i}.", f"transformer.h.{i}."
-        for weight, x, y in (("attn.c_attn", "ln_1.normed", "attn.qkv"), ("attn.c_proj", "attn.proj.x", "attn.y"),
-                             ("mlp.c_fc", "ln_2.normed", "mlp.h"), ("mlp.c_proj", "mlp.a", "mlp.y")):
+    p, g = (groups(vector, result.task.table) for vector in (result.parameters, result.gradients))
+    for i, (p_block, g_block) in enumerate(zip(p.blocks, g.blocks)):
+        at = f"blocks.{i}."
+        for x, y, w, dw, db in (
+                ("attn.proj.x", "attn.y", p_block.attn.w_proj, g_block.attn.w_proj, g_block.attn.b_proj),
+                ("ln_2.normed", "mlp.h", p_block.mlp.w_up, g_block.mlp.w_up, g_block.mlp.b_up),
+                ("mlp.a", "mlp.y", p_block.mlp.w_down, g_block.mlp.w_down, g_block.mlp.b_down)):
             dy = rows(gradient[at + y])
-            assert close(rows(value[at + x]).T @ dy, g[f"{prefix}{weight}.weight"])
-            assert close(dy.sum(axis=0), g[f"{prefix}{weight}.bias"])
-            assert close(dy @ p[f"{prefix}{weight}.weight"].T, rows(gradient[at + x]))
-        for norm in ("ln_1", "ln_2"):
-            dnormed = gradient[f"{at}{norm}.normed"]
-            assert close(rows(dnormed * value[f"{at}{norm}.xhat"]).sum(axis=0), g[f"{prefix}{norm}.weight"])
-            assert close(dnormed * p[f"{prefix}{norm}.weight"], gradient[f"{at}{norm}.xhat"])
+            assert close(rows(value[at + x]).T @ dy, dw) and close(dy.sum(axis=0), db)
+            assert close(dy @ w.T, rows(gradient[at + x]))
+        dqkv = [merged(gradient[f"{at}attn.{name}"]) for name in "qkv"]
+        normed, dnormed = rows(value[at + "ln_1.normed"]), gradient[at + "ln_1.normed"]
+        assert close(np.array([normed.T @ dy for dy in dqkv]), g_block.attn.w_qkv)
+        assert close(np.array([dy.sum(axis=0) for dy in dqkv]), g_block.attn.b_qkv)
+        assert close(sum(dy @ w.T for dy, w in zip(dqkv, p_block.attn.w_qkv)), rows(dnormed))
+        for name in ("ln_1", "ln_2"):
+            dnormed, gain = gradient[f"{at}{name}.normed"], getattr(p_block, name).gain
+            assert close(rows(dnormed * value[f"{at}{name}.xhat"]).sum(axis=0), getattr(g_block, name).gain)
+            assert close(dnormed * gain, gradient[f"{at}{name}.xhat"])
         assert np.array_equal(gradient[at + "m"], gradient[at + "attn.y"])      # m = x + branch
         assert np.array_equal(gradient[at + "y"], gradient[at + "mlp.y"])       # y = m + branch
     assert np.array_equal(gradient["tokens"], gradient["x"])
-    assert close(gradient["x"].sum(axis=0), gradient.get("positions", gradient["x"].sum(axis=0)))
     if config.position_embedding_type == "learned":
-        assert close(gradient["positions"], g["transformer.wpe.weight"][:5])
-    dhead = rows(gradient["logits"]).T @ rows(value["ln_f.x"])
+        assert close(gradient["x"].sum(axis=0), gradient["places"]) and close(gradient["places"], g.wpe[:5])
+    dhead = rows(gradient["logits"]).T @ rows(value["y"])
     if config.tie_word_embeddings:
-        np.add.at(dhead, result.ids, gradient["tokens"])
-    assert close(dhead, g[head]) and gradient["loss"] == 1
+        np.add.at(dhead, result.batch.ids, gradient["tokens"])
+    assert close(dhead, language_model_head(g)) and gradient["loss"] == 1
 
 
 def test_gradients_within_attention():
@@ -124,9 +151,9 @@ def test_gradients_within_attention():
     assert close(gradient[at + "v"], weights.mT @ gradient[at + "heads"])
 
 
-def test_every_block_of_queries_is_shown(monkeypatch):
+def test_every_tile_of_queries_is_shown(monkeypatch):
     whole, _, _ = traced()
-    monkeypatch.setattr(causal_attention, "BLOCK", 2)
+    monkeypatch.setattr(causal_attention, "QUERY_TILE", 2)
     result, value, gradient = traced()
     shapes = [value[f"blocks.0.attn.attention.{i}.weights"].shape for i in range(3)]
     assert shapes == [(2, 3, 2, 2), (2, 3, 2, 4), (2, 3, 1, 5)]
@@ -134,9 +161,9 @@ def test_every_block_of_queries_is_shown(monkeypatch):
         assert close(gradient[name], whole.intermediates[name].gradient.array)
 
 
-def test_what_the_way_back_does_without_has_no_gradient():
+def test_what_the_backward_pass_does_not_need_has_no_gradient():
     missing = [name for name, one in trace(*a_pass()).intermediates.items() if one.gradient is None]
-    assert missing == [name for name in NAMES if name.rpartition(".")[2] in ("r", "sigmoid", "exp", "total")]
+    assert missing == [name for name in NAMES if name.rpartition(".")[2] in ("rstd", "sigmoid", "exp", "total")]
 
 
 def test_statistics_are_those_of_the_arrays_and_arrays_are_kept_only_when_asked():
@@ -150,25 +177,69 @@ def test_statistics_are_those_of_the_arrays_and_arrays_are_kept_only_when_asked(
         assert lean.intermediates[name].value == one.value._replace(array=None)
 
 
-def test_the_observer_leaves_nothing_behind_and_debuggers_alone():
+def test_profilers_and_debuggers_are_left_as_they_were():
     before = sys.gettrace(), sys.getprofile()
+    task, _, parameters = a_pass()
     with pytest.raises(ValueError):
-        trace(np.zeros((1, 9), int), np.zeros((1, 9), int), *a_pass()[2:])              # too long
+        trace(task, TokenBatch(*np.zeros((2, 1, 9), int)), parameters)                   # too long
     trace(*a_pass())
     assert (sys.gettrace(), sys.getprofile()) == before
 
 
 def test_what_is_saved_opens_without_pickle_and_holds_everything(tmp_path):
     result, values, gradients = traced()
-    save_trace(tmp_path / "trace.npz", result)
+    named = partial(tensors_as_in_file, config=TINY)
+    save_trace(tmp_path / "trace.npz", result, named)
     with np.load(tmp_path / "trace.npz", allow_pickle=False) as saved:
         assert '"n_head": 3' in str(saved["config"])
-        assert np.array_equal(saved["ids"], result.ids) and np.array_equal(saved["targets"], result.targets)
+        assert np.array_equal(saved["ids"], result.batch.ids) and np.array_equal(saved["targets"], result.batch.targets)
         assert saved["loss"] == result.loss and np.array_equal(saved["logits"], values["logits"])
         for prefix, vector in (("parameter/", result.parameters), ("grad/", result.gradients)):
-            for name, view in named_views(vector, TINY).items():
-                assert np.array_equal(saved[prefix + name], view)
+            for name, tensor in named(vector).items():
+                assert np.array_equal(saved[prefix + name], tensor)
         assert all(np.array_equal(saved["value/" + name], value) for name, value in values.items())
         assert all(np.array_equal(saved["grad/" + name], gradient) for name, gradient in gradients.items())
         assert len(saved.files) == 5 + 2 * 28 + len(values) + len(gradients)
     assert [path.name for path in tmp_path.iterdir()] == ["trace.npz"]
+
+
+class LastState:
+    """A second task: the class of a text, from its last hidden state."""
+
+    def __init__(self, config: GPTConfig, classes: int) -> None:
+        self.config = config
+        self.table = gpt_table(config, head=(weight(config.n_embd, classes, deviation=0.02), bias(classes)))
+
+    def loss_and_gradients(self, batch, parameters, rng=None, fraction=1.0, out=None):
+        ids, labels = batch
+        p, g = groups(parameters, self.table), groups(out, self.table)
+        x, cache = gpt(ids, p, self.config, rng)
+        last = x[:, -1]
+        logits, head_cache = linear(last, *p.head)
+        loss, loss_cache = cross_entropy(logits, labels)
+
+        dlogits = cross_entropy_backward(fraction, loss_cache)
+        dlast, _, _ = linear_backward(dlogits, head_cache, g.head)
+        dx = np.zeros_like(x)
+        dx[:, -1] = dlast
+        ids_read, drows = gpt_backward(dx, cache, g)
+        g.wte[...] = 0
+        g.wte[ids_read] += drows
+        return fraction * float(loss), out
+
+
+def test_another_task_is_traced_as_well():
+    rng = np.random.default_rng(0)
+    task = LastState(TINY, classes=4)
+    parameters = rng.normal(0, 0.5, parameter_count(task.table))
+    batch = rng.integers(11, size=(2, 5)), rng.integers(4, size=2)
+    result = trace(task, batch, parameters, keep=True)
+    assert list(result.intermediates) == [*IN_THE_BODY, "last", "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]
+    value, gradient = ({name: getattr(one, of).array for name, one in result.intermediates.items() if getattr(one, of)}
+                       for of in ("value", "gradient"))
+    g = groups(result.gradients, task.table)
+    assert np.array_equal(value["last"], value["y"][:, -1]) and result.intermediates["last"].made_by.startswith("test_trace.py ")
+    assert close(value["last"].T @ gradient["logits"], g.head[0]) and close(gradient["logits"].sum(axis=0), g.head[1])
+    assert np.array_equal(gradient["last"], gradient["y"][:, -1]) and not gradient["y"][:, :-1].any()
+    assert close(rows(gradient["y"] * value["ln_f.xhat"]).sum(axis=0), g.ln_f.gain)
+    assert close(gradient["places"], g.wpe[:5])

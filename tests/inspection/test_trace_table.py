@@ -2,17 +2,18 @@
 import numpy as np
 import pytest
 
-from npgpt.inspection.statistics import summarise
+from npgpt.inspection.intermediates import summarise
 from npgpt.inspection.trace import trace
 from npgpt.inspection.trace_table import dimensions, gradient_lines, intermediate_lines, number, numbers
 from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 
 def a_trace(scale=1.0):
-    config = preset("tiny")
+    task = LanguageModelling(preset("tiny"))
     ids = np.arange(10).reshape(2, 5)
-    return trace(ids, ids + 1, initial_parameters(config) * np.float32(scale), config)
+    return trace(task, TokenBatch(ids, ids + 1), initial_parameters(task.table) * np.float32(scale))
 
 
 def test_a_line_tells_name_shape_statistics_and_maker():
@@ -26,7 +27,7 @@ def test_a_line_tells_name_shape_statistics_and_maker():
 def test_blocks_have_a_heading_each():
     lines = list(intermediate_lines(a_trace()))
     assert [line for line in lines if line.startswith("blocks")] == ["blocks.0", "blocks.1"]
-    assert sum(line.startswith("  attn.qkv ") for line in lines) == 2
+    assert sum(line.startswith("  attn.q ") for line in lines) == 2
 
 
 def test_statistics_are_in_three_digits():
@@ -36,7 +37,7 @@ def test_statistics_are_in_three_digits():
 
 @pytest.mark.parametrize("shape, text", [((2, 5, 12), "2x5x12"), ((4,), "4"), ((), "()")])
 def test_shapes_are_short(shape, text):
-    assert dimensions(shape) == text
+    assert dimensions(summarise(np.ones(shape))) == text
 
 
 def test_a_damaged_model_has_a_table_too():
