@@ -1,25 +1,20 @@
-"""The story of attention: what a query sees, what it collects, and the way back."""
+"""Attention: which keys a query sees, what it returns, and the gradients."""
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import draw, seeds
 from npgpt.checking.layer import check_layer
 from npgpt.layers.attention import attention, attention_backward, causal_mask
 
 sizes = st.integers(1, 4)
 several = st.integers(2, 5)
-seeds = st.integers(0, 10**6)
-
-
-def draw(seed, *shapes):
-    rng = np.random.default_rng(seed)
-    return [rng.standard_normal(shape) for shape in shapes]
 
 
 def plain_attention(q, k, v, sees):
-    """Attention of (T, D), (S, D), (S, E) as one would explain it: query by query, key by key."""
+    """Attention of (T, D), (S, D), (S, E), computed query by query and key by key."""
     y = np.zeros((len(q), v.shape[1]))
     for t in range(len(q)):
         weights = [math.exp(q[t] @ k[s] / math.sqrt(q.shape[1])) if sees(t, s) else 0.0 for s in range(len(k))]
@@ -30,13 +25,13 @@ def plain_attention(q, k, v, sees):
 
 
 @given(sizes, sizes, sizes, sizes, seeds)
-def test_a_query_collects_values_by_the_softmax_of_its_matches(T, S, D, E, seed):
+def test_a_query_returns_the_mean_of_the_values_weighted_by_softmax(T, S, D, E, seed):
     q, k, v = draw(seed, (T, D), (S, D), (S, E))
     np.testing.assert_allclose(attention(q, k, v)[0], plain_attention(q, k, v, lambda t, s: True), rtol=1e-12, atol=1e-14)
 
 
 @given(sizes, sizes, sizes, seeds)
-def test_causal_queries_are_the_last_positions_and_see_no_further_than_themselves(T, past, D, seed):
+def test_causal_queries_are_the_last_positions_and_see_none_after_themselves(T, past, D, seed):
     q, k, v = draw(seed, (T, D), (T + past, D), (T + past, D))
     expected = plain_attention(q, k, v, lambda t, s: s <= t + past)
     np.testing.assert_allclose(attention(q, k, v, causal=True)[0], expected, rtol=1e-12, atol=1e-14)
@@ -44,21 +39,21 @@ def test_causal_queries_are_the_last_positions_and_see_no_further_than_themselve
 
 @given(sizes, sizes, sizes, seeds)
 def test_a_mask_says_which_keys_a_query_sees(T, S, D, seed):
-    """Among them rows that see nothing: they collect nothing."""
+    """Rows of the mask that are False everywhere give zeros."""
     q, k, v = draw(seed, (T, D), (S, D), (S, D))
     mask = np.random.default_rng(seed).random((T, S)) < 0.5
     np.testing.assert_allclose(attention(q, k, v, mask=mask)[0], plain_attention(q, k, v, lambda t, s: mask[t, s]),
                                rtol=1e-12, atol=1e-14)
 
 
-def test_a_mask_and_causality_hold_together():
+def test_a_mask_and_causal_act_together():
     q, k, v = draw(0, (4, 3), (4, 3), (4, 2))
     mask = np.array([True, False, True, True])
     np.testing.assert_allclose(attention(q, k, v, mask=mask, causal=True)[0],
                                plain_attention(q, k, v, lambda t, s: mask[s] and s <= t), rtol=1e-12)
 
 
-def test_more_queries_than_positions_leave_the_first_with_nothing_to_see():
+def test_with_more_queries_than_keys_the_first_queries_see_nothing():
     q, k, v = draw(0, (3, 2), (1, 2), (1, 2))
     y, _ = attention(q, k, v, causal=True)
     assert not y[:2].any() and (y[2] == v[0]).all()
@@ -81,24 +76,24 @@ def test_gradients_causal(B, T, past, D, seed):
 def test_gradients_under_any_mask(B, T, S, seed):
     q, k, v = draw(seed, (B, T, 3), (B, S, 3), (B, S, 2))
     mask = np.random.default_rng(seed).random((B, T, S)) < 0.7
-    mask[0, 0, :2], mask[-1, -1] = True, False        # somebody has a choice, and somebody sees nothing
+    mask[0, 0, :2], mask[-1, -1] = True, False        # one query sees two keys or more, and one sees none
     check_layer(attention, attention_backward, q, k, v, mask=mask, seed=seed).require()
 
 
 @given(several, several, seeds)
 def test_gradients_with_dropout_on_the_weights(T, D, seed):
-    """Unmasked and with many keys, so that no draw drops all that a gradient flows through."""
+    """Unmasked and with many keys, so that dropout never makes a gradient zero."""
     q, k, v = draw(seed, (2, T, D), (2, 7, D), (2, 7, D))
     check_layer(attention, attention_backward, q, k, v, p=0.3, rng=np.random.default_rng(seed), seed=seed).require()
 
 
-def test_a_single_key_takes_all_so_that_its_match_has_no_gradient():
+def test_a_single_key_has_weight_one_so_that_queries_and_keys_have_no_gradient():
     q, k, v = draw(0, (2, 1, 3), (2, 1, 3), (2, 1, 4))
     check_layer(attention, attention_backward, q, k, v, zero=("q", "k")).require()
 
 
 @given(several, seeds)
-def test_a_shift_of_all_keys_changes_nothing_so_their_gradient_sums_to_zero(T, seed):
+def test_adding_a_vector_to_all_keys_changes_nothing_so_their_gradients_sum_to_zero(T, seed):
     q, k, v, dy = draw(seed, (T, 3), (5, 3), (5, 2), (T, 2))
     _, dk, _ = attention_backward(dy, attention(q, k, v)[1])
     assert np.abs(dk.sum(axis=0)).max() < 1e-14
@@ -116,8 +111,8 @@ def test_extreme_scores_stay_finite():
     assert (y == 1).all() and all(np.isfinite(d).all() for d in attention_backward(y, cache))
 
 
-def test_a_score_too_large_for_its_type_still_gives_weights():
-    """In float32 q k is infinite here; the keys that a query cannot tell apart share its weight."""
+def test_scores_that_overflow_still_give_weights():
+    """In float32 all scores are infinite here: equal, so the weights are equal."""
     q, k, v = (np.full((3, 2), size, np.float32) for size in (1e30, 1e30, 1))
     with np.errstate(over="ignore"):
         y, cache = attention(q, k, v, causal=True)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import seeds
 from npgpt.checking.layer import check_layer
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 
-seeds = st.integers(0, 10**6)
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(2, 7), st.booleans(), seeds)
@@ -21,15 +21,15 @@ def test_gradient(shape, vocabulary, some_ignored, seed):
 
 
 @given(st.integers(1, 5), st.integers(2, 7), seeds)
-def test_the_loss_is_the_mean_surprise(rows, vocabulary, seed):
+def test_the_loss_is_the_mean_negative_log_probability(rows, vocabulary, seed):
     rng = np.random.default_rng(seed)
     logits, targets = rng.standard_normal((rows, vocabulary)), rng.integers(vocabulary, size=rows)
-    surprise = [-math.log(math.exp(row[target]) / sum(map(math.exp, row))) for row, target in zip(logits, targets)]
-    assert float(cross_entropy(logits, targets)[0]) == pytest.approx(sum(surprise) / rows, rel=1e-13)
+    losses = [-math.log(math.exp(row[target]) / sum(map(math.exp, row))) for row, target in zip(logits, targets)]
+    assert float(cross_entropy(logits, targets)[0]) == pytest.approx(sum(losses) / rows, rel=1e-13)
 
 
 @given(st.integers(1, 50))
-def test_uniform_logits_cost_ln_v(vocabulary):
+def test_equal_logits_have_the_loss_ln_v(vocabulary):
     assert float(cross_entropy(np.zeros((2, vocabulary)), np.zeros(2, int))[0]) == pytest.approx(math.log(vocabulary), abs=1e-15)
 
 
@@ -45,7 +45,7 @@ def test_padding_with_ignored_targets_changes_nothing(rows, padding, seed):
     assert (dpadded[:rows] == cross_entropy_backward(1.0, cache)).all() and not dpadded[rows:].any()
 
 
-def test_where_nothing_counts_loss_and_gradient_are_zero():
+def test_where_no_target_counts_loss_and_gradient_are_zero():
     loss, cache = cross_entropy(np.ones((2, 3)), np.full(2, IGNORED))
     assert loss == 0 and not cross_entropy_backward(1.0, cache).any()
 
@@ -63,14 +63,14 @@ def test_a_row_of_the_gradient_sums_to_zero(vocabulary, seed):
 
 
 @pytest.mark.parametrize("logit", [1e4, -1e4])
-def test_extreme_logits_cost_what_they_should(logit):
+def test_extreme_logits_have_the_right_loss(logit):
     logits = np.array([[logit, 0.0, 0.0]], np.float32)
     loss, cache = cross_entropy(logits, np.array([0]))
     assert float(loss) == pytest.approx(0 if logit > 0 else 1e4 + math.log(2), rel=1e-6)
     assert np.isfinite(cross_entropy_backward(1.0, cache)).all()
 
 
-def test_a_logit_of_minus_infinity_is_a_token_ruled_out():
+def test_a_logit_of_minus_infinity_has_probability_zero():
     loss, cache = cross_entropy(np.array([[0.0, -np.inf, 0.0]]), np.array([0]))
     assert float(loss) == pytest.approx(math.log(2))
     assert cross_entropy_backward(1.0, cache).tolist() == [[-0.5, 0, 0.5]]

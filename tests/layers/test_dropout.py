@@ -1,18 +1,18 @@
-"""Dropout: inverted, its mask drawn from the generator that is passed in."""
+"""Dropout: inverted, with a mask from the given generator."""
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import draw, seeds
 from npgpt.checking.layer import check_layer
 from npgpt.layers.dropout import dropout, dropout_backward
 
 probabilities = st.floats(0, 0.7)
-seeds = st.integers(0, 10**6)
 
 
 @given(st.lists(st.integers(2, 5), min_size=2, max_size=3), probabilities, seeds)
-def test_gradient_with_the_mask_held_still(shape, p, seed):
-    x = np.random.default_rng(seed).standard_normal(shape)
+def test_gradient_with_a_fixed_mask(shape, p, seed):
+    x, = draw(seed, shape)
     dropped = not dropout(np.ones(shape), p, np.random.default_rng(seed))[0].any()
     check_layer(dropout, dropout_backward, x, p, rng=np.random.default_rng(seed), zero=("x",) if dropped else ()).require()
 
@@ -24,7 +24,7 @@ def test_entries_are_dropped_or_scaled_up(p, seed):
     assert set(y.flat) <= {0.0, kept}
 
 
-def test_the_share_that_is_dropped_is_p_and_the_mean_stays():
+def test_the_fraction_that_is_dropped_is_p_and_the_mean_stays():
     y, _ = dropout(np.ones(100_000), 0.3, np.random.default_rng(0))
     assert np.mean(y == 0) == pytest.approx(0.3, abs=0.005)       # 3.5 standard deviations
     assert y.mean() == pytest.approx(1, abs=0.01)
@@ -36,7 +36,7 @@ def test_p_zero_changes_nothing_and_shares_nothing():
     assert (y == x).all() and not np.shares_memory(x, y)
 
 
-def test_backward_lets_through_what_forward_did():
+def test_backward_has_the_mask_and_the_scale_of_forward():
     y, cache = dropout(np.ones((6, 7)), 0.5, np.random.default_rng(1))
     assert (dropout_backward(np.ones((6, 7)), cache) == y).all()
 

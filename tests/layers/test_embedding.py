@@ -1,14 +1,14 @@
-"""Embedding and unembedding: ids to vectors, vectors to scores; sinusoidal positions."""
+"""Embedding and unembedding: ids to vectors, vectors to logits; sinusoidal positions."""
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import draw, seeds
 from npgpt.checking.layer import check_layer
 from npgpt.layers.embedding import (embedding, embedding_backward, sinusoidal_positions, unembedding,
                                     unembedding_backward)
 
 sizes = st.integers(1, 5)
-seeds = st.integers(0, 10**6)
 
 
 @given(st.lists(sizes, min_size=1, max_size=3), sizes, sizes, seeds)
@@ -19,8 +19,8 @@ def test_gradient_of_the_table(shape, vocabulary, channels, seed):
 
 
 @given(st.integers(1, 300), st.integers(1, 400), sizes, seeds)
-def test_a_repeated_id_collects_the_gradient_of_every_occurrence(count, vocabulary, channels, seed):
-    """np.add.at is the oracle: slow, and plainly right. Few and many ids for the vocabulary."""
+def test_the_row_of_a_repeated_id_gets_the_sum_of_the_gradients_of_every_occurrence(count, vocabulary, channels, seed):
+    """As np.add.at computes it."""
     rng = np.random.default_rng(seed)
     ids, dy = rng.integers(vocabulary, size=count), rng.standard_normal((count, channels))
     expected = np.zeros((vocabulary, channels))
@@ -42,24 +42,29 @@ def test_an_id_outside_the_table_is_refused(wrong):
 
 @given(st.lists(sizes, max_size=3), sizes, sizes, seeds)
 def test_gradients_of_unembedding(leading, vocabulary, channels, seed):
-    rng = np.random.default_rng(seed)
-    check_layer(unembedding, unembedding_backward, rng.standard_normal((*leading, channels)),
-                rng.standard_normal((vocabulary, channels))).require()
+    check_layer(unembedding, unembedding_backward, *draw(seed, (*leading, channels), (vocabulary, channels))).require()
 
 
-def test_a_score_is_the_inner_product_with_the_tokens_row():
+def test_a_logit_is_the_dot_product_with_the_tokens_row():
     table = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]])
     assert unembedding(np.array([5.0, 7.0]), table)[0].tolist() == [5, 14, 36]
 
 
 @given(st.integers(1, 20), st.integers(1, 9))
 def test_sinusoidal_positions_follow_the_papers_formula(length, channels):
-    table = sinusoidal_positions(length, channels, np.float64)
+    table = sinusoidal_positions(np.arange(length), channels, np.float64)
     for t in range(length):
         for c in range(channels):
             angle = t / 10000 ** (c // 2 * 2 / channels)
             assert abs(table[t, c] - (np.sin(angle) if c % 2 == 0 else np.cos(angle))) < 1e-13
 
 
+def test_positions_may_have_any_shape():
+    table = sinusoidal_positions(np.arange(7), 4, np.float64)
+    t = np.array([[3, 0], [6, 3]])
+    assert (sinusoidal_positions(t, 4, np.float64) == table[t]).all()
+    assert (sinusoidal_positions(np.array(5), 4, np.float64) == table[5]).all()
+
+
 def test_sinusoidal_positions_have_the_dtype_asked_for():
-    assert sinusoidal_positions(3, 4, np.dtype(np.float32)).dtype == np.float32
+    assert sinusoidal_positions(np.arange(3), 4, np.dtype(np.float32)).dtype == np.float32

@@ -3,18 +3,17 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import draw, seeds
 from npgpt.checking.layer import check_layer
 from npgpt.layers.activations import gelu, relu
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
 from npgpt.layers.linear import linear
 
 sizes = st.integers(1, 5)
-seeds = st.integers(0, 10**6)
 
 
 def arguments(leading, channels, inner, seed):
-    rng = np.random.default_rng(seed)
-    return [rng.standard_normal(shape) for shape in ((*leading, channels), (channels, inner), (inner,), (inner, channels), (channels,))]
+    return draw(seed, (*leading, channels), (channels, inner), (inner,), (inner, channels), (channels,))
 
 
 @given(st.lists(sizes, max_size=2), sizes, sizes, seeds)
@@ -25,7 +24,7 @@ def test_gradients_with_gelu(leading, channels, inner, seed):
 @given(sizes, sizes, sizes, seeds)
 def test_gradients_with_relu(rows, channels, inner, seed):
     x, w_up, b_up, w_down, b_down = arguments([rows], channels, inner, seed)
-    b_up += 5                              # every unit is on somewhere, or its gradients would rightly vanish
+    b_up += 5                              # every unit is positive somewhere: else its gradients are rightly zero
     check_layer(feed_forward, feed_forward_backward, x, w_up, b_up, w_down, b_down, activation="relu").require()
 
 

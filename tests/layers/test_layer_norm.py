@@ -2,11 +2,11 @@
 import numpy as np
 from hypothesis import given, strategies as st
 
+from helpers import draw, seeds
 from npgpt.checking.layer import check_layer
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 
 sizes = st.integers(1, 5)
-seeds = st.integers(0, 10**6)
 
 
 @given(st.lists(sizes, max_size=3), st.integers(3, 7), st.sampled_from([1e-5, 1e-2, 0.5]), seeds)
@@ -17,7 +17,8 @@ def test_gradients_of_x_gain_and_bias(leading, channels, eps, seed):
     check_layer(layer_norm, layer_norm_backward, x, gain, bias, eps=eps, seed=seed).require()
 
 
-def test_two_channels_become_plus_and_minus_one_so_that_only_eps_leaves_a_gradient():
+def test_gradients_of_two_channels_with_a_large_eps():
+    """Without eps, two channels become plus and minus one, and x has no gradient."""
     x, gain, bias = np.array([[3.0, 4.0], [0.5, -2.0]]), np.array([2.0, 0.7]), np.array([0.5, -1.0])
     check_layer(layer_norm, layer_norm_backward, x, gain, bias, eps=0.5).require()
 
@@ -29,9 +30,8 @@ def test_one_channel_is_its_own_mean_so_that_only_the_bias_has_a_gradient():
 
 @given(st.integers(1, 5), st.integers(2, 7), seeds)
 def test_values_follow_the_papers_equation(rows, channels, seed):
-    """One row at a time, with the standard library's own statistics of the row."""
-    rng = np.random.default_rng(seed)
-    x, gain, bias = rng.standard_normal((rows, channels)), rng.standard_normal(channels), rng.standard_normal(channels)
+    """One row at a time, with NumPy's own mean and variance."""
+    x, gain, bias = draw(seed, (rows, channels), (channels,), (channels,))
     y, _ = layer_norm(x, gain, bias, eps=0.1)
     for row, result in zip(x, y):
         expected = gain * (row - np.mean(row)) / np.sqrt(np.var(row) + 0.1) + bias
@@ -40,8 +40,8 @@ def test_values_follow_the_papers_equation(rows, channels, seed):
 
 @given(st.floats(0.5, 100), st.floats(-100, 100), seeds)
 def test_scale_and_shift_of_the_input_change_nothing(scale, shift, seed):
-    """With eps 0. The shift costs digits: it is up to 200 times the spread of x."""
-    x = np.random.default_rng(seed).standard_normal((3, 8))
+    """With eps 0. The shift loses digits: it is up to 200 times the standard deviation of x."""
+    x, = draw(seed, (3, 8))
     one, zero = np.ones(8), np.zeros(8)
     np.testing.assert_allclose(layer_norm(scale * x + shift, one, zero, 0.0)[0], layer_norm(x, one, zero, 0.0)[0], atol=1e-11)
 
@@ -49,9 +49,8 @@ def test_scale_and_shift_of_the_input_change_nothing(scale, shift, seed):
 @given(st.integers(2, 7), seeds)
 def test_the_gradient_of_x_sums_to_zero_along_a_row(channels, seed):
     """Because a shift of the row changes nothing."""
-    rng = np.random.default_rng(seed)
-    _, cache = layer_norm(rng.standard_normal((4, channels)), rng.standard_normal(channels), np.zeros(channels))
-    dx, _, _ = layer_norm_backward(rng.standard_normal((4, channels)), cache)
+    x, gain, bias, dy = draw(seed, (4, channels), (channels,), (channels,), (4, channels))
+    dx, _, _ = layer_norm_backward(dy, layer_norm(x, gain, bias)[1])
     assert np.abs(dx.sum(axis=-1)).max() < 1e-12 * max(np.abs(dx).max(), 1)
 
 
@@ -65,8 +64,8 @@ def test_large_values_stay_finite():
     assert np.isfinite(y).all() and np.isfinite(layer_norm_backward(y, cache)[0]).all()
 
 
-def test_rows_near_the_largest_float_give_numbers():
-    """Their variance is beyond float32, so they count as infinitely wide: the output is the bias, not NaN."""
+def test_rows_near_the_largest_float_stay_finite():
+    """Their variance overflows to infinity, so the output is the bias, not NaN."""
     x = np.array([[1e38, 1e38, -1e38], [1e38, 2e38, 3e38]], np.float32)
     with np.errstate(over="ignore"):
         y, cache = layer_norm(x, np.ones(3, np.float32), np.array([1, 2, 3], np.float32))

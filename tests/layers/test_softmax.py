@@ -4,20 +4,20 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
+from helpers import draw, seeds
 from npgpt.checking.layer import check_layer
 from npgpt.layers.softmax import softmax, softmax_backward
 
-seeds = st.integers(0, 10**6)
 
 
 @given(st.lists(st.integers(1, 4), max_size=2), st.integers(2, 6), seeds)
 def test_gradient(leading, size, seed):
-    check_layer(softmax, softmax_backward, np.random.default_rng(seed).standard_normal((*leading, size)), seed=seed).require()
+    check_layer(softmax, softmax_backward, *draw(seed, (*leading, size)), seed=seed).require()
 
 
 @given(st.integers(1, 4), st.integers(3, 6), seeds)
 def test_gradient_under_a_mask(rows, size, seed):
-    """Some entries masked out, one row entirely, and one row surely with two to share between."""
+    """Some entries are masked; one row entirely; and one row has at least two that are not."""
     rng = np.random.default_rng(seed)
     mask = rng.random((rows + 2, size)) < 0.6
     mask[0], mask[1, :2] = False, True
@@ -30,12 +30,12 @@ def test_a_single_entry_has_weight_one_whatever_its_score():
 
 @given(st.integers(1, 6), seeds)
 def test_values_follow_the_definition(size, seed):
-    x = np.random.default_rng(seed).standard_normal(size)
+    x, = draw(seed, (size,))
     np.testing.assert_allclose(softmax(x)[0], np.exp(x) / np.exp(x).sum(), rtol=1e-14)
 
 
 @given(st.integers(2, 6), seeds)
-def test_a_mask_is_the_same_as_leaving_entries_out(size, seed):
+def test_masking_entries_is_the_same_as_leaving_them_out(size, seed):
     rng = np.random.default_rng(seed)
     x, mask = rng.standard_normal(size), rng.random(size) < 0.5
     mask[0] = True
@@ -48,7 +48,7 @@ def test_a_score_of_zero_is_not_a_masked_one():
     assert softmax(np.zeros(4))[0].tolist() == [0.25] * 4
 
 
-def test_a_row_masked_out_entirely_gives_zeros_forward_and_backward():
+def test_a_row_that_is_masked_entirely_gives_zeros_forward_and_backward():
     y, cache = softmax(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[True, True], [False, False]]))
     dx = softmax_backward(np.ones((2, 2)) * [[1.0, 5.0]], cache)
     assert y[1].tolist() == [0, 0] and dx[1].tolist() == [0, 0]
@@ -56,15 +56,15 @@ def test_a_row_masked_out_entirely_gives_zeros_forward_and_backward():
 
 
 @given(st.integers(2, 6), st.floats(-1e3, 1e3), seeds)
-def test_a_shift_of_the_scores_changes_nothing(size, shift, seed):
-    x = np.random.default_rng(seed).standard_normal(size)
-    np.testing.assert_allclose(softmax(x + shift)[0], softmax(x)[0], rtol=1e-12)      # x + 1e3 has lost 3 digits
+def test_adding_a_constant_to_a_row_changes_nothing(size, shift, seed):
+    x, = draw(seed, (size,))
+    np.testing.assert_allclose(softmax(x + shift)[0], softmax(x)[0], rtol=1e-12)      # x + 1e3 loses 3 digits
 
 
 @given(st.integers(2, 6), seeds)
 def test_a_row_of_the_gradient_sums_to_zero(size, seed):
-    rng = np.random.default_rng(seed)
-    dx = softmax_backward(rng.standard_normal((3, size)), softmax(rng.standard_normal((3, size)))[1])
+    x, dy = draw(seed, (3, size), (3, size))
+    dx = softmax_backward(dy, softmax(x)[1])
     assert np.abs(dx.sum(axis=-1)).max() < 1e-15
 
 

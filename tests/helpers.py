@@ -1,0 +1,52 @@
+"""What tests in several rooms draw and compute."""
+import numpy as np
+from hypothesis import strategies as st
+
+from npgpt.generation.kv_cache import KeyValueCache, empty_cache
+from npgpt.layers.embedding import unembedding
+from npgpt.model.config import GPTConfig
+from npgpt.model.gpt import gpt
+from npgpt.model.heads import language_model_head, language_model_table
+from npgpt.model.parameters import groups, initial_parameters
+from npgpt.tasks.language_modelling import TokenBatch
+
+seeds = st.integers(0, 10**6)
+precisions = st.sampled_from([(np.float32, 1e-5), (np.float64, 1e-12)])      # dtype, and the tolerance that goes with it
+
+
+def draw(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    """Normally distributed arrays, one of each shape."""
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape) for shape in shapes]
+
+
+def draw_tokens(config: GPTConfig, B: int, T: int, seed: int = 0) -> TokenBatch:
+    """Ids (B, T) and targets (B, T) that have nothing to do with each other."""
+    return TokenBatch(*np.random.default_rng(seed).integers(config.vocab_size, size=(2, B, T)))
+
+
+def language_model(config: GPTConfig, seed: int = 0, dtype: np.dtype = np.float32) -> np.ndarray:
+    """The parameters that a language model starts from, as a flat vector."""
+    return initial_parameters(language_model_table(config), seed, dtype)
+
+
+def logits_of(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
+              rng: np.random.Generator | None = None, **settings) -> np.ndarray:
+    """ids (B, T)  ->  logits (B, T, V), without a cache, by the plain layers; settings are those of gpt."""
+    p = groups(parameters, language_model_table(config))
+    x, _ = gpt(ids, p, config, rng, **settings)
+    return unembedding(x, language_model_head(p))[0]
+
+
+def unwritten_cache(config: GPTConfig, texts: int, dtype: np.dtype) -> KeyValueCache:
+    """A cache that is NaN wherever nothing was written yet, so that whoever reads there computes NaN."""
+    cache = empty_cache(config, texts, dtype)
+    for array in cache.arrays():
+        array[...] = np.nan
+    return cache
+
+
+def require_close(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    """Equal up to the tolerance times the largest entry expected, or times 1 where that is smaller."""
+    assert actual.dtype == expected.dtype and actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * max(np.nanmax(abs(expected)), 1))
