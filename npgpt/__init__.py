@@ -1,39 +1,65 @@
-"""npgpt: a GPT in NumPy alone, every layer with its backward pass written by hand.
+"""npgpt: Transformers in NumPy alone, every layer with its backward pass written by hand.
 
-In reading order:
+As a library:
 
-    layers/     linear, embedding, layer_norm, activations, softmax, attention, causal_attention,
-                self_attention, feed_forward, dropout, cross_entropy
-                            each a pair of pure functions, forward directly above backward
-    model/      config      what a GPT is made of
-                parameters  one flat vector, and named views of it
-                layers      who computes those that hold matrices
-                block, gpt  the layers assembled, and the way back
-                shared      the same layers, each on several threads
-                presets     configurations by name
-    text/       characters, raw_bytes, tokenizer, tokenizer_json, corpus
-                            text <-> token ids -> batches
-                pre_tokens, unicode_classes, byte_pair, byte_pair_training, byte_pair_files
-                            GPT-2's tokenizer
-    training/   schedule, adamw, trainer, evaluation
-                            the loop, and what it needs
-                parallel, footprint, interrupt
-                            how it gets all cores, what memory it takes, and how it stops when asked
-                metrics, checkpoint, recorder, lock
-                            what it leaves on the disk, and goes on from
-    generation/ sampling, generate, beam_search
-                views, kv_cache, cached_gpt, prompt, one_token
-                            each token read once: a prompt in a few passes, one alone in the fewest calls
-    checking/   derivatives, contract, layer, model, report, catalogue
-                            hand-written gradients against numerical ones
-    interop/    safetensors, weights, huggingface
-                            model directories that transformers opens
-    looking/    intermediates, observer, statistics, trace, attention, metrics
-                            what a pass computes, what heads look at, how training went
-                axis, heat_map, terminal_curve, trace_table, page, attention_page, plot_page
-                            and how that is shown
-    machine/    blas, threads, memory
-                            threads of a matrix product, calls made at once, and memory that is kept
-    commands/   one file a subcommand, and what they share
-    files, errors           written whole or not at all; what a user can mend
+    train, generate, load, save     a Model: parameters, configuration and tokenizer in one named tuple
+    preset, GPTConfig               what a model is made of
+    check_layer, check_model        hand-written gradients against numerical ones
+    linear, linear_backward, ...    the layers, each a pair of functions
+
+The rooms, in reading order:
+
+    layers/     each layer a pair of pure functions, forward directly above backward
+    model/      configuration, parameters, blocks, the GPT's body, heads
+    tasks/      what a model is trained to do: batches, their loss and its gradients
+    training/   one step: learning rate, AdamW, the loop, evaluation
+    parallel/   a batch or a layer on several threads; BLAS's threads, memory
+    runs/       what a training run leaves on the disk and continues from
+    text/       tokenizers, and from text to batches
+    generation/ sampling, beam search, key-value cache
+    checking/   gradient checks, for layers of your own too
+    interop/    model directories of Hugging Face's transformers
+    inspection/ every intermediate of a pass, attention maps, loss curves
+    commands/   the command line
 """
+import importlib
+
+__version__ = "0.2.0"
+
+_NAMES = {
+    "npgpt.library": ["train", "generate", "load", "save"],
+    "npgpt.model.model": ["Model"],
+    "npgpt.model.config": ["GPTConfig"],
+    "npgpt.model.presets": ["preset"],
+    "npgpt.checking.layer": ["check_layer"],
+    "npgpt.checking.model": ["check_model"],
+    "npgpt.tasks.language_modelling": ["LanguageModelling", "TokenBatch"],
+    "npgpt.layers.linear": ["linear", "linear_backward"],
+    "npgpt.layers.embedding": ["embedding", "embedding_backward", "unembedding", "unembedding_backward"],
+    "npgpt.layers.layer_norm": ["layer_norm", "layer_norm_backward"],
+    "npgpt.layers.activations": ["gelu", "gelu_backward", "relu", "relu_backward"],
+    "npgpt.layers.softmax": ["softmax", "softmax_backward"],
+    "npgpt.layers.attention": ["attention", "attention_backward"],
+    "npgpt.layers.causal_attention": ["causal_attention", "causal_attention_backward"],
+    "npgpt.layers.self_attention": ["self_attention", "self_attention_backward"],
+    "npgpt.layers.feed_forward": ["feed_forward", "feed_forward_backward"],
+    "npgpt.layers.dropout": ["dropout", "dropout_backward"],
+    "npgpt.layers.cross_entropy": ["cross_entropy", "cross_entropy_backward"],
+    "npgpt.model.block": ["block", "block_backward"],
+    "npgpt.model.post_ln_block": ["post_ln_block", "post_ln_block_backward"],
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = ["__version__", *_MODULES]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used, so that the command line can end quietly where Ctrl-C comes during an import."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'npgpt' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,8 +8,8 @@ import numpy as np
 from npgpt.model.parameters import Group, named_leaves
 from npgpt.training.adamw import adamw
 
-SLICE = 2**16       # entries: few enough for the caches, enough that threads seldom wait for Python's lock
-SLICES_PER_THREAD = 16    # at least; with fewer, starting a thread takes longer than it saves
+SLICE = 2**17       # entries: few enough for the caches, enough that threads seldom wait for Python's lock
+PER_THREAD = 2**20  # entries; with fewer, a second thread costs more than it saves
 
 
 class Optimiser:
@@ -20,7 +20,7 @@ class Optimiser:
         self.beta1, self.beta2, self.weight_decay, self.eps = beta1, beta2, weight_decay, eps
         self.m, self.v, self.t = np.zeros_like(parameters), np.zeros_like(parameters), 0
         slices = decay_slices(table)
-        threads = min(threads, len(slices) // SLICES_PER_THREAD + 1)
+        threads = min(threads, len(parameters) // PER_THREAD + 1)
         self.parts = [slices[i::threads] for i in range(threads)]
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -29,10 +29,10 @@ class Optimiser:
         self.t += 1
 
         def update_part(slices: list[tuple[slice, bool]]) -> None:
+            scratch = np.empty(SLICE, parameters.dtype)
             for part, decays in slices:
-                g = gradients[part] if scale == 1 else gradients[part] * scale
-                adamw(parameters[part], g, self.m[part], self.v[part], self.t, learning_rate, self.beta1, self.beta2,
-                      self.eps, self.weight_decay * decays)
+                adamw(parameters[part], gradients[part], self.m[part], self.v[part], self.t, learning_rate, self.beta1,
+                      self.beta2, self.eps, self.weight_decay * decays, scale=scale, scratch=scratch[:part.stop - part.start])
 
         self.for_each_part(update_part)
 

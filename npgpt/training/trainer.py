@@ -8,41 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.model.config import is_integer, is_number, require
 from npgpt.parallel.optimiser import Optimiser
 from npgpt.tasks.task import Task
 from npgpt.training.adamw import clip_scale
 from npgpt.training.schedule import learning_rate
+from npgpt.training.settings import TrainingSettings
 
 HISTORY = 10                                    # gradient norms that are kept, to show what preceded a bad step
-LARGEST_COUNT = 10**9                           # Python's integers have no limit, NumPy's sizes do
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How to train. Raises InputError, naming the setting and the rule."""
-    steps: int = 1250
-    batch_size: int = 12                        # sequences in a batch,
-    accumulate: int = 1                         # and batches for one update
-    learning_rate: float = 5e-3                 # its peak, after the warm-up; at 128 channels this suits
-    min_learning_rate: float = 0.0
-    warmup: int = 250                           # steps
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.99
-    clip: float = 1.0                           # largest norm of a gradient; 0 means no limit
-    seed: int = 0
-    skip_bad_steps: int = 0                     # how many steps whose loss or norm is NaN or infinite may be skipped
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("accumulate", 1), ("warmup", 0), ("seed", 0),
-                            ("skip_bad_steps", 0)):
-            require(self, name, lambda value: is_integer(value) and value >= least, f"{least} or more")
-            require(self, name, lambda value: name == "seed" or value <= LARGEST_COUNT, f"at most {LARGEST_COUNT:,}")
-        for name in ("learning_rate", "min_learning_rate", "weight_decay", "clip"):
-            require(self, name, lambda value: is_number(value) and value >= 0, "0 or more")
-        for name in ("beta1", "beta2"):
-            require(self, name, lambda value: is_number(value) and 0 <= value < 1, "in [0, 1)")
 
 
 class Diverged(InputError):

@@ -1,0 +1,73 @@
+"""The library in four functions: train a model, let it write, load and save it. Each is a few lines on the rooms below."""
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.errors import InputError
+from npgpt.generation.generate import default_prompt, generate_batch, stream_text
+from npgpt.interop.huggingface import load, save
+from npgpt.model.config import GPTConfig
+from npgpt.model.model import Model
+from npgpt.model.parameters import initial_parameters
+from npgpt.model.presets import preset
+from npgpt.parallel.data_parallel import parallel_gradients
+from npgpt.parallel.threads import available_cores
+from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.corpus import encode_corpus, read_text
+from npgpt.text.tokenizer import Tokenizer
+from npgpt.training import trainer
+from npgpt.training.evaluation import evaluate
+from npgpt.training.settings import TrainingSettings, default_settings
+
+__all__ = ["generate", "load", "save", "train"]
+REPORTS = 10
+
+
+def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Tokenizer | None = None,
+          threads: int | None = None, report: Callable[[str], object] | None = print, **settings) -> Model:
+    """Train a language model on a text, or on the text in a file  ->  the model
+
+    config: its sizes; the vocabulary is the tokenizer's. tokenizer: by default one of the text's characters.
+    settings: fields of TrainingSettings, such as steps=500. The last tenth of the text is for validation.
+    report: called with a line about progress ten times; None for silence. threads: by default all cores.
+
+    Raises InputError for settings out of range, and for a text that is shorter than a context.
+    """
+    text = read_text([text]) if isinstance(text, Path) else text
+    if not text:
+        raise InputError("the text is empty")
+    tokenizer = tokenizer or CharacterTokenizer.of_text(text)
+    config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, bos_token_id=None, eos_token_id=None)
+    settings = default_settings(config, **settings)
+    task = LanguageModelling(config, encode_corpus(text, tokenizer))
+    threads = threads or available_cores()
+    state = trainer.initial_state(initial_parameters(task.table, settings.seed), task, settings, threads)
+    with parallel_gradients(task, threads) as loss_and_gradients:
+        for step in trainer.train(state, task, settings, loss_and_gradients):
+            if report and (step.number % max(settings.steps // REPORTS, 1) == 0 or step.number == settings.steps):
+                validation = evaluate(task, state.parameters, task.validation_batches())
+                report(f"step {step.number}/{settings.steps}  loss {step.loss:.4f}  validation {validation:.4f}")
+    return Model(state.parameters, config, tokenizer)
+
+
+def generate(model: Model, prompt: str | None = None, max_new_tokens: int = 200, seed: int = 0,
+             stop: str | None = None, **settings) -> str:
+    """The text that a model writes after a prompt.
+
+    prompt: by default the end-of-text token, or a new line. settings: those of generation.generate.generate_batch,
+    such as temperature=0.8, top_k=40, top_p=0.9 or greedy=True. It ends at the model's end-of-text token, at the text
+    `stop`, or after max_new_tokens.
+
+    Raises InputError for settings out of range, and for a model without a tokenizer.
+    """
+    if model.tokenizer is None:
+        raise InputError("this model has no tokenizer: generate ids with npgpt.generation.generate.generate")
+    ids = default_prompt(model.config, model.tokenizer) if prompt is None else model.tokenizer.encode(prompt)
+    end = model.config.eos_token_id
+    choices = generate_batch(model.parameters, model.config, [ids], [np.random.default_rng(seed)], end=end, **settings)
+    tokens = (choice.token for choice, in itertools.islice(choices, max_new_tokens))
+    return "".join(stream_text(itertools.takewhile(lambda token: token != end, tokens), model.tokenizer, stop))
