@@ -4,25 +4,26 @@ import sys
 
 from npgpt.commands.arguments import OUT, path
 from npgpt.files import write_whole
-from npgpt.inspection.metrics import METRICS, read_run
+from npgpt.inspection.metrics import read_run
 from npgpt.inspection.page import in_bytes
 from npgpt.inspection.plot_page import plot_page
 from npgpt.inspection.terminal_curve import loss_curve
+from npgpt.runs.metrics import METRICS_FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=path, nargs="*", default=[OUT], metavar="RUN",
-                        help=f"a model directory that was trained here, or its {METRICS} (default: {OUT})")
+                        help=f"a model directory that npgpt train has written, or its {METRICS_FILE} (default: {OUT})")
     parser.add_argument("--html", type=path, metavar="FILE",
                         help="write one page that opens in a browser without a network: training and validation loss, "
-                             "learning rate and gradient norm of all runs; without it, the loss is drawn here")
+                             "learning rate and gradient norm of all runs; without it, the loss is drawn in the terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     runs = [read_run(place) for place in dict.fromkeys(args.runs)]
     for one in runs:
-        if one.left_out:
-            print(f"npgpt: {one.left_out}", file=sys.stderr)
+        if one.skipped:
+            print(f"npgpt: {one.skipped}", file=sys.stderr)
     if args.html:
         page = plot_page(runs)
         write_whole(args.html, [page])

@@ -1,7 +1,6 @@
-"""Metrics: what training wrote down, one JSON object a line, read back as curves."""
+"""Metrics: the file that training writes, one JSON object a line, read as curves."""
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +10,7 @@ from npgpt.errors import InputError
 from npgpt.runs.metrics import METRICS_FILE
 
 MEASURED = ("loss", "validation_loss", "learning_rate", "gradient_norm")
-HUGE = 1e100              # a run that reaches it has no curve worth drawing any more
-LINES = 1000              # that are parsed at once, which takes a third of the time of one by one
+HUGE = 1e100              # values of this size or more are not drawn
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
@@ -30,79 +28,67 @@ class Run(NamedTuple):
     validation_loss: Curve
     learning_rate: Curve
     gradient_norm: Curve
-    left_out: str                               # what was wrong with lines that were left out; empty where none were
+    skipped: str                                # a message about the lines that could not be read; empty if all could
+
+    @property
+    def steps(self) -> int:
+        return max(int(one.steps[-1]) for one in (self.loss, self.validation_loss) if one)
 
 
 def read_run(place: Path) -> Run:
-    """A model directory's metrics, or a file of metrics itself.
+    """Read the metrics of a model directory, or a file of metrics.
 
-    A line that cannot be read is left out, such as the last one of a run that was cut off. Where steps go
-    back, because a run was resumed from an earlier one, the later lines count. Raises InputError where
-    there is no file, or no line in it that says what a step's loss was.
+    Lines that cannot be read are skipped, such as an incomplete last one. Where a later line goes back to an earlier
+    step, because the run was resumed from there, it replaces that step and all after it. Raises InputError where there
+    is no file, or no loss in it.
     """
     path = place / METRICS_FILE if place.is_dir() else place
     if not path.exists():
         raise InputError(f"{place}: there is no {METRICS_FILE} in it" if place.is_dir() else
                          f"{place}: there is no such run: a model directory, or its {METRICS_FILE}, was expected")
-    table, wrong = parse(path.read_bytes().split(b"\n"))
-    table = table[last_of_each_step(table[:, 0])]
-    curves = {name: curve(table[:, 0], table[:, 1 + i]) for i, name in enumerate(MEASURED)}
-    if not (curves["loss"] or curves["validation_loss"]):
-        why = f"line {wrong[0][0]} is {wrong[0][1]}" if wrong else "no line says what a loss was"
-        raise InputError(f"{path} holds no metrics: {why}")
-    return Run(str(place), **curves, left_out=describe(path, wrong))
-
-
-def parse(lines: list[bytes]) -> tuple[np.ndarray, list[tuple[int, str]]]:
-    """(N, 1 + 4): step and what was measured, NaN for what was not; and the lines that could not be read: number and
-    what they are
-    """
-    parts, wrong = [np.empty((0, 1 + len(MEASURED)))], []
-    for start in range(0, len(lines), LINES):
-        some = lines[start:start + LINES]
+    rows, unread = [], []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
         try:
-            parts.append(rows(b",".join(filter(bytes.strip, some))))
-        except UNREADABLE:                                         # look at them one by one
-            for number, line in enumerate(some, start + 1):
-                try:
-                    parts.append(rows(line.strip()))
-                except UNREADABLE:
-                    wrong.append((number, "cut short" if number == len(lines) else "no metrics"))
-    return np.concatenate(parts), wrong
+            if line.strip():
+                rows.append(measured(line))
+        except UNREADABLE:
+            unread.append(f"line {number}" + " (incomplete)" * (number == len(lines)))
+    table = np.array(rows).reshape(-1, 1 + len(MEASURED))
+    steps, *columns = table[last_of_each_step(table[:, 0])].T
+    run = Run(str(place), *(curve(steps, values) for values in columns), skipped=describe(path, unread))
+    if not (run.loss or run.validation_loss):
+        raise InputError(f"{path} holds no metrics: {unread[0] + ' cannot be read' if unread else 'there is no loss in it'}")
+    return run
 
 
-def rows(lines: bytes) -> np.ndarray:
-    """JSON objects with commas between them  ->  (N, 1 + 4). Raises one of UNREADABLE."""
-    values = [[line["step"], *map(line.get, MEASURED)] for line in json.loads(b"[" + lines + b"]")]
-    table = np.array(values, np.float64).reshape(-1, 1 + len(MEASURED))                    # None becomes NaN
-    if not (np.abs(table[:, 0]) < HUGE).all():
+def measured(line: bytes) -> list[float]:
+    """The step and the numbers of a line, NaN for those that it lacks. Raises one of UNREADABLE."""
+    stored = json.loads(line)
+    step, *values = [math.nan if value is None else float(value) for value in map(stored.get, ("step", *MEASURED))]
+    if not abs(step) < HUGE:
         raise ValueError("a step without a number")
-    return table
+    return [step, *values]
 
 
 def last_of_each_step(steps: np.ndarray) -> np.ndarray:
-    """Which rows count: those that no later row goes back to or before."""
+    """Which rows count: those after which no row has the same step or an earlier one."""
     lowest_from = np.append(np.minimum.accumulate(steps[::-1])[::-1], np.inf)
     return steps < lowest_from[1:]
 
 
 def curve(steps: np.ndarray, values: np.ndarray) -> Curve:
-    there = np.abs(values) < HUGE                                 # not NaN, nor infinite
-    return Curve(steps[there], values[there])
+    drawn = np.abs(values) < HUGE                                 # neither NaN nor infinite
+    return Curve(steps[drawn], values[drawn])
 
 
-def describe(path: Path, wrong: list[tuple[int, str]]) -> str:
-    if not wrong:
-        return ""
-    number, what = wrong[0]
-    first = f"line {number} is {what}"
-    if len(wrong) == 1:
-        return f"{path}: {first}, and left out"
-    return f"{path}: {len(wrong):,} lines are left out; the first, {first}"
+def describe(path: Path, unread: list[str]) -> str:
+    more = f" and {len(unread) - 3:,} more" if len(unread) > 3 else ""
+    return f"{path}: skipped what cannot be read: {', '.join(unread[:3])}{more}" if unread else ""
 
 
 def smooth(one: Curve, window: int) -> Curve:
-    """Each value becomes the mean of the `window` values around it; fewer at the ends."""
+    """Each value is replaced by the mean of the `window` values around it; at the ends, of fewer."""
     N = len(one.values)
     sums = np.concatenate([[0.0], np.cumsum(one.values)])
     centre = np.arange(N)
@@ -111,7 +97,7 @@ def smooth(one: Curve, window: int) -> Curve:
 
 
 def thin(one: Curve, most: int) -> Curve:
-    """At most about `most` points: of each stretch its smallest and its largest, so that no spike is lost."""
+    """About `most` points at most: the smallest and the largest of each stretch, so that every spike stays visible."""
     N = len(one.values)
     if N <= most:
         return one

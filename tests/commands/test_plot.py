@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from npgpt.inspection.metrics import METRICS
+from npgpt.runs.metrics import METRICS_FILE
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def trained(tmp_path):
     """A folder with metrics of 30 steps."""
     def make(name):
         (tmp_path / name).mkdir()
-        (tmp_path / name / METRICS).write_text("".join(json.dumps(
+        (tmp_path / name / METRICS_FILE).write_text("".join(json.dumps(
             {"step": step, "loss": 4 / step, "learning_rate": 0.1, "gradient_norm": 1.0,
              **({"validation_loss": 5 / step} if step % 10 == 0 else {})}) + "\n" for step in range(1, 31)))
         return tmp_path / name
@@ -27,8 +27,8 @@ def test_the_curve_of_the_run_in_out_is_drawn(npgpt, trained):
 
 def test_every_run_has_its_curve(npgpt, trained):
     trained("a"), trained("b")
-    shown = npgpt("plot", "a", f"b/{METRICS}", "a").out
-    assert shown.startswith("a\nloss") and f"\n\nb/{METRICS}\nloss" in shown and shown.count("loss in") == 2
+    shown = npgpt("plot", "a", f"b/{METRICS_FILE}", "a").out
+    assert shown.startswith("a\nloss") and f"\n\nb/{METRICS_FILE}\nloss" in shown and shown.count("loss in") == 2
 
 
 def test_a_page_holds_all_runs(npgpt, trained, tmp_path):
@@ -39,15 +39,15 @@ def test_a_page_holds_all_runs(npgpt, trained, tmp_path):
     assert page.count("<figure") == 3 and page.count('<th scope="row">') == 2
 
 
-def test_lines_that_are_left_out_are_said(npgpt, trained):
-    with open(trained("out") / METRICS, "a") as file:
+def test_lines_that_are_skipped_are_named(npgpt, trained):
+    with open(trained("out") / METRICS_FILE, "a") as file:
         file.write('{"step": 31, "lo')
     outcome = npgpt("plot")
-    assert outcome.status == 0 and outcome.err == f"npgpt: out/{METRICS}: line 31 is cut short, and left out\n"
+    assert outcome.status == 0 and outcome.err == f"npgpt: out/{METRICS_FILE}: skipped what cannot be read: line 31 (incomplete)\n"
 
 
-def test_mistakes_are_said(refused, text, model):
+def test_mistakes_are_explained(refused, text, model):
     assert "out: there is no such run: a model directory, or its metrics.jsonl, was expected" in refused("plot")
     assert "model: there is no metrics.jsonl in it" in refused("plot", model)
-    assert "text.txt holds no metrics: line 1 is no metrics" in refused("plot", text)
+    assert "text.txt holds no metrics: line 1 cannot be read" in refused("plot", text)
     assert "text.txt holds no metrics" in refused("plot", text, "--html", "p.html")

@@ -1,11 +1,12 @@
-"""Metrics, read back as curves"""
+"""Metrics, read as curves"""
 import json
 
 import numpy as np
 import pytest
 
 from npgpt.errors import InputError
-from npgpt.inspection.metrics import METRICS, Curve, read_run, smooth, thin
+from npgpt.inspection.metrics import Curve, read_run, smooth, thin
+from npgpt.runs.metrics import METRICS_FILE
 
 
 def line(step, **values):
@@ -16,8 +17,8 @@ def line(step, **values):
 def run_of(tmp_path):
     """Writes lines  ->  the run that is read back"""
     def read(*lines, end="\n"):
-        (tmp_path / METRICS).write_text("\n".join(lines) + end)
-        return read_run(tmp_path / METRICS)
+        (tmp_path / METRICS_FILE).write_text("\n".join(lines) + end)
+        return read_run(tmp_path / METRICS_FILE)
     return read
 
 
@@ -29,33 +30,33 @@ def test_every_measure_is_a_curve(run_of, tmp_path):
     run = run_of(line(1), line(2, validation_loss=3.5), line(3))
     assert points(run.loss) == [(1, 1.0), (2, 0.5), (3, 1 / 3)] and points(run.validation_loss) == [(2, 3.5)]
     assert points(run.learning_rate) == [(i, 0.1) for i in (1, 2, 3)] and points(run.gradient_norm) == [(i, 2.0) for i in (1, 2, 3)]
-    assert run.left_out == ""
+    assert run.skipped == ""
     assert points(read_run(tmp_path).loss) == points(run.loss)                    # by its folder
 
 
-def test_what_is_no_number_leaves_a_gap(run_of):
+def test_nan_infinite_and_missing_values_leave_a_gap(run_of):
     run = run_of(line(1), line(2, loss=None), line(3, loss=float("nan"), gradient_norm=float("inf")), line(4, loss=1e200))
-    assert points(run.loss) == [(1, 1.0)] and run.gradient_norm.steps.tolist() == [1, 2, 4] and run.left_out == ""
+    assert points(run.loss) == [(1, 1.0)] and run.gradient_norm.steps.tolist() == [1, 2, 4] and run.skipped == ""
 
 
-def test_a_last_line_that_is_cut_short_is_left_out_and_said(run_of, tmp_path):
+def test_an_incomplete_last_line_is_skipped_and_named(run_of, tmp_path):
     run = run_of(line(1), line(2), line(3)[:20], end="")
     assert points(run.loss) == [(1, 1.0), (2, 0.5)]
-    assert run.left_out == f"{tmp_path / METRICS}: line 3 is cut short, and left out"
+    assert run.skipped == f"{tmp_path / METRICS_FILE}: skipped what cannot be read: line 3 (incomplete)"
 
 
 @pytest.mark.parametrize("garbage", ["\0\0\0", "[1]", '{"loss": 3}', '{"step": null}', '{"step": "x", "loss": 1}', line(2)[:9] + line(3), "[" * 10**5,
                                      '{"step": 1e999, "loss": 1}', '{"step": 2, "loss": [1]}', "{}"])
-def test_garbage_between_good_lines_is_left_out_and_said(run_of, tmp_path, garbage):
+def test_garbage_between_good_lines_is_skipped_and_named(run_of, tmp_path, garbage):
     run = run_of(line(1), garbage, "", line(3))
     assert points(run.loss) == [(1, 1.0), (3, 1 / 3)]
-    assert run.left_out == f"{tmp_path / METRICS}: line 2 is no metrics, and left out"
+    assert run.skipped == f"{tmp_path / METRICS_FILE}: skipped what cannot be read: line 2"
 
 
-def test_many_lines_of_garbage_are_counted(run_of, tmp_path):
-    run = run_of("a", *(line(i) for i in range(1, 2500)), "b")
+def test_of_many_lines_of_garbage_the_first_are_named(run_of, tmp_path):
+    run = run_of("a", *(line(i) for i in range(1, 2500)), "b", "c", "d", "e")
     assert len(run.loss.steps) == 2499
-    assert run.left_out == f"{tmp_path / METRICS}: 2 lines are left out; the first, line 1 is no metrics"
+    assert run.skipped == f"{tmp_path / METRICS_FILE}: skipped what cannot be read: line 1, line 2501, line 2502 and 2 more"
 
 
 def test_where_a_run_was_resumed_the_later_lines_count(run_of):
@@ -63,8 +64,8 @@ def test_where_a_run_was_resumed_the_later_lines_count(run_of):
     assert points(run.loss) == [(1, 1.0), (2, 9.0), (3, 8.0)]
 
 
-@pytest.mark.parametrize("text, complaint", [("", "holds no metrics: no line says what a loss was"), ("hello\n", "holds no metrics: line 1 is no metrics"),
-                                             ('{"step": 1, "loss": null}\n', "holds no metrics: no line says what a loss was")])
+@pytest.mark.parametrize("text, complaint", [("", "holds no metrics: there is no loss in it"), ("hello\n", "holds no metrics: line 1 cannot be read"),
+                                             ('{"step": 1, "loss": null}\n', "holds no metrics: there is no loss in it")])
 def test_a_file_without_metrics_is_refused(tmp_path, text, complaint):
     (tmp_path / "file").write_text(text)
     with pytest.raises(InputError, match=complaint):
@@ -72,13 +73,13 @@ def test_a_file_without_metrics_is_refused(tmp_path, text, complaint):
 
 
 def test_a_run_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match=f"there is no {METRICS} in it"):
+    with pytest.raises(InputError, match=f"there is no {METRICS_FILE} in it"):
         read_run(tmp_path)
     with pytest.raises(InputError, match="there is no such run"):
         read_run(tmp_path / "nowhere")
 
 
-def test_smoothing_takes_the_mean_of_what_is_around():
+def test_smoothing_takes_the_mean_of_the_values_around():
     values = np.random.default_rng(0).random(20)
     smoothed = smooth(Curve(np.arange(20), values), 6).values
     assert np.allclose(smoothed, [values[max(i - 3, 0):i + 4].mean() for i in range(20)])

@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 
-from npgpt.inspection.metrics import METRICS, Curve, Run
+from npgpt.inspection.metrics import Curve, Run
 from npgpt.inspection.terminal_curve import HEIGHT, WIDTH, curve_of, loss_curve
+from npgpt.runs.metrics import METRICS_FILE
 
 NOTHING = Curve(np.array([]), np.array([]))
 
@@ -43,7 +44,7 @@ def test_few_or_wild_points_are_drawn_as_well(one):
         assert len(loss_curve(one, encoding).splitlines()) == HEIGHT + 3
 
 
-def test_a_run_that_has_ended_is_drawn_from_its_folder_or_not_at_all(tmp_path):
+def test_a_run_that_has_ended_is_drawn_from_its_folder_where_it_has_metrics(tmp_path):
     assert curve_of(tmp_path, "utf-8") == ""
-    (tmp_path / METRICS).write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\n')
+    (tmp_path / METRICS_FILE).write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\n')
     assert curve_of(tmp_path, "ascii") == loss_curve(run(line([1, 2], [2, 1])), "ascii")
