@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import generate, layers, scaling, train, versus_torch
-from benchmarks.comparison import FORMAT, ComparisonError, print_comparison, read_results
-from benchmarks.machine import describe, measure_peaks, print_drift, print_machine, print_peaks
+from benchmarks.comparison import FORMAT, print_comparison, read_results
+from benchmarks.machine import describe, measure_peaks, print_drift, print_peaks
 from benchmarks.plan import Plan
 from benchmarks.table import WIDTH, paragraph
+from npgpt.errors import InputError
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.parallel.threads import available_cores
 
@@ -19,7 +20,7 @@ BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for  ->  exit status: 0, 2 for a mistake of the user's, 130 after Ctrl-C"""
+    """Run the benchmarks that are asked for  ->  exit status: 0, 2 for an error of the user's, 130 after Ctrl-C"""
     parser = make_parser()
     args = parser.parse_args(arguments)
     unknown = [name for name in args.names if name not in BENCHMARKS]
@@ -29,16 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--threads must be 1 or more, not {args.threads}")
     try:
         before = read_results(args.compare) if args.compare else None
-        if args.json:
-            save({}, args.json)                 # better fail now than after ten minutes of measuring
-    except ComparisonError as error:
+        save({}, args.json)                     # an error now is better than one after ten minutes of measuring
+    except InputError as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"{error.filename}: {error.strerror}")
     try:
         document = run(args)
     except KeyboardInterrupt:
-        print("\ninterrupted" + (f": {args.json} has the benchmarks that had finished" if args.json else ""), file=sys.stderr)
+        print("\ninterrupted" + (f": {args.json} has the benchmarks that were complete" if args.json else ""),
+              file=sys.stderr)
         return 130
     if before:
         headline(f"compare: this run with {args.compare}")
@@ -47,16 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> dict:
-    """Print everything as it comes  ->  the document that --json writes, after each benchmark anew"""
+    """Print everything as it comes  ->  the document that --json writes, again after each benchmark"""
     start = time.perf_counter()
     machine = describe(args.threads)
-    print_machine(machine)
+    for name, value in machine.items():
+        paragraph(value, name)
     peaks = measure_peaks(args.threads)
     print_peaks(peaks)
     if keep_freed_memory():
-        paragraph("what is freed stays with the process, as in training", "memory")
+        paragraph("freed memory stays with the process, as in training", "memory")
+    if args.short:
+        paragraph("a short run: the largest shape is left out", "shapes")
     plan = Plan(args.short, args.threads, args.torch_python, peaks)
-    document = {"format": FORMAT, "machine": machine, "short": args.short, "peaks": peaks.figures(), "results": {}}
+    document = {"format": FORMAT, "machine": machine, "short": args.short, "peaks": figures(peaks), "results": {}}
     save(document, args.json)
     for name in args.names or BENCHMARKS:
         headline(BENCHMARKS[name].__doc__.strip())
@@ -65,10 +69,14 @@ def run(args: argparse.Namespace) -> dict:
     headline("the end")
     peaks_now = measure_peaks(args.threads)
     print_drift(peaks, peaks_now)
-    document["peaks at the end"] = peaks_now.figures()
+    document["peaks at the end"] = figures(peaks_now)
     save(document, args.json)
     print(f"{time.perf_counter() - start:.0f} s in all")
     return document
+
+
+def figures(peaks: dict) -> dict:
+    return {str(threads): peak.figures() for threads, peak in peaks.items()}
 
 
 def save(document: dict, file: Path | None) -> None:
@@ -80,8 +88,8 @@ def headline(text: str) -> None:
     print(f"\n{'=' * WIDTH}\n{text}\n", flush=True)
 
 
-def from_here(program: str) -> str:
-    """A path as seen from the folder that it was given in; a bare name stays one, to be looked up as the shell does."""
+def absolute(program: str) -> str:
+    """A path made absolute, because peers start in another folder. A bare name is still looked up as the shell does."""
     return os.path.abspath(program) if os.path.dirname(program) else program
 
 
@@ -89,18 +97,18 @@ def make_parser() -> argparse.ArgumentParser:
     summaries = [module.__doc__.strip().partition(": ") for module in BENCHMARKS.values()]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure npgpt on this machine. Nothing but npgpt and NumPy is needed; versus_torch wants PyTorch\n"
-                    "too, and is left out where there is none. Start with: python -m benchmarks --short",
+        description="Measure npgpt on this machine. Only npgpt and NumPy are needed; versus_torch also needs PyTorch, and\n"
+                    "is left out where there is none. Start with: python -m benchmarks --short",
         epilog="benchmarks:\n" + "\n".join(f"  {name:14}{text}" for name, _, text in summaries)
-               + "\n\nOther work on the machine spoils the figures: each comes with its spread, by which to judge.")
+               + "\n\nOther work on the machine changes the figures: each is shown with its spread.")
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help="which benchmarks to run (default: all, in the order below)")
-    parser.add_argument("--short", action="store_true", help="fewer shapes and repeats: all of it in about a minute")
+    parser.add_argument("--short", action="store_true", help="fewer shapes and repeats: about a minute in all")
     parser.add_argument("--threads", type=int, default=available_cores(), metavar="N",
                         help=f"the most threads to use (default: all cores, here {available_cores()})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="at the end, show what changed since that --json")
-    parser.add_argument("--torch-python", default=sys.executable, metavar="PATH", type=from_here,
+    parser.add_argument("--torch-python", default=sys.executable, metavar="PATH", type=absolute,
                         help="a Python that has torch, for versus_torch (default: this one)")
     return parser
 

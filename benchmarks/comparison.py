@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.table import Table, number, paragraph
+from npgpt.errors import InputError
 
 FORMAT = 1
 PARTS = {"machine", "short", "peaks", "results"}            # of a document, those that are compared
@@ -12,7 +13,7 @@ PARTS = {"machine", "short", "peaks", "results"}            # of a document, tho
 # GB/s and shares follow from these.
 FIGURES = {"ms": -1, "peak MB": -1, "page faults": -1, "speed": 1, "exponent": 0,
            "sgemm peak GFLOP/s": 1, "bandwidth GB/s": 1, "reading GB/s": 1}
-SAME = 0.05                  # a ratio that is no further than this from 1 is no change
+SAME = 0.05                  # a ratio at most this far from 1 is no change
 COLUMNS = (("figure", -58), ("before", 9), ("now", 9), ("ratio", 6), ("", -10))
 
 
@@ -22,18 +23,14 @@ class Figure(NamedTuple):
     high: float | None
 
 
-class ComparisonError(ValueError):
-    """A file that cannot be compared with. The message says why."""
-
-
 def read_results(file: Path) -> dict:
-    """A file that --json wrote. Raises ComparisonError, or OSError."""
+    """A file that --json wrote. Raises InputError, or OSError."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
-        raise ComparisonError(f"{file} is no JSON") from None
+        raise InputError(f"{file} is not JSON") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT or not PARTS <= document.keys():
-        raise ComparisonError(f"{file} was not written by --json of these benchmarks")
+        raise InputError(f"{file} was not written by --json of these benchmarks")
     return document
 
 
@@ -47,27 +44,24 @@ def figures(tree: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def print_comparison(before: dict, now: dict) -> None:
-    """A row for each figure that both documents have, and a line on what only one has."""
+    """A row for each figure that both documents have, and a line that counts those that only one has."""
     paragraph(f"""Ratio: now over before. Same: the ratio is within {SAME:.0%} of 1, or the quartiles of both
         overlap. Tokens/s, GFLOP/s, GB/s and shares follow from the milliseconds.""")
     for name, value in now["machine"].items():
         old = before["machine"].get(name)
         if old != value and name not in ("date", "load"):
             paragraph(f"{name} was {old}, is {value}")
-    was, found = (dict(figures({"peaks": document["peaks"], **document["results"]})) for document in (before, now))
     if before["short"] != now["short"]:
         print("one of the two runs is a short one")
     print()
+    old, new = (dict(figures({"peaks": document["peaks"], **document["results"]})) for document in (before, now))
     table = Table(*COLUMNS)
-    for path, figure in found.items():
-        if path in was:
-            table.row(" / ".join(path), number(was[path].value), number(figure.value),
-                      ratio(was[path], figure), verdict(path[-1], was[path], figure))
-    print(f"\nonly now: {len(found.keys() - was.keys())} figures; only before: {len(was.keys() - found.keys())}")
-
-
-def ratio(before: Figure, now: Figure) -> str:
-    return f"{now.value / before.value:.2f}" if before.value else "-"
+    for path in new:
+        if path in old:
+            was, now_is = old[path], new[path]
+            ratio = f"{now_is.value / was.value:.2f}" if was.value else "-"
+            table.row(" / ".join(path), number(was.value), number(now_is.value), ratio, verdict(path[-1], was, now_is))
+    print(f"\nonly now: {len(new.keys() - old.keys())} figures; only before: {len(old.keys() - new.keys())}")
 
 
 def verdict(name: str, before: Figure, now: Figure) -> str:

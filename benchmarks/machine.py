@@ -3,6 +3,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,44 +16,43 @@ import numpy as np
 
 from benchmarks.shapes import DTYPE
 from benchmarks.table import number, paragraph
+from benchmarks.timing import counted
 from npgpt.parallel.blas import blas_threads, find_blas_threads
 from npgpt.parallel.threads import available_cores
+from npgpt.training.footprint import machine_memory
 
 PRODUCTS = 256, 512, 1024                       # rows and columns of the matrices whose products are timed
-PRODUCT_FLOPS = 4 * 10**9                       # about so many in each attempt, by repeating small products
-ARRAY = 256 * 10**6                             # bytes of an array that no cache holds
-ATTEMPTS = 6                                    # the best counts, because a peak is what nothing disturbed
+PRODUCT_FLOPS = 4 * 10**9                       # about so many in each attempt; small products are repeated
+ARRAY = 256 * 10**6                             # bytes of an array that is larger than any cache
+ATTEMPTS = 6                                    # the fastest counts: a peak is what the machine does undisturbed
+STEADY = 0.1                                    # the largest change of a peak during a run that is no sign of other work
 
-STEADY = 0.1                                    # a machine whose peaks differ by more than this was disturbed
 
-
-class Peaks(NamedTuple):
-    """The most that this machine was seen to do, by the number of threads."""
-    flops: dict[int, float]                     # float32 operations a second, in square matrix products
-    bandwidth: dict[int, float]                 # bytes read and written a second, in adding arrays
-    reading: dict[int, float]                   # bytes read a second, where nothing is written
+class Peak(NamedTuple):
+    """The most that this machine was seen to do in a second with some number of threads."""
+    flops: float                                # float32 operations, in square matrix products
+    bandwidth: float                            # bytes read and written, in adding arrays
+    reading: float                              # bytes read, where nothing is written
 
     def figures(self) -> dict:
         """For JSON."""
-        return {str(n): {"sgemm peak GFLOP/s": self.flops[n] / 1e9, "bandwidth GB/s": self.bandwidth[n] / 1e9,
-                         "reading GB/s": self.reading[n] / 1e9} for n in self.flops}
+        return {"sgemm peak GFLOP/s": self.flops / 1e9, "bandwidth GB/s": self.bandwidth / 1e9,
+                "reading GB/s": self.reading / 1e9}
 
 
 def thread_counts(most: int) -> list[int]:
     """1, 2, 4 ... and `most` itself."""
-    return sorted({2**i for i in range(most.bit_length()) if 2**i <= most} | {most})
+    return sorted({2**i for i in range(most.bit_length())} | {most})
 
 
-def measure_peaks(most_threads: int) -> Peaks:
-    """Each thread multiplies, or adds, on its own with BLAS held to one thread, as training does it."""
-    counts = thread_counts(most_threads)
+def measure_peaks(most_threads: int) -> dict[int, Peak]:
+    """By number of threads. As in training, each thread computes on its own, with BLAS limited to one thread."""
     with blas_threads(1):
-        return Peaks({n: sgemm_peak(n) for n in counts}, {n: memory_bandwidth(n) for n in counts},
-                     {n: reading_bandwidth(n) for n in counts})
+        return {n: Peak(sgemm_peak(n), *memory_peaks(n)) for n in thread_counts(most_threads)}
 
 
 def sgemm_peak(threads: int) -> float:
-    """Floating point operations a second of square products, 2 n^3 each, of the size that does best."""
+    """Floating point operations a second in square products, 2 n^3 each, of the fastest size."""
     rates = []
     for n in PRODUCTS:
         a = np.random.default_rng(0).standard_normal((n, n), dtype=DTYPE)
@@ -62,54 +62,50 @@ def sgemm_peak(threads: int) -> float:
             for _ in range(repeats):
                 np.matmul(a, a, out=out)
 
-        results = [np.empty_like(a) for _ in range(threads)]
-        seconds = best_time([partial(multiply, out) for out in results])
+        seconds = best_time([partial(multiply, np.empty_like(a)) for _ in range(threads)])
         rates.append(threads * repeats * 2 * n**3 / seconds)
     return max(rates)
 
 
-def memory_bandwidth(threads: int) -> float:
-    """Bytes a second in target += source: two reads and a write. (A copy would write to memory that it has not
-    read, which some processors read all the same; and memcpy's speed depends on how the two are aligned.)
+def memory_peaks(threads: int) -> tuple[float, float]:
+    """Bytes a second in a += b, which is two reads and a write, and in the sum of squares of a, which is one read.
+
+    (A copy would be less clear: some processors read memory before they write to it, and memcpy's speed depends on
+    the alignment of both arrays.)
     """
-    source = np.ones(ARRAY // np.dtype(DTYPE).itemsize, DTYPE)
-    target = np.ones_like(source)
-    pairs = zip(np.array_split(target, threads), np.array_split(source, threads))
-    return 3 * source.nbytes / best_time([partial(np.add, to, by, out=to) for to, by in pairs])
-
-
-def reading_bandwidth(threads: int) -> float:
-    """Bytes a second in the sum of squares of an array: one read."""
-    source = np.ones(ARRAY // np.dtype(DTYPE).itemsize, DTYPE)
-    return source.nbytes / best_time([partial(np.dot, part, part) for part in np.array_split(source, threads)])
+    a, b = np.ones((2, ARRAY // np.dtype(DTYPE).itemsize), DTYPE)
+    parts = list(zip(np.array_split(a, threads), np.array_split(b, threads)))
+    adding = best_time([partial(np.add, a_part, b_part, out=a_part) for a_part, b_part in parts])
+    reading = best_time([partial(np.dot, a_part, a_part) for a_part, _ in parts])
+    return 3 * a.nbytes / adding, a.nbytes / reading
 
 
 def best_time(calls: list[Callable[[], object]]) -> float:
     """Seconds of the fastest of several attempts to make all calls at once, each in its own thread."""
     seconds = []
     with ThreadPoolExecutor(len(calls)) as pool:
-        for _ in range(ATTEMPTS + 1):
+        for _ in range(1 + ATTEMPTS):
             start = time.perf_counter()
-            for job in [pool.submit(call) for call in calls]:
-                job.result()
+            list(pool.map(lambda call: call(), calls))
             seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
 
 
 def describe(threads: int) -> dict[str, str]:
     """What a reader needs in order to judge the figures, or to measure them again."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    simd = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
-    held = "held by npgpt" if find_blas_threads() else "CANNOT be held: OPENBLAS_NUM_THREADS=1 or the like may help"
+    numpy = np.show_config(mode="dicts")
+    blas, simd = numpy["Build Dependencies"]["blas"], numpy.get("SIMD Extensions", {}).get("found", [])
+    limit = "can be set" if find_blas_threads() else "CANNOT be set: OPENBLAS_NUM_THREADS=1 or the like may help"
+    memory = machine_memory()
     return {
         "CPU": f"{cpu_name()}, {available_cores()} of {os.cpu_count()} cores",
-        "memory": memory_size(),
+        "memory": f"{memory / 1e9:.1f} GB" if memory else "unknown",
         "system": platform.platform(),
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "NumPy": f"{np.__version__}, SIMD found: {' '.join(simd) or 'baseline only'}",
-        "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}, its threads {held}",
+        "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}, its number of threads {limit}",
         "npgpt": npgpt_version(),
-        "load": load(),
+        "load": f"{os.getloadavg()[0]:.1f} cores busy in the minute before" if hasattr(os, "getloadavg") else "unknown",
         "threads": f"up to {threads}",
         "dtype": np.dtype(DTYPE).name,
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -118,28 +114,12 @@ def describe(threads: int) -> dict[str, str]:
 
 def cpu_name() -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if named:
-            return named[0]
+    named = re.search("model name.*: (.*)", info.read_text()) if info.exists() else None
+    if named:
+        return named[1]
     if platform.system() == "Darwin":
         return subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True).stdout.strip()
     return platform.processor() or platform.machine()
-
-
-def memory_size() -> str:
-    try:
-        return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.1f} GB"
-    except (AttributeError, ValueError, OSError):
-        return "unknown"
-
-
-def load() -> str:
-    """How much other work there is."""
-    try:
-        return f"{os.getloadavg()[0]:.1f} cores busy in the minute before"
-    except (AttributeError, OSError):
-        return "unknown"
 
 
 def npgpt_version() -> str:
@@ -149,32 +129,22 @@ def npgpt_version() -> str:
         return "not installed: taken from this folder"
 
 
-def print_machine(machine: dict[str, str]) -> None:
-    for name, value in machine.items():
-        paragraph(value, name)
-
-
-def print_drift(before: Peaks, after: Peaks) -> None:
-    """How far the peaks are from what they were: a measure of what disturbed the run."""
-    print("The machine's peaks at the end, of those at the beginning:")
-    for n in before.flops:
-        paragraph(f"{named(n)}: matrix products {after.flops[n] / before.flops[n]:.0%}, "
-                  f"adding {after.bandwidth[n] / before.bandwidth[n]:.0%}", " ")
-    drifts = [after.flops[n] / before.flops[n] for n in before.flops]
-    if max(drifts) > 1 + STEADY or min(drifts) < 1 - STEADY:
-        paragraph(f"More than {STEADY:.0%} apart: other work disturbed this run. Measure again when the machine is quiet.",
-                  " ")
-
-
-def print_peaks(peaks: Peaks) -> None:
-    """A line for each number of threads."""
-    for n in peaks.flops:
-        paragraph(f"{named(n)}: {number(peaks.flops[n] / 1e9)} GFLOP/s in float32 matrix products, "
-                  f"{number(peaks.bandwidth[n] / 1e9)} GB/s of memory in adding arrays, "
-                  f"{number(peaks.reading[n] / 1e9)} in reading one", "peak")
+def print_peaks(peaks: dict[int, Peak]) -> None:
+    for n, peak in peaks.items():
+        paragraph(f"{counted(n, 'thread')}: {number(peak.flops / 1e9)} GFLOP/s in float32 matrix products, "
+                  f"{number(peak.bandwidth / 1e9)} GB/s of memory in adding arrays, "
+                  f"{number(peak.reading / 1e9)} in reading one", "peak")
     paragraph(f"(the best of {ATTEMPTS} attempts each: square products of {', '.join(map(str, PRODUCTS))}; "
               f"a += b on {ARRAY / 1e6:.0f} MB each, counted as two reads and a write; the sum of squares of a)", " ")
 
 
-def named(threads: int) -> str:
-    return "1 thread" if threads == 1 else f"{threads} threads"
+def print_drift(before: dict[int, Peak], after: dict[int, Peak]) -> None:
+    """How far the peaks have changed, which shows whether other work disturbed the run."""
+    print("The machine's peaks at the end, relative to the beginning:")
+    drifts = {n: after[n].flops / before[n].flops for n in before}
+    for n, drift in drifts.items():
+        paragraph(f"{counted(n, 'thread')}: matrix products {drift:.0%}, "
+                  f"adding {after[n].bandwidth / before[n].bandwidth:.0%}", " ")
+    if any(abs(drift - 1) > STEADY for drift in drifts.values()):
+        paragraph(f"Changed by more than {STEADY:.0%}: other work disturbed this run. Measure again when the machine is "
+                  "quiet.", " ")

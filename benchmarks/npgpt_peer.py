@@ -1,20 +1,23 @@
 """npgpt's side: a process that holds a model and a batch, and makes training steps when it is asked.
 
-A step is the whole of it: forward, loss, backward, clipping, AdamW.
+A step is a whole one: forward, loss, backward, clipping, AdamW, as in training/trainer.py.
 """
 import time
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from benchmarks.peer import page_faults, peak_memory, serve
-from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
-from npgpt.parallel.memory import keep_freed_memory
+from benchmarks.peer import memory, page_faults, serve
+from benchmarks.shapes import DTYPE
 from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt, gpt_backward
-from npgpt.training.adamw import AdamW, clip_scale, norm
+from npgpt.model.layers import PLAIN
+from npgpt.model.parameters import named_views, parameter_count
 from npgpt.parallel.data_parallel import parallel_gradients
+from npgpt.parallel.memory import keep_freed_memory
+from npgpt.parallel.optimiser import Optimiser
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
+from npgpt.training.adamw import clip_scale
 
 
 class TrainingRun:
@@ -23,63 +26,49 @@ class TrainingRun:
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
 
-    def start(self, folder: str, config: dict, rate: float, betas: list[float], weight_decay: float, clip: float,
-              threads: int, **unused: object) -> dict:
+    def start(self, file: str, config: dict, learning_rate: float, betas: list[float], weight_decay: float, clip: float,
+              threads: int) -> dict:
         """Load the weights and the batch. No step is made yet."""
         kept = keep_freed_memory()
-        self.parameters, self.ids, self.targets = (
-            np.load(Path(folder) / f"{name}.npy", allow_pickle=False) for name in ("parameters", "ids", "targets"))
-        self.config, self.rate, self.clip = GPTConfig(**config), rate, clip
-        self.optimiser = AdamW(self.parameters, self.config, *betas, weight_decay, threads=threads)
+        self.task, self.learning_rate, self.clip = LanguageModelling(GPTConfig(**config)), learning_rate, clip
+        self.parameters = np.empty(parameter_count(self.task.table), DTYPE)
+        with np.load(file, allow_pickle=False) as problem:
+            self.batch = TokenBatch(problem["ids"], problem["targets"])
+            for name, view in named_views(self.parameters, self.task.table).items():
+                view[...] = problem[name]
+        self.gradients = np.empty_like(self.parameters)
+        self.optimiser = Optimiser(self.parameters, self.task.table, *betas, weight_decay, threads=threads)
         self.rng = np.random.default_rng(0)
-        self.gradients_of = self.stack.enter_context(parallel_gradients(threads))
+        self.loss_and_gradients = self.stack.enter_context(parallel_gradients(self.task, threads))
+        if threads == 1:
+            layers = PLAIN._replace(unembedding_backward=self.unembedding_backward)
+            self.loss_and_gradients = partial(self.loss_and_gradients, layers=layers)
         return {"versions": f"NumPy {np.__version__}", "freed memory kept": kept}
 
     def burst(self, steps: int) -> dict:
-        """Make steps  ->  for each its loss, seconds until the gradients are there, seconds after that, page faults"""
-        losses, gradient_seconds, optimiser_seconds, faults = [], [], [], []
-        for _ in range(steps):
-            before = page_faults()
-            start = time.perf_counter()
-            loss, gradients = self.gradients_of(self.ids, self.targets, self.parameters, self.config, self.rng, 1.0)
-            middle = time.perf_counter()
-            self.optimise(gradients)
-            del gradients                       # or they would lie beside the next step's
-            gradient_seconds.append(middle - start)
-            optimiser_seconds.append(time.perf_counter() - middle)
-            losses.append(loss)
-            faults.append(page_faults() - before)
-        return {"losses": losses, "gradients": gradient_seconds, "optimiser": optimiser_seconds, "faults": faults,
-                "seconds": [a + b for a, b in zip(gradient_seconds, optimiser_seconds)]}
+        """Make steps  ->  for each its loss, its page faults, and the seconds of it all and of its parts"""
+        return {"steps": [self.step() for _ in range(steps)]}
 
-    def optimise(self, gradients: np.ndarray) -> None:
-        scale = clip_scale(norm(gradients), self.clip)
-        self.optimiser.update(self.parameters, gradients, self.rate, scale)
+    def step(self) -> dict[str, float]:
+        faults, start, self.backward_start = page_faults(), time.perf_counter(), None
+        loss, _ = self.loss_and_gradients(self.batch, self.parameters, self.rng, 1.0, self.gradients)
+        middle = time.perf_counter()
+        scale = clip_scale(self.optimiser.norm(self.gradients), self.clip)
+        self.optimiser.update(self.parameters, self.gradients, self.learning_rate, scale)
+        end = time.perf_counter()
+        figures = {"loss": loss, "faults": page_faults() - faults, "seconds": end - start, "gradients": middle - start,
+                   "optimiser": end - middle}
+        if self.backward_start is not None:
+            figures |= {"forward": self.backward_start - start, "backward": middle - self.backward_start}
+        return figures
 
-    def phases(self, steps: int) -> dict:
-        """Whole steps in this thread alone, forward and backward timed apart: loss_and_gradients in two pieces."""
-        forward_seconds, backward_seconds = [], []
-        for _ in range(steps):
-            start = time.perf_counter()
-            logits, cache = gpt(self.ids, self.parameters, self.config, self.rng)
-            loss, loss_cache = cross_entropy(logits, self.targets)
-            middle = time.perf_counter()
-            del logits
-            dlogits = cross_entropy_backward(1.0, loss_cache)
-            del loss_cache
-            gradients = gpt_backward(dlogits, cache, free=True)
-            end = time.perf_counter()
-            self.optimise(gradients)
-            del cache, dlogits, gradients
-            forward_seconds.append(middle - start)
-            backward_seconds.append(end - middle)
-        return {"forward": forward_seconds, "backward": backward_seconds}
-
-    def memory(self) -> dict:
-        return {"peak": peak_memory()}
+    def unembedding_backward(self, *arguments: object) -> tuple[np.ndarray, np.ndarray]:
+        """The first layer of the backward pass, which notes when it begins: the loss counts as forward."""
+        self.backward_start = time.perf_counter()
+        return PLAIN.unembedding_backward(*arguments)
 
 
 if __name__ == "__main__":
     with ExitStack() as stack:
         run = TrainingRun(stack)
-        serve({"start": run.start, "burst": run.burst, "phases": run.phases, "memory": run.memory})
+        serve({"start": run.start, "burst": run.burst, "memory": memory})

@@ -1,14 +1,14 @@
-"""Peers: processes that are asked, and answer, in lines of JSON. While one computes, the others wait for input.
+"""Peers: processes that make training steps when asked, and answer in lines of JSON. While one computes, the others wait.
 
-Each measurement that needs a process of its own runs in one: so that peaks of memory do not mix, and so
-that no library sets up another's threads. Standard library only, because torch_peer may run under an
-interpreter that has no npgpt.
+Each measurement of training has a process of its own, so that peaks of memory do not mix, and no library sets up
+another's threads. Standard library only, because torch_peer may run under an interpreter that has no npgpt.
 """
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,11 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class PeerError(RuntimeError):
-    """A peer could not do what it was asked to. The message is its own last word."""
-
-    def __init__(self, module: str, message: str) -> None:
-        super().__init__(f"{module}: {message}")
-        self.module, self.message = module, message
+    """A peer could not do what it was asked to. The message is the peer's own."""
 
 
 class Peer:
@@ -33,29 +29,21 @@ class Peer:
 
     def __init__(self, module: str, python: str = sys.executable) -> None:
         self.module = module
-        self.errors = tempfile.TemporaryFile()
-        try:
-            self.process = subprocess.Popen([python, "-m", f"benchmarks.{module}"], cwd=ROOT, text=True,
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
-        except BaseException:
-            self.errors.close()
-            raise
+        self.process = subprocess.Popen([python, "-m", f"benchmarks.{module}"], cwd=ROOT, text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self) -> "Peer":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.process.stdout.close()
-        try:
-            self.process.stdin.close()          # at the end of its input the peer leaves
-        except BrokenPipeError:
-            pass
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()          # at the end of its input the peer ends
         try:
             self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.errors.close()
 
     def ask(self, action: str, **arguments: object) -> dict:
         """Ask, and wait for the answer. Raises PeerError."""
@@ -65,19 +53,14 @@ class Peer:
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
-        if not line:
-            raise PeerError(self.module, self.last_word())
-        answer = json.loads(line)
+        answer = json.loads(line) if line else {"error": f"the process ended with status {self.process.wait()}"}
         if "error" in answer:
-            raise PeerError(self.module, answer["error"])
+            raise PeerError(f"{self.module}: {answer['error']}")
         return answer
 
-    def last_word(self) -> str:
-        """The last line that a peer which ended wrote to standard error."""
-        status = self.process.wait()
-        self.errors.seek(0)
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"it ended with status {status}"
+    def burst(self, steps: int) -> list[dict]:
+        """Make one step that is not counted, then `steps` that are  ->  the figures of each of these"""
+        return self.ask("burst", steps=1 + steps)["steps"][1:]
 
 
 def serve(actions: dict[str, Callable[..., dict]]) -> None:
@@ -92,26 +75,25 @@ def serve(actions: dict[str, Callable[..., dict]]) -> None:
         try:
             answer = actions[request.pop("action")](**request)
         except Exception as error:
-            words = str(error).strip().splitlines()
-            answer = {"error": f"{type(error).__name__}: {words[0] if words else 'no message'}"}
+            first_line = str(error).strip().partition("\n")[0]
+            answer = {"error": f"{type(error).__name__}: {first_line or 'no message'}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
-def peak_memory() -> int | None:
-    """The most memory that this process has held, in bytes; None where the system does not say.
+def memory() -> dict:
+    """The action `memory` of every peer: the most that its process has held, in bytes; None where the system does not say.
 
-    Linux's VmHWM is preferred to ru_maxrss, because the latter counts in what the parent held when it started us.
+    Linux's VmHWM is preferred to ru_maxrss, because the latter includes what the parent held when it started us.
     """
     status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
+    if found:
+        return {"peak": 1024 * int(found[1])}
     if resource is None:
-        return None
+        return {"peak": None}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return {"peak": peak if sys.platform == "darwin" else peak * 1024}
 
 
 def page_faults() -> int:

@@ -6,14 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import decays, initial_parameters, parameter_shapes
+from npgpt.model.parameters import initial_parameters, named_views
 from npgpt.model.presets import preset
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 DTYPE = np.float32
-RATE = 1e-5                  # small, so that hundreds of steps on one batch do not learn it by heart
-BETAS = 0.9, 0.99
-WEIGHT_DECAY = 0.1
-CLIP = 1.0
+# A low learning rate, so that hundreds of steps on one batch do not memorise it.
+SETTINGS = {"learning_rate": 1e-5, "betas": (0.9, 0.99), "weight_decay": 0.1, "clip": 1.0}
 
 
 class Shape(NamedTuple):
@@ -34,9 +33,16 @@ class Shape(NamedTuple):
         return f"{self.name}: {self.sizes} ({self.about})"
 
     @property
-    def tokens(self) -> int:
-        """Tokens in a batch."""
-        return self.B * self.T
+    def task(self) -> LanguageModelling:
+        return LanguageModelling(self.config)
+
+    def parameters(self) -> np.ndarray:
+        return initial_parameters(self.task.table, seed=0, dtype=DTYPE)
+
+    def batch(self) -> TokenBatch:
+        """Uniform random tokens."""
+        ids = np.random.default_rng(0).integers(self.config.vocab_size, size=(self.B, self.T + 1))
+        return TokenBatch(ids[:, :-1].copy(), ids[:, 1:].copy())
 
 
 SHAPES = [
@@ -46,19 +52,8 @@ SHAPES = [
 ]
 
 
-def random_batch(shape: Shape, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """ids (B, T), targets (B, T): uniform random tokens."""
-    ids = np.random.default_rng(seed).integers(shape.config.vocab_size, size=(shape.B, shape.T + 1))
-    return ids[:, :-1].copy(), ids[:, 1:].copy()
-
-
 def write_problem(shape: Shape, folder: Path) -> dict:
-    """Write weights and batch as .npy files  ->  what a training process must be told to start, ready for JSON."""
-    ids, targets = random_batch(shape)
-    arrays = {"parameters": initial_parameters(shape.config, seed=0, dtype=DTYPE), "ids": ids, "targets": targets}
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    shapes = parameter_shapes(shape.config)
-    return {"folder": str(folder), "config": dataclasses.asdict(shape.config), "rate": RATE, "betas": BETAS,
-            "weight_decay": WEIGHT_DECAY, "clip": CLIP,
-            "parameters": [[name, size, decays(name)] for name, size in shapes.items()]}
+    """Write the batch, and the weights by name, to a file  ->  what starts a training process, ready for JSON"""
+    file = folder / "problem.npz"
+    np.savez(file, **shape.batch()._asdict(), **named_views(shape.parameters(), shape.task.table))
+    return {"file": str(file), "config": dataclasses.asdict(shape.config), **SETTINGS}

@@ -22,7 +22,7 @@ class Table:
 
 
 def fit(cell: str, width: int) -> str:
-    """The cell in its width. What is too long loses its end, and shows it."""
+    """The cell in its width. One that is too long is cut, and ends with an ellipsis."""
     size = abs(width)
     if len(cell) > size:
         cell = cell[:size - 1] + "…"
@@ -30,7 +30,7 @@ def fit(cell: str, width: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """About three digits: 1,234  56.7  8.90  0.012. A dash for what could not be measured."""
+    """About three digits: 1,234  56.7  8.90  0.012. A dash for None, what could not be measured."""
     if value is None:
         return "-"
     size = abs(value)
@@ -41,25 +41,24 @@ def number(value: float | None) -> str:
     return f"{value:.2f}" if size >= 1 or size == 0 else f"{value:.2g}"
 
 
-def percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.0f}%"
+def percent(share: float) -> str:
+    return f"{100 * share:.0f}%"
 
 
-def milliseconds(times: Times) -> str:
-    return number(1e3 * times.median)
+def milliseconds(times: Times | None) -> str:
+    return number(times and 1e3 * times.median)
 
 
 def spread(times: Times) -> str:
-    """Half the distance between the quartiles, of the median: '±3%'."""
+    """Half the distance between the quartiles, relative to the median: '±3%'."""
     return f"±{50 * (times.high - times.low) / times.median:.0f}%"
 
 
-def megabytes(size: float | None) -> str:
-    return "-" if size is None else number(size / 1e6)
+def megabytes(size: int | None) -> str:
+    return number(size and size / 1e6)
 
 
 def paragraph(text: str, label: str = "") -> None:
-    """Print text over as many lines as it takes, further ones standing under the first. A label goes before it."""
+    """Print text over as many lines as it takes, after a label; further lines are indented as far as the first."""
     label = label and f"{label:9}"
-    indent = " " * len(label)
-    print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=label, subsequent_indent=indent), flush=True)
+    print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=label, subsequent_indent=" " * len(label)), flush=True)

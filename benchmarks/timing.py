@@ -1,6 +1,6 @@
 """Timing: warm up, repeat, and report the median with its quartiles."""
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,44 +18,24 @@ class Times(NamedTuple):
         return {"ms": 1e3 * self.median, "ms low": 1e3 * self.low, "ms high": 1e3 * self.high, "repeats": self.count}
 
 
+def summarise(values: Sequence[float]) -> Times:
+    low, median, high = np.percentile(values, [25, 50, 75])
+    return Times(float(median), float(low), float(high), len(values))
+
+
 class Effort(NamedTuple):
-    """How long to measure: calls that do not count, then calls until both limits are passed."""
+    """How long to measure: calls that are not counted, then calls until both `least` and `seconds` are reached."""
     warmup: int                                 # calls
     least: int                                  # calls
     seconds: float
     most: int = 2000                            # calls
 
     def __str__(self) -> str:
-        return f"{self.warmup} to warm up, then as many as {self.seconds:g} s allow, but {self.least} to {self.most}"
-
-
-class Rounds(NamedTuple):
-    """How long to measure several processes in turn. Each round has a burst of each."""
-    warmup: int                                 # steps of each, before the first round
-    rounds: int
-    least: int                                  # steps in a burst
-    seconds: float                              # of a burst, about
-
-    def steps(self, seconds: float) -> int:
-        """How many steps of this length make a burst."""
-        return max(round(self.seconds / seconds), self.least)
-
-    def __str__(self) -> str:
-        return (f"Processes take turns: {steps(self.warmup)} each to warm up, then {self.rounds} rounds of a burst each, of "
-                f"about {self.seconds:g} s but at least {steps(self.least)}, after one that does not count")
-
-
-def steps(count: int) -> str:
-    return "1 step" if count == 1 else f"{count} steps"
-
-
-def summarise(values: list[float]) -> Times:
-    low, median, high = np.percentile(values, [25, 50, 75])
-    return Times(float(median), float(low), float(high), len(values))
+        return f"{self.warmup} to warm up, then as many as {self.seconds:g} s allow, from {self.least} to {self.most}"
 
 
 def measure(call: Callable[[], object], effort: Effort) -> Times:
-    """Seconds that a call takes, each timed alone."""
+    """Seconds that a call takes; each call is timed separately."""
     for _ in range(effort.warmup):
         call()
     seconds: list[float] = []
@@ -67,32 +47,46 @@ def measure(call: Callable[[], object], effort: Effort) -> Times:
     return summarise(seconds)
 
 
-class Duel(NamedTuple):
-    """Two sides, measured in turn. Each round has one burst of each, in seconds a step."""
-    first: list[list[float]]
-    second: list[list[float]]
+class Rounds(NamedTuple):
+    """How long to measure several processes that take turns. In each round every process makes a burst of steps."""
+    warmup: int                                 # steps of each, before the first round
+    rounds: int
+    least: int                                  # steps in a burst
+    seconds: float                              # of a burst, about
 
-    def times(self) -> tuple[Times, Times]:
-        """Over all steps of each side."""
-        return summarise(sum(self.first, [])), summarise(sum(self.second, []))
+    def steps(self, warmup: list[dict]) -> int:
+        """How many steps make a burst, by the fastest step of the warm-up."""
+        return max(round(self.seconds / min(step["seconds"] for step in warmup)), self.least)
 
-    def ratio(self) -> Times:
-        """How many times as fast the first is: the ratio of the medians over all steps. The quartiles are
-        those of the rounds, each round's ratio being that of its two bursts' medians.
-        """
-        first, second = self.times()
-        rounds = summarise([float(np.median(b) / np.median(a)) for a, b in zip(self.first, self.second, strict=True)])
-        return Times(second.median / first.median, rounds.low, rounds.high, rounds.count)
+    def __str__(self) -> str:
+        return (f"Processes take turns: {counted(self.warmup, 'step')} each to warm up, then {self.rounds} rounds of a "
+                f"burst each, of about {self.seconds:g} s and at least {counted(self.least, 'step')}, after one step that "
+                "is not counted")
 
 
-def alternate(first: Callable[[], list[float]], second: Callable[[], list[float]], rounds: int, pause: float) -> Duel:
-    """Ask both for bursts in turn, the one that begins changing from round to round, so that whatever else
-    the machine does meets both alike. Before each burst, `pause` seconds for the other's threads to go to sleep.
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def take_turns(bursts: Sequence[Callable], rounds: int, pause: float = 0.0) -> list[list]:
+    """Call each of the functions once a round  ->  for each, its results
+
+    The order is reversed from round to round, so that other work on the machine affects all alike. Before each call
+    comes a pause, in seconds, in which the threads of the others go to sleep.
     """
-    duel = Duel([], [])
-    sides = [(first, duel.first), (second, duel.second)]
-    for number in range(rounds):
-        for burst, bursts in sides if number % 2 == 0 else reversed(sides):
+    results: list[list] = [[] for _ in bursts]
+    sides = list(zip(bursts, results))
+    for _ in range(rounds):
+        for burst, found in sides:
             time.sleep(pause)
-            bursts.append(burst())
-    return duel
+            found.append(burst())
+        sides.reverse()
+    return results
+
+
+def speed(first: list[list[float]], second: list[list[float]]) -> Times:
+    """How many times as fast the first side is: the ratio of the medians over all its bursts' steps. The quartiles are
+    those of the rounds, each with the ratio of its own two medians.
+    """
+    rounds = summarise([float(np.median(b) / np.median(a)) for a, b in zip(first, second, strict=True)])
+    return rounds._replace(median=float(np.median(sum(second, [])) / np.median(sum(first, []))))

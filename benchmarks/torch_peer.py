@@ -1,47 +1,36 @@
 """torch's side: the same GPT as nanoGPT writes it, in a process of its own. The only file that imports torch.
 
-The weights come as one flat .npy vector, and a list of (name, shape, whether it decays) in its order.
+The modules have the names of npgpt's parameters.
 """
 import time
-from pathlib import Path
+from collections import OrderedDict
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.peer import peak_memory, serve
+from benchmarks.peer import memory, serve
 
 
 class SelfAttention(nn.Module):
-    def __init__(self, C: int, heads: int) -> None:
+    def __init__(self, C: int, n_head: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.c_attn = nn.Linear(C, 3 * C)
-        self.c_proj = nn.Linear(C, C)
+        self.n_head, self.qkv, self.proj = n_head, nn.Linear(C, 3 * C), nn.Linear(C, C)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         B, T, C = x.shape
-        q, k, v = (a.view(B, T, self.heads, C // self.heads).transpose(1, 2) for a in self.c_attn(x).split(C, dim=2))
+        q, k, v = (z.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) for z in self.qkv(x).split(C, dim=2))
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)            # (B, H, T, D)
-        return self.c_proj(y.transpose(1, 2).contiguous().view(B, T, C))
-
-
-class FeedForward(nn.Module):
-    def __init__(self, C: int, I: int) -> None:
-        super().__init__()
-        self.c_fc = nn.Linear(C, I)
-        self.c_proj = nn.Linear(I, C)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
+        return self.proj(y.transpose(1, 2).contiguous().view(B, T, C))
 
 
 class Block(nn.Module):
-    def __init__(self, C: int, I: int, heads: int, eps: float) -> None:
+    def __init__(self, C: int, I: int, n_head: int, eps: float) -> None:
         super().__init__()
-        self.ln_1, self.attn = nn.LayerNorm(C, eps), SelfAttention(C, heads)
-        self.ln_2, self.mlp = nn.LayerNorm(C, eps), FeedForward(C, I)
+        self.ln_1, self.attn, self.ln_2 = nn.LayerNorm(C, eps), SelfAttention(C, n_head), nn.LayerNorm(C, eps)
+        self.mlp = nn.Sequential(OrderedDict(up=nn.Linear(C, I), gelu=nn.GELU(approximate="tanh"), down=nn.Linear(I, C)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self.attn(self.ln_1(x))
@@ -54,71 +43,70 @@ class GPT(nn.Module):
     def __init__(self, config: dict) -> None:
         super().__init__()
         V, C, eps = config["vocab_size"], config["n_embd"], config["layer_norm_epsilon"]
-        blocks = [Block(C, config["n_inner"] or 4 * C, config["n_head"], eps) for _ in range(config["n_layer"])]
-        self.transformer = nn.ModuleDict({"wte": nn.Embedding(V, C), "wpe": nn.Embedding(config["n_positions"], C),
-                                          "h": nn.ModuleList(blocks), "ln_f": nn.LayerNorm(C, eps)})
-        self.lm_head = nn.Linear(C, V, bias=False)
-        self.lm_head.weight = self.transformer.wte.weight
+        self.wte, self.wpe = nn.Embedding(V, C), nn.Embedding(config["n_positions"], C)
+        self.blocks = nn.ModuleList([Block(C, config["n_inner"] or 4 * C, config["n_head"], eps)
+                                     for _ in range(config["n_layer"])])
+        self.ln_f = nn.LayerNorm(C, eps)
 
     def forward(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        x = self.transformer.wte(ids) + self.transformer.wpe(torch.arange(ids.shape[1]))
-        for block in self.transformer.h:
+        x = self.wte(ids) + self.wpe(torch.arange(ids.shape[1]))
+        for block in self.blocks:
             x = block(x)
-        logits = self.lm_head(self.transformer.ln_f(x))                        # (B, T, V)
+        logits = F.linear(self.ln_f(x), self.wte.weight)                       # (B, T, V)
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.view(-1))
 
 
-def load_weights(model: GPT, file: Path, parameters: list) -> None:
-    """Fill the model from the flat vector. npgpt keeps matrices as (in, out), nn.Linear as (out, in)."""
-    vector = np.load(file, mmap_mode="r", allow_pickle=False)
-    own = dict(model.named_parameters())
-    if set(own) != {name for name, _, _ in parameters}:
-        raise ValueError("the two models do not have the same parameters")
-    start = 0
-    for name, shape, _ in parameters:
-        stop = start + int(np.prod(shape))
-        values = torch.from_numpy(np.array(vector[start:stop].reshape(shape)))
-        with torch.no_grad():
-            own[name].copy_(values.T if ".c_" in name and values.ndim == 2 else values)
-        start = stop
+def load_weights(model: GPT, weights: Mapping[str, np.ndarray]) -> None:
+    """Copy npgpt's arrays into the parameters of the same places. Raises RuntimeError where names or shapes differ.
+
+    wte -> wte.weight, ln_1.gain -> ln_1.weight, attn.w_proj -> attn.proj.weight, attn.b_proj -> attn.proj.bias, and so on.
+    npgpt keeps matrices as (in, out), nn.Linear as (out, in); of queries, keys and values npgpt has (3, in, out).
+    """
+    state = {}
+    for name, array in weights.items():
+        group, dot, own = name.rpartition(".")
+        if own.startswith("w_"):
+            own, array = f"{own[2:]}.weight", array.swapaxes(-1, -2).reshape(-1, array.shape[-2])
+        elif own.startswith("b_"):
+            own, array = f"{own[2:]}.bias", array.reshape(-1)
+        elif own != "bias":
+            own = "weight" if own == "gain" else f"{own}.weight"
+        state[group + dot + own] = torch.from_numpy(array)
+    model.load_state_dict(state)
 
 
 class TrainingRun:
     """What is kept between requests."""
 
-    def start(self, folder: str, config: dict, rate: float, betas: list[float], weight_decay: float, clip: float,
-              parameters: list, threads: int, compiled: bool) -> dict:
+    def start(self, file: str, config: dict, learning_rate: float, betas: list[float], weight_decay: float, clip: float,
+              threads: int, compiled: bool) -> dict:
         """Load the weights and the batch. No step is made yet, and nothing is compiled until the first."""
         torch.set_num_threads(threads)
+        with np.load(file, allow_pickle=False) as problem:
+            arrays = dict(problem)
+        self.ids, self.targets = (torch.from_numpy(arrays.pop(name)) for name in ("ids", "targets"))
         self.model, self.clip = GPT(config), clip
-        load_weights(self.model, Path(folder) / "parameters.npy", parameters)
-        self.ids, self.targets = (torch.from_numpy(np.load(Path(folder) / f"{name}.npy", allow_pickle=False))
-                                  for name in ("ids", "targets"))
-        own = dict(self.model.named_parameters())
-        groups = [{"params": [own[name] for name, _, decays in parameters if decays], "weight_decay": weight_decay},
-                  {"params": [own[name] for name, _, decays in parameters if not decays], "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=rate, betas=tuple(betas), eps=1e-8, fused=True)
-        self.loss_of = torch.compile(self.model) if compiled else self.model
+        load_weights(self.model, arrays)
+        parameters = list(self.model.parameters())
+        groups = [{"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},      # as in nanoGPT
+                  {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=learning_rate, betas=tuple(betas), eps=1e-8, fused=True)
+        self.loss = torch.compile(self.model) if compiled else self.model
         return {"versions": f"PyTorch {torch.__version__}, NumPy {np.__version__}, MKL {on(torch.backends.mkl)}, "
                             f"oneDNN {on(torch.backends.mkldnn)}, {torch.backends.cpu.get_cpu_capability()}"}
 
     def burst(self, steps: int) -> dict:
-        """Make steps  ->  each one's loss and seconds"""
-        losses, seconds = [], []
-        for _ in range(steps):
-            start = time.perf_counter()
-            self.optimiser.zero_grad(set_to_none=True)
-            loss = self.loss_of(self.ids, self.targets)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-            self.optimiser.step()
-            losses.append(loss.item())
-            del loss
-            seconds.append(time.perf_counter() - start)
-        return {"losses": losses, "seconds": seconds}
+        """Make steps  ->  for each its loss and its seconds"""
+        return {"steps": [self.step() for _ in range(steps)]}
 
-    def memory(self) -> dict:
-        return {"peak": peak_memory()}
+    def step(self) -> dict[str, float]:
+        start = time.perf_counter()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.loss(self.ids, self.targets)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.optimiser.step()
+        return {"loss": loss.item(), "seconds": time.perf_counter() - start}
 
 
 def on(backend: object) -> str:
@@ -127,4 +115,4 @@ def on(backend: object) -> str:
 
 if __name__ == "__main__":
     run = TrainingRun()
-    serve({"start": run.start, "burst": run.burst, "memory": run.memory})
+    serve({"start": run.start, "burst": run.burst, "memory": memory})

@@ -12,15 +12,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
 
-from benchmarks.comparison import ComparisonError, Figure, figures, read_results, verdict  # noqa: E402
-from benchmarks.layer_cases import backward_work, cases, forward_work, upstream  # noqa: E402
+from benchmarks.comparison import Figure, figures, read_results, verdict  # noqa: E402
+from benchmarks.layer_cases import cases, least_work, upstream  # noqa: E402
 from benchmarks.machine import thread_counts  # noqa: E402
 from benchmarks.peer import Peer, PeerError  # noqa: E402
 from benchmarks.roofline import Work, attention_flops, bound, training_flops  # noqa: E402
 from benchmarks.scaling import exponent  # noqa: E402
 from benchmarks.shapes import SHAPES, Shape, write_problem  # noqa: E402
 from benchmarks.table import WIDTH, Table, fit, number  # noqa: E402
-from benchmarks.timing import Duel, Effort, alternate, measure, summarise  # noqa: E402
+from benchmarks.timing import Effort, measure, speed, summarise, take_turns  # noqa: E402
+from benchmarks.versus_torch import DifferentLoss, require_equal  # noqa: E402
+from npgpt.errors import InputError  # noqa: E402
 from npgpt.model.parameters import parameter_count  # noqa: E402
 from npgpt.model.presets import preset  # noqa: E402
 
@@ -38,7 +40,7 @@ shapes.SHAPES[:] = [shapes.Shape("small", "as small as can be", preset("tiny"), 
 layers.SHORT_EFFORT = scaling.SHORT_EFFORT = Effort(warmup=0, least=2, seconds=0)
 train.SHORT_EFFORT = Rounds(warmup=1, rounds=2, least=2, seconds=0)
 scaling.BASE.update(T=4, C=64, L=1, B=1, V=8)
-scaling.SHORT_POINTS = {"T": [2, 4, 8], "L": [1, 2]}
+scaling.POINTS = {"T": [2, 4, 8], "L": [1, 2]}
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -98,7 +100,7 @@ def test_an_interpreter_that_does_not_exist_has_no_torch():
     (["sort"], "no benchmark is called 'sort'"),
     (["--compare", "/nowhere/old.json"], "/nowhere/old.json: No such file"),
     (["--json", "/nowhere/new.json"], "/nowhere/new.json: No such file"),
-    (["--compare", __file__], "is no JSON"),
+    (["--compare", __file__], "is not JSON"),
     (["--threads", "0"], "--threads must be 1 or more"),
 ])
 def test_a_mistake_is_told_before_anything_is_measured(arguments, complaint, capsys):
@@ -112,7 +114,7 @@ def test_a_mistake_is_told_before_anything_is_measured(arguments, complaint, cap
 @pytest.mark.parametrize("text", ['{"format": "other"}', '{"format": 1}', "[1]", "{}"])
 def test_a_file_of_another_kind_cannot_be_compared_with(tmp_path, text):
     (tmp_path / "other.json").write_text(text)
-    with pytest.raises(ComparisonError, match="was not written by --json"):
+    with pytest.raises(InputError, match="was not written by --json"):
         read_results(tmp_path / "other.json")
 
 
@@ -158,7 +160,7 @@ def test_the_least_work_of_every_layer_is_counted():
     for case in cases(TINY):
         y, cache = case.forward(*case.arguments, **case.settings)
         dy = upstream(y)
-        forward, backward = forward_work(case, y), backward_work(case, dy, case.backward(dy, cache))
+        forward, backward = least_work(case, y, dy, case.backward(dy, cache)).values()
         assert backward.flops == 2 * forward.flops and forward.bytes > 0 and backward.bytes > 0
         if case.name == "linear":
             rows, C, I = 16, 12, 48
@@ -175,10 +177,10 @@ def test_measuring_warms_up_and_then_counts():
 
 def test_bursts_alternate_and_the_ratio_is_that_of_the_medians():
     order = []
-    duel = alternate(lambda: order.append("a") or [1.0, 1.0], lambda: order.append("b") or [2.0, 4.0], 3, 0)
+    found = take_turns([lambda: order.append("a") or [1.0, 1.0], lambda: order.append("b") or [2.0, 4.0]], 3)
     assert "".join(order) == "abbaab"
-    assert duel == Duel([[1.0, 1.0]] * 3, [[2.0, 4.0]] * 3)
-    assert duel.ratio() == (3.0, 3.0, 3.0, 3)
+    assert found == [[[1.0, 1.0]] * 3, [[2.0, 4.0]] * 3]
+    assert speed(*found) == (3.0, 3.0, 3.0, 3)
 
 
 def test_threads_grow_by_doubling_up_to_the_most():
@@ -198,13 +200,21 @@ def test_a_training_process_makes_steps_and_tells_of_errors(tmp_path):
     problem = write_problem(TINY, tmp_path)
     with Peer("npgpt_peer") as peer:
         peer.ask("start", **problem, threads=2)
-        burst = peer.ask("burst", steps=3)
-        assert len(burst["seconds"]) == 3 and all(np.isclose(loss, np.log(11), atol=0.1) for loss in burst["losses"])
-        assert burst["losses"][2] < burst["losses"][0]
-        assert set(peer.ask("phases", steps=2)) == {"forward", "backward"}
+        steps = peer.ask("burst", steps=3)["steps"]
+        assert len(steps) == 3 and all(np.isclose(step["loss"], np.log(11), atol=0.1) for step in steps)
+        assert steps[2]["loss"] < steps[0]["loss"]
+        assert all(np.isclose(step["seconds"], step["gradients"] + step["optimiser"]) for step in steps)
         with pytest.raises(PeerError, match="npgpt_peer: .*KeyError"):
             peer.ask("sing")
-        peer.ask("burst", steps=1)
+        assert len(peer.burst(1)) == 1
+
+
+def test_on_one_thread_forward_and_backward_are_timed(tmp_path):
+    with Peer("npgpt_peer") as peer:
+        peer.ask("start", **write_problem(TINY, tmp_path), threads=1)
+        step, = peer.burst(1)
+        assert step["forward"] > 0 and step["backward"] > 0
+        assert np.isclose(step["gradients"], step["forward"] + step["backward"])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
@@ -213,10 +223,18 @@ def test_torch_gives_the_same_loss_before_and_after_updates(tmp_path):
     with Peer("npgpt_peer") as ours, Peer("torch_peer") as theirs:
         ours.ask("start", **problem, threads=1)
         theirs.ask("start", **problem, threads=1, compiled=False)
-        assert np.allclose(ours.ask("burst", steps=5)["losses"], theirs.ask("burst", steps=5)["losses"], rtol=1e-5)
+        our_losses, their_losses = ([step["loss"] for step in peer.ask("burst", steps=5)["steps"]] for peer in (ours, theirs))
+        assert np.allclose(our_losses, their_losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ours", [4.2 * 1.0002, 4.2 * 0.9998, float("nan")])
+def test_speeds_of_models_with_different_losses_are_not_compared(ours):
+    require_equal(4.2 * 1.00005, 4.2)
+    with pytest.raises(DifferentLoss, match="The same weights and batch give different losses"):
+        require_equal(ours, 4.2)
 
 
 def test_the_shapes_are_those_that_others_are_measured_on():
     assert [shape.sizes for shape in SHAPES] == ["L4 H4 C128 T64 B12 V65", "L6 H6 C384 T256 B8 V65",
                                                  "L12 H12 C768 T64 B4 V50257"]
-    assert parameter_count(SHAPES[2].config) == 124_439_808
+    assert parameter_count(SHAPES[2].task.table) == 124_439_808
