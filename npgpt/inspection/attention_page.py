@@ -1,4 +1,4 @@
-"""The page of `npgpt attention --html`: layers and heads to choose from, and what comes next after each token."""
+"""The page of `npgpt attention --html`: the maps of all heads, and the likeliest tokens after each position."""
 import base64
 from collections.abc import Callable, Sequence
 
@@ -7,35 +7,35 @@ import numpy as np
 from npgpt.inspection.page import embed, fill
 
 LIKELIEST = 10
-WHOLE = 65535               # a weight of 1; steps of 1.5e-5 are finer than what is shown
+ONE = 65535                 # stands for a weight of 1; steps of 1.5e-5 are finer than what is shown
 
 
 def attention_page(model: str, ids: np.ndarray, shown: Sequence[str], weights: np.ndarray,
                    probabilities: np.ndarray, layers: Sequence[int], heads: Sequence[int],
                    show: Callable[[int], str]) -> bytes:
     """ids (T,) and how they are shown, weights (L, H, T, T), probabilities (T, V), the numbers of the layers and
-    heads, and how any other token is shown  ->  HTML, which opens without a network
+    heads, and a function that shows any other token  ->  HTML, which opens without a network
     """
     T, V = probabilities.shape
     data = {"tokens": list(shown), "layers": list(layers), "heads": list(heads), "vocabulary": f"{V:,}",
             "weights": packed(weights), "next": [likeliest(row, show) for row in probabilities],
-            "came": [what_came(row, int(token)) for row, token in zip(probabilities, ids[1:])] + [None]}
+            "came": [actual(row, int(token)) for row, token in zip(probabilities, ids[1:])] + [None]}
     summary = (f"{model}: {len(layers)} layer{'s' * (len(layers) > 1)} of {len(heads)} head{'s' * (len(heads) > 1)}, "
-               f"{T} token{'s' * (T > 1)}. A head mixes the values of all tokens up to its own, with the weights shown "
-               "here; each row sums to 1.")
+               f"{T} token{'s' * (T > 1)}. For each token, a head averages the values of all tokens up to it, with the "
+               "weights shown here; each row sums to 1.")
     return fill("attention.html", title=f"Attention: {model}", summary=summary, data=embed(data))
-
-
-def packed_size(layers: int, heads: int, T: int) -> int:
-    """Characters that `packed` makes of so many weights."""
-    return layers * heads * T * (T + 1) // 2 * 2 * 4 // 3
 
 
 def packed(weights: np.ndarray) -> str:
     """The rows of each head up to the diagonal, one after the other, as little-endian uint16 in base64."""
     rows, columns = np.tril_indices(weights.shape[-1])
-    scaled = np.rint(weights[..., rows, columns] * WHOLE)
-    return base64.b64encode(np.clip(scaled, 0, WHOLE).astype("<u2").tobytes()).decode()
+    scaled = np.rint(weights[..., rows, columns] * ONE)
+    return base64.b64encode(np.clip(scaled, 0, ONE).astype("<u2").tobytes()).decode()
+
+
+def packed_size(layers: int, heads: int, T: int) -> int:
+    """The number of characters that `packed` returns."""
+    return layers * heads * T * (T + 1) // 2 * 2 * 4 // 3
 
 
 def likeliest(probabilities: np.ndarray, show: Callable[[int], str]) -> list[tuple[str, float, int]]:
@@ -43,8 +43,8 @@ def likeliest(probabilities: np.ndarray, show: Callable[[int], str]) -> list[tup
     return [(show(token), rounded(probabilities[token]), token) for token in order]
 
 
-def what_came(probabilities: np.ndarray, token: int) -> dict:
-    """How likely the token was that came, and how many were at least as likely."""
+def actual(probabilities: np.ndarray, token: int) -> dict:
+    """The probability of the token that follows in the text, and its rank."""
     rank = int((probabilities > probabilities[token]).sum()) + 1
     return {"id": token, "p": rounded(probabilities[token]), "rank": f"{rank:,}"}
 

@@ -1,8 +1,9 @@
-"""Axis: round figures along a range, and the place of a value between them."""
+"""Axis: round numbers to label a range with, and the place of a value between its ends."""
 import math
 from typing import NamedTuple
 
-DECADES = 2.0             # values that span more of them, and of which none is 0 or below, are drawn on a logarithmic scale
+DECADES = 2.0             # a logarithmic scale is used for values that are all above 0 and span more than these
+TINY = 5e-324             # the smallest float above 0
 
 
 class Axis(NamedTuple):
@@ -13,35 +14,31 @@ class Axis(NamedTuple):
 
     def place(self, value: float) -> float:
         """0 at the low end, 1 at the high end."""
+        low, high = self.low, self.high
         if self.logarithmic:
-            return (math.log(max(value, 5e-324)) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
-        return (value - self.low) / (self.high - self.low)
+            low, high, value = (math.log(max(z, TINY)) for z in (low, high, value))
+        return (value - low) / (high - low)
 
 
 def axis(low: float, high: float, count: int = 5, logarithmic: bool = False, tight: bool = False) -> Axis:
-    """An axis from low to high with about `count` ticks. tight: end at the values themselves, not at the ticks around them.
+    """An axis from low to high with about `count` ticks. tight: it ends at the values, not at the ticks around them.
 
-    logarithmic is a wish: it is heard where the values are positive and span more than DECADES.
+    logarithmic: where the values are above 0 and span more than DECADES.
     """
     if low == high:
         margin = abs(low) / 2 or 1.0
         low, high = low - margin, high + margin
     if logarithmic and low > 0 and math.log10(high) - math.log10(low) > DECADES:
-        return logarithmic_axis(low, high, count)
+        start, stop = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        ticks = [10.0 ** i for i in range(start, stop + 1, max(math.ceil((stop - start) / count), 1)) if -323 < i < 309]
+        return Axis(max(10.0 ** start, TINY), min(10.0 ** stop, 1.7e308), ticks, True)
     step = nice_step((high - low) / count)
-    if tight:                                                      # 1e-9: what is a tick but for its rounding is one
+    if tight:                                                      # 1e-9: a tick at the very end is kept in spite of rounding
         start, stop = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     else:
         start, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         low, high = min(start * step, low), max(stop * step, high)
     return Axis(low, high, [round(i * step, 12 - math.floor(math.log10(step))) for i in range(start, stop + 1)])
-
-
-def logarithmic_axis(low: float, high: float, count: int) -> Axis:
-    start, stop = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    every = max(math.ceil((stop - start) / count), 1)
-    return Axis(max(10.0 ** start, 5e-324), min(10.0 ** stop, 1.7e308), [10.0 ** i for i in range(start, stop + 1, every)
-                                                                      if -323 < i < 309], True)
 
 
 def nice_step(step: float) -> float:
@@ -51,12 +48,12 @@ def nice_step(step: float) -> float:
 
 
 def figure(value: float) -> str:
-    """A tick's label: 5e-4, 0.25, 1,000, 20k, 3M"""
+    """The label of a tick: 5e-4, 0.25, 1,000, 20k, 3M"""
     size = abs(value)
     if size >= 1e15 or 0 < size < 0.01:
         mantissa, _, exponent = f"{value:.6e}".partition("e")
         return f"{float(mantissa):g}e{int(exponent)}"
-    for unit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if size >= unit:
+    for least, unit, letter in ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if size >= least:
             return f"{value / unit:.6g}{letter}"
-    return f"{value / 1e3:.6g}k" if size >= 1e4 else f"{value:,.6g}"
+    return f"{value:,.6g}"

@@ -1,4 +1,4 @@
-"""Heat map: attention weights as text, darker where they are larger. Legible without colour."""
+"""Heat map: attention weights as text, a darker character for a larger weight. Colour is optional."""
 import unicodedata
 from collections.abc import Sequence
 
@@ -7,26 +7,29 @@ import numpy as np
 STEPS = (0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.45, 0.65, 0.85)     # a weight at or above the n-th gets the n-th character
 CHARACTERS = " .:-=+*#%@"
 SHADES = (None, 17, 18, 19, 25, 31, 37, 43, 49, 158)             # of the 256 colours of terminals, from dark to light
-BEYOND = " "                                                     # where a query does not see
 LABEL = 12                                                       # columns at most
 
 
 def heat_map(weights: np.ndarray, shown: Sequence[str], cell: int = 2, colour: bool = False) -> list[str]:
-    """The lines of one head's map: a row for each token that looks, a column for each that it looks at.
+    """The lines of one head's map: a row for each token that attends, a column for each that it attends to.
 
-    weights (T, T), shown: the tokens. All lines are equally wide: map_width(shown, cell).
+    weights (T, T), shown: the tokens. cell: columns for each weight. All lines are equally wide: map_width(shown, cell).
     """
     side = label_width(shown)
     lines = [" " * (side + 1) + line for line in column_labels(shown, cell)]
     for t, (token, row) in enumerate(zip(shown, weights)):
+        label = fitted(token, LABEL)
         cells = "".join(painted(level(weight), cell, colour) for weight in row[:t + 1])
-        label = fitted(token, side)
-        lines.append(" " * (side - columns(label)) + label + " " + cells + BEYOND * cell * (len(shown) - t - 1))
+        lines.append(" " * (side - columns(label)) + label + " " + cells + " " * cell * (len(shown) - t - 1))
     return lines
 
 
 def map_width(shown: Sequence[str], cell: int) -> int:
     return label_width(shown) + 1 + cell * len(shown)
+
+
+def label_width(shown: Sequence[str]) -> int:
+    return max(columns(fitted(token, LABEL)) for token in shown)
 
 
 def level(weight: float) -> int:
@@ -46,22 +49,15 @@ def legend(colour: bool = False) -> str:
 
 
 def column_labels(shown: Sequence[str], cell: int) -> list[str]:
-    """The tokens from top to bottom, each ending right above its column."""
+    """The tokens from top to bottom, each ending right above its column. A character wider than it becomes `?`."""
     texts = [fitted(token, LABEL // 2 if cell > 1 else LABEL // 3) for token in shown]
     height = max(map(len, texts))
-    return ["".join(spaced(text.rjust(height)[i], cell) for text in texts) for i in range(height)]
-
-
-def spaced(character: str, cell: int) -> str:
-    return character + " " * (cell - columns(character)) if columns(character) <= cell else "?"
-
-
-def label_width(shown: Sequence[str]) -> int:
-    return max(columns(fitted(token, LABEL)) for token in shown)
+    padded = [[c + " " * (cell - columns(c)) if columns(c) <= cell else "?" for c in text.rjust(height)] for text in texts]
+    return ["".join(line) for line in zip(*padded)]
 
 
 def fitted(text: str, width: int) -> str:
-    """No wider than `width` columns; what is cut off leaves two dots."""
+    """The text, or as much of its beginning as fits `width` columns with two dots."""
     if columns(text) <= width:
         return text
     while columns(text) > width - 2:

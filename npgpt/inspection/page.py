@@ -1,17 +1,17 @@
-"""Page: one HTML file that holds all it needs, filled with what it shows."""
+"""Page: one HTML file that needs no other, made of a template and the data that it shows."""
 import html
 import json
 from pathlib import Path
 from string import Template
 
 PAGES = Path(__file__).parent / "pages"
-# What would end a script, begin a comment or a tag, or end a line in old JavaScript: harmless when escaped.
-UNSAFE = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+# Characters that could end a script, begin a comment or a tag, or end a line in old JavaScript; escaped, they cannot.
+UNSAFE = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 
 
 def fill(name: str, title: str, summary: str, **parts: str) -> bytes:
-    """A page of the folder pages/ with its $places filled. Title and summary are text; the parts are markup, or JSON
-    made by `embed`.
+    """A template of the folder pages/ with its $placeholders filled. Title and summary are text; the parts are markup,
+    or JSON made by `embed`.
     """
     head = template("head.html").substitute(title=html.escape(title))
     page = template(name).substitute(head=head, title=html.escape(title), summary=html.escape(summary), **parts)
@@ -24,8 +24,7 @@ def template(name: str) -> Template:
 
 def embed(value: object) -> str:
     """JSON that can stand within a <script> element, whatever the strings in it are."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return "".join(UNSAFE.get(character, character) for character in text) if set(text) & set(UNSAFE) else text
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(UNSAFE)
 
 
 def in_bytes(size: int) -> str:

@@ -52,13 +52,13 @@ def test_long_runs_and_many_runs_make_a_light_page():
     assert len(plot_page([run(str(i), steps=5_000, seed=i) for i in range(40)])) < 1_000_000
 
 
-def test_what_was_not_written_down_is_said():
+def test_a_measure_that_was_not_recorded_has_an_empty_panel():
     page = plot_page([run()._replace(gradient_norm=NOTHING, validation_loss=NOTHING)])
-    assert b"was not written down" in page
+    assert b"was not recorded" in page
     assert b"</html>" in plot_page([run()._replace(loss=NOTHING, learning_rate=NOTHING)])
     assert b"</html>" in plot_page([run(steps=1)])
 
 
-def test_means_are_spoken_of_where_curves_are_means():
+def test_the_page_says_where_curves_are_means():
     assert b"Training loss and gradient norm are means" in plot_page([run(steps=100)])
     assert b"are means" not in plot_page([run(steps=99)])
