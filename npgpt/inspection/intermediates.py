@@ -46,7 +46,6 @@ class Call:
     path: str = ""
     known: list[tuple[np.ndarray, Intermediate]] = field(default_factory=list)
     inputs: list[Intermediate | None] = field(default_factory=list)
-    kept: list[Intermediate] = field(default_factory=list)
     result: Intermediate | None = None
     composite: bool = False                     # whether it has called a layer
 

@@ -10,11 +10,7 @@ The cache that a layer returns is the one that its backward function is given: d
 that of x. The cache also tells where in the model a layer is, by the path that leads to it from the model's own
 cache: blocks.0.attn is the self-attention of the first block.
 """
-import ast
-import functools
-import inspect
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +63,7 @@ class Observer:
         given = list(arguments.values())
         call.layer = self.layers.get(id(given[1])) if len(given) > 1 else None
         if caller and caller.layer:
-            self.look_at_kept(caller)
+            self.look_at_gradients(caller)
         elif caller and call.layer and caller.composite:          # here the backward pass begins
             self.look(caller)
             caller.composite = False
@@ -83,7 +79,8 @@ class Observer:
         """A function returns. By now a layer has computed what it keeps, and a backward function all its gradients."""
         caller = self.running[-1] if self.running else None
         if call.layer:
-            self.note_gradients(call, result)
+            self.look_at_gradients(call)
+            self.note_inputs(call, result)
         elif is_layer(call.frame) and isinstance(result, tuple):
             y, cache = result
             self.layers[id(cache)] = call
@@ -130,25 +127,25 @@ class Observer:
         given = {id(array) for array in (y, *call.arguments.values())}
         for array in cache:
             if self.is_intermediate(array) and id(array) not in given and id(array) in names:
-                call.kept.append(self.note(Intermediate(call.made_by), names[id(array)], call, array))
+                self.note(Intermediate(call.made_by), names[id(array)], call, array)
 
-    def look_at_kept(self, backward: Call) -> None:
-        """The gradient of xhat is dxhat, if the backward function makes one. It is read before it is overwritten."""
-        for one in backward.layer.kept:
-            gradient = backward.frame.f_locals.get("d" + one.variable)
-            if one.gradient is None and is_array(gradient):
+    def look_at_gradients(self, backward: Call) -> None:
+        """Note the gradients of the arrays that a layer made itself: that of m is dm, if the backward function computes it.
+
+        In a leaf the first look counts, because the memory may be used again. In a composite it is the last: where an
+        array was used several times its gradient is a sum, which is complete when the function returns.
+        """
+        layer, variables = backward.layer, backward.frame.f_locals
+        for one in self.intermediates:
+            gradient = variables.get("d" + one.variable)
+            made_here = one.owner is layer and one.result_of is None and one not in layer.inputs
+            if made_here and is_array(gradient) and (layer.composite or one.gradient is None):
                 one.gradient = self.summary(gradient)
 
-    def note_gradients(self, backward: Call, result: object) -> None:
-        """Note the gradients of a layer's inputs, and of the arrays that it made between the layers that it called."""
+    def note_inputs(self, backward: Call, result: object) -> None:
+        """Note the gradients of a layer's inputs that no layer returned."""
         for one, gradient in zip(backward.layer.inputs, result if isinstance(result, tuple) else (result,)):
             if one and one.gradient is None and one.result_of is None:
-                one.gradient = self.summary(gradient)
-        sums = names_added_up(backward.frame.f_code)
-        for one in self.intermediates:
-            name = "d" + one.variable
-            gradient = backward.frame.f_locals.get(name)
-            if one.owner is backward.layer and is_array(gradient) and (one.gradient is None or name in sums):
                 one.gradient = self.summary(gradient)
 
     def name_paths(self, outermost: Call, cache: tuple) -> None:
@@ -192,16 +189,3 @@ def walk(cache: object, path: str = "") -> Iterator[tuple[str, tuple]]:
     for name, part in inner:
         if isinstance(part, (tuple, list)):
             yield from walk(part, f"{path}.{name}" if path else str(name))
-
-
-@functools.cache
-def names_added_up(code: CodeType) -> frozenset[str]:
-    """The names that a function adds to in place, as in `dm += dy`. Where a value is used several times, its gradient is
-    a sum over the uses, which is complete when the function ends.
-    """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
-    except OSError:                                                # the source is not available
-        return frozenset()
-    return frozenset(node.target.id for node in ast.walk(tree) if isinstance(node, ast.AugAssign)
-                     and isinstance(node.op, ast.Add) and isinstance(node.target, ast.Name))
