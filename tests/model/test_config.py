@@ -42,7 +42,7 @@ def test_a_wrong_value_is_named_with_the_rule(name, value):
         GPTConfig(**{name: value})
 
 
-def test_the_message_says_what_would_be_right():
+def test_the_message_says_which_values_are_allowed():
     with pytest.raises(InputError, match=r"^n_head must be a divisor of n_embd \(768\), not 5$"):
         GPTConfig(n_head=5)
     with pytest.raises(InputError, match=r"^activation_function must be one of .*gelu_new.*, not 'tanh'$"):
@@ -55,7 +55,7 @@ def test_sizes_that_fit_are_accepted(n_head, width, others, n_inner, dropout):
               resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, initializer_range=0, bos_token_id=others - 1)
 
 
-def test_the_feed_forward_is_four_times_as_wide_unless_it_is_told():
+def test_the_feed_forward_is_four_times_as_wide_unless_n_inner_is_given():
     assert GPTConfig(n_embd=24).inner == 96
     assert GPTConfig(n_embd=24, n_inner=7).inner == 7
 

@@ -1,149 +1,155 @@
-"""The whole GPT: every gradient in every variant, and what its structure promises."""
+"""The GPT's body: every gradient, and what its structure guarantees."""
 import dataclasses
-import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
+from helpers import draw, draw_tokens, seeds
 from npgpt.checking.catalogue import GPT_VARIANTS
-from npgpt.checking.model import check_model, unit_scale_parameters
-from npgpt.layers.cross_entropy import IGNORED, cross_entropy
+from npgpt.checking.layer import check_layer
+from npgpt.checking.model import unit_scale_parameters
+from npgpt.layers.pattern import CAUSAL, bidirectional
 from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt, loss_and_gradients
-from npgpt.model.parameters import initial_parameters, named_views
+from npgpt.model.gpt import gpt, gpt_backward, gpt_table
+from npgpt.model.parameters import groups, map_leaves, named_leaves
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=5, n_embd=6, n_layer=2, n_head=2, n_inner=9).without_dropout()
-seeds = st.integers(0, 10**6)
 variants = st.sampled_from(sorted(GPT_VARIANTS)).map(lambda name: dataclasses.replace(CONFIG, **GPT_VARIANTS[name]))
+EVERYWHERE = [bidirectional()] * CONFIG.n_layer
 
 
-def draw(config, B=2, T=5, seed=0):
-    rng = np.random.default_rng(seed)
-    parameters = unit_scale_parameters(config, rng)
-    return rng.integers(config.vocab_size, size=(B, T)), rng.integers(config.vocab_size, size=(B, T)), parameters
+def draw_arguments(config=CONFIG, B=2, T=5, seed=0, dtype=np.float64):
+    """Ids, and the parameters in groups."""
+    table = gpt_table(config)
+    parameters = unit_scale_parameters(table, np.random.default_rng(seed)).astype(dtype)
+    return draw_tokens(config, B, T, seed).ids, groups(parameters, table)
+
+
+def gpt_layer(ids, p, config, **settings):
+    """gpt as a layer, so that check_layer can check it."""
+    y, cache = gpt(ids, p, config, **settings)
+    return y, (cache, p)
+
+
+def gpt_layer_backward(dy, cache):
+    cache, p = cache
+    g = map_leaves(lambda leaf: np.full(leaf.shape, np.nan, dy.dtype), p)
+    ids, rows = gpt_backward(dy, cache, g)
+    g.wte[...] = 0
+    g.wte[ids] = rows
+    return g
 
 
 @pytest.mark.parametrize("variant", GPT_VARIANTS)
-def test_every_gradient_by_complex_step(variant):
-    check_model(dataclasses.replace(CONFIG, **GPT_VARIANTS[variant]), length=4, methods=["complex"]).require()
+def test_every_gradient(variant):
+    config = dataclasses.replace(CONFIG, **GPT_VARIANTS[variant])
+    check_layer(gpt_layer, gpt_layer_backward, *draw_arguments(config, T=4), config=config, rng=np.random.default_rng(0),
+                methods=["complex"]).require()
 
 
-def test_every_gradient_by_central_differences():
-    check_model(CONFIG, length=4, methods=["central"]).require()
+@pytest.mark.parametrize("patterns", [EVERYWHERE, [CAUSAL, bidirectional(np.array([[True] * 4, [True, True, False, False]]))]],
+                         ids=["bidirectional", "causal, then padded"])
+def test_every_gradient_with_other_attention_patterns(patterns):
+    check_layer(gpt_layer, gpt_layer_backward, *draw_arguments(T=4), config=CONFIG, patterns=patterns,
+                methods=["complex"]).require()
 
 
-@settings(max_examples=5)
-@given(variants, st.integers(1, 3), st.integers(2, 5), seeds)
-def test_gradients_along_random_directions_of_a_larger_model(config, B, T, seed):
-    large = dataclasses.replace(config, vocab_size=50, n_embd=24, n_head=3, n_inner=None)
-    check_model(large, B, T, seed, methods=["complex"]).require()
+def test_the_caches_may_be_freed_on_the_way_with_the_same_gradients():
+    ids, p = draw_arguments()
+    y, cache = gpt(ids, p, CONFIG)
+    kept, freed = (map_leaves(np.zeros_like, p) for _ in range(2))
+    rows = gpt_backward(y, cache, kept)[1]
+    rows_freed = gpt_backward(y, cache, freed, free=True)[1]
+    assert (rows == rows_freed).all() and not cache.blocks
+    assert all((a == b).all() for (_, a), (_, b) in zip(named_leaves(kept), named_leaves(freed)))
 
 
-def test_a_single_position_has_nothing_to_choose_from():
-    """With T = 1 attention has one key: query and key get no gradient, positions past the first neither."""
-    ids, targets, parameters = draw(CONFIG, B=3, T=1)
-    _, gradients = loss_and_gradients(ids, targets, parameters, CONFIG)
-    g = named_views(gradients, CONFIG)
-    dw_q, dw_k, dw_v = np.split(g["transformer.h.0.attn.c_attn.weight"], 3, axis=1)
+def test_without_keep_the_hidden_states_are_the_same_and_no_block_keeps_its_cache():
+    ids, p = draw_arguments()
+    (y, cache), (kept, _) = gpt(ids, p, CONFIG, keep=False), gpt(ids, p, CONFIG)
+    assert (y == kept).all() and not cache.blocks
+
+
+def test_a_single_position_attends_to_itself_alone():
+    """With T = 1 attention has one key: queries and keys get no gradient, positions after the first neither."""
+    ids, p = draw_arguments(B=3, T=1)
+    y, cache = gpt_layer(ids, p, CONFIG)
+    g = gpt_layer_backward(draw(0, y.shape)[0], cache)
+    dw_q, dw_k, dw_v = g.blocks[0].attn.w_qkv
     assert not dw_q.any() and not dw_k.any() and dw_v.all()
-    assert g["transformer.wpe.weight"][0].all() and not g["transformer.wpe.weight"][1:].any()
+    assert g.wpe[0].all() and not g.wpe[1:].any()
+
+
+def hidden_states_before_and_after_a_change_of_the_last_token(config, T, seed, **settings):
+    ids, p = draw_arguments(config, T=T, seed=seed)
+    changed = ids.copy()
+    changed[:, -1] = (ids[:, -1] + 1) % config.vocab_size
+    return gpt(ids, p, config, **settings)[0], gpt(changed, p, config, **settings)[0]
 
 
 @given(variants, st.integers(2, 5), seeds)
-def test_a_later_token_leaves_earlier_logits_bit_identical(config, T, seed):
-    ids, _, parameters = draw(config, T=T, seed=seed)
-    changed = ids.copy()
-    changed[:, -1] = (ids[:, -1] + 1) % config.vocab_size
-    before, after = gpt(ids, parameters, config)[0], gpt(changed, parameters, config)[0]
+def test_a_later_token_leaves_earlier_hidden_states_bit_identical(config, T, seed):
+    before, after = hidden_states_before_and_after_a_change_of_the_last_token(config, T, seed)
     assert (before[:, :-1] == after[:, :-1]).all() and (before[:, -1] != after[:, -1]).any()
 
 
-@given(variants, st.integers(2, 4), seeds)
-def test_permuting_the_batch_permutes_the_logits(config, B, seed):
-    ids, _, parameters = draw(config, B=B, seed=seed)
-    order = np.random.default_rng(seed).permutation(B)
-    np.testing.assert_allclose(gpt(ids[order], parameters, config)[0], gpt(ids, parameters, config)[0][order], rtol=0, atol=1e-12)
+@given(st.integers(2, 5), seeds)
+def test_with_bidirectional_attention_every_position_sees_later_tokens(T, seed):
+    before, after = hidden_states_before_and_after_a_change_of_the_last_token(CONFIG, T, seed, patterns=EVERYWHERE)
+    assert (before != after).any(axis=-1).all()
 
 
-@given(variants.filter(lambda config: not config.resid_pdrop), st.integers(1, 3), st.integers(1, 3), seeds)
-def test_parts_of_a_batch_add_up_to_the_whole(config, first, second, seed):
-    """Also where they differ in how many targets count: each part's share is its part of those."""
-    ids, targets, parameters = draw(config, B=first + second, seed=seed)
-    targets[0, :3] = IGNORED
-    loss, gradients = loss_and_gradients(ids, targets, parameters, config)
-    counted = np.count_nonzero(targets != IGNORED)
-    parts = [loss_and_gradients(ids[rows], targets[rows], parameters, config,
-                                share=np.count_nonzero(targets[rows] != IGNORED) / counted)
-             for rows in (slice(0, first), slice(first, None))]
-    assert sum(part[0] for part in parts) == pytest.approx(loss, rel=1e-13)
-    np.testing.assert_allclose(sum(part[1] for part in parts), gradients, rtol=0, atol=1e-13 * np.abs(gradients).max())
+@given(st.integers(1, 4), seeds)
+def test_a_padded_sequence_has_the_hidden_states_that_it_has_alone(length, seed):
+    ids, p = draw_arguments(B=2, T=5, seed=seed)
+    mask = np.arange(5) < np.array([[5], [length]])
+    y, _ = gpt(ids, p, CONFIG, patterns=[bidirectional(mask)] * CONFIG.n_layer)
+    alone, _ = gpt(ids[1:, :length], p, CONFIG, patterns=EVERYWHERE)
+    np.testing.assert_allclose(y[1:, :length], alone, rtol=0, atol=1e-12)
 
 
-@given(seeds)
-def test_padding_with_ignored_targets_changes_nothing(seed):
-    """Longer sequences whose further targets are ignored: the same loss and gradient."""
-    ids, targets, parameters = draw(CONFIG, T=3, seed=seed)
-    padding = np.zeros((2, 2), int)
-    loss, gradients = loss_and_gradients(ids, targets, parameters, CONFIG)
-    padded_loss, padded = loss_and_gradients(np.hstack([ids, padding]), np.hstack([targets, padding + IGNORED]), parameters, CONFIG)
-    assert padded_loss == pytest.approx(loss, rel=1e-13)
-    np.testing.assert_allclose(padded, gradients, rtol=0, atol=1e-13 * np.abs(gradients).max())
-
-
-def test_the_tied_table_collects_the_gradients_of_both_its_uses():
-    """Those of an untied model with the same numbers in both tables, added up."""
-    ids, targets, parameters = draw(CONFIG)
-    untied = dataclasses.replace(CONFIG, tie_word_embeddings=False)
-    both = np.concatenate([parameters, named_views(parameters, CONFIG)["transformer.wte.weight"].ravel()])
-    g = named_views(loss_and_gradients(ids, targets, parameters, CONFIG)[1], CONFIG)
-    u = named_views(loss_and_gradients(ids, targets, both, untied)[1], untied)
-    expected = u["transformer.wte.weight"] + u["lm_head.weight"]
-    np.testing.assert_allclose(g["transformer.wte.weight"], expected, rtol=0, atol=1e-14 * np.abs(expected).max())
+def test_there_must_be_a_pattern_for_every_block():
+    with pytest.raises(ValueError):
+        gpt(*draw_arguments(), CONFIG, patterns=[CAUSAL])
 
 
 @given(variants, seeds)
-def test_the_initial_loss_is_about_ln_v(config, seed):
-    config = dataclasses.replace(config, vocab_size=65, n_embd=32)
-    ids, targets, _ = draw(config, B=4, seed=seed)
-    logits, _ = gpt(ids, initial_parameters(config, seed), config)
-    assert float(cross_entropy(logits, targets)[0]) == pytest.approx(math.log(65), rel=0.05)
+def test_positions_may_be_given_for_all_sequences_or_for_each(config, seed):
+    ids, p = draw_arguments(config, B=2, T=3, seed=seed)
+    shifted = np.array([[0, 1, 2], [2, 3, 4]])
+    y, _ = gpt(ids, p, config, positions=shifted)
+    for b in range(2):
+        np.testing.assert_allclose(y[b:b + 1], gpt(ids[b:b + 1], p, config, positions=shifted[b])[0], rtol=0, atol=1e-12)
+    assert (gpt(ids, p, config, positions=np.arange(3))[0] == gpt(ids, p, config)[0]).all()
+    assert (y[0] != gpt(ids, p, config, positions=shifted[1])[0][0]).any()
+
+
+@given(variants, st.integers(2, 4), seeds)
+def test_permuting_the_batch_permutes_the_hidden_states(config, B, seed):
+    ids, p = draw_arguments(config, B=B, seed=seed)
+    order = np.random.default_rng(seed).permutation(B)
+    np.testing.assert_allclose(gpt(ids[order], p, config)[0], gpt(ids, p, config)[0][order], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
-def test_the_dtype_of_the_parameters_is_that_of_everything(dtype):
-    for variant in GPT_VARIANTS.values():
-        config = dataclasses.replace(CONFIG, **variant)
-        ids, targets, parameters = draw(config)
-        logits, _ = gpt(ids, parameters.astype(dtype), config, np.random.default_rng(0))
-        assert logits.dtype == dtype
-        if dtype != np.complex128:
-            assert loss_and_gradients(ids, targets, parameters.astype(dtype), config, np.random.default_rng(0))[1].dtype == dtype
-
-
-def test_float32_agrees_with_float64_to_its_own_precision():
-    ids, targets, parameters = draw(CONFIG)
-    _, exact = loss_and_gradients(ids, targets, parameters, CONFIG)
-    _, single = loss_and_gradients(ids, targets, parameters.astype(np.float32), CONFIG)
-    np.testing.assert_allclose(single, exact, rtol=0, atol=2e-5 * np.abs(exact).max())
+@pytest.mark.parametrize("variant", GPT_VARIANTS)
+def test_the_dtype_of_the_parameters_is_that_of_the_hidden_states(variant, dtype):
+    config = dataclasses.replace(CONFIG, **GPT_VARIANTS[variant])
+    y, _ = gpt(*draw_arguments(config, dtype=dtype), config, np.random.default_rng(0))
+    assert y.dtype == dtype
 
 
 def test_dropout_acts_only_where_a_generator_is_given():
     dropping = dataclasses.replace(CONFIG, embd_pdrop=0.2, attn_pdrop=0.2, resid_pdrop=0.2)
-    ids, _, parameters = draw(dropping)
-    kept = gpt(ids, parameters, dropping)[0]
-    one, again, other = (gpt(ids, parameters, dropping, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
-    assert (kept == gpt(ids, parameters, CONFIG)[0]).all()
+    arguments = draw_arguments(dropping)
+    kept = gpt(*arguments, dropping)[0]
+    one, again, other = (gpt(*arguments, dropping, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    assert (kept == gpt(*arguments, CONFIG)[0]).all()
     assert (one == again).all() and (one != other).any() and (one != kept).any()
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 6), (2, 0), (1, 2, 3)])
-def test_ids_that_are_no_batch_of_sequences_within_the_context_are_refused(shape):
+def test_ids_of_another_shape_or_longer_than_the_context_are_refused(shape):
     with pytest.raises(ValueError, match="n_positions"):
-        gpt(np.zeros(shape, int), draw(CONFIG)[2], CONFIG)
-
-
-def test_a_vector_of_another_length_is_refused():
-    ids, _, parameters = draw(CONFIG)
-    with pytest.raises(ValueError, match="parameters"):
-        gpt(ids, parameters[:-1], CONFIG)
+        gpt(np.zeros(shape, int), draw_arguments()[1], CONFIG)

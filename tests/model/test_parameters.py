@@ -1,23 +1,28 @@
-"""Parameters: the list of names and shapes, the vector and its views, and how they begin."""
+"""Parameters: the table of names and shapes, the flat vector and its views, and the initialisation."""
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.layers.cross_entropy import cross_entropy
+from helpers import language_model
+from npgpt.model.block import block
 from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt
-from npgpt.model.parameters import block_views, decays, initial_parameters, named_views, parameter_count, parameter_shapes
+from npgpt.model.gpt import gpt_table
+from npgpt.model.heads import language_model_head, language_model_table
+from npgpt.model.parameters import (Parameter, groups, initial_parameters, map_leaves, named_leaves, named_views,
+                                    parameter_count, weight)
 from npgpt.model.presets import preset
 
 CONFIG = GPTConfig(vocab_size=11, n_positions=7, n_embd=6, n_layer=2, n_head=3, n_inner=5)
-BLOCK = {"ln_1.weight": (6,), "ln_1.bias": (6,), "attn.c_attn.weight": (6, 18), "attn.c_attn.bias": (18,),
-         "attn.c_proj.weight": (6, 6), "attn.c_proj.bias": (6,), "ln_2.weight": (6,), "ln_2.bias": (6,),
-         "mlp.c_fc.weight": (6, 5), "mlp.c_fc.bias": (5,), "mlp.c_proj.weight": (5, 6), "mlp.c_proj.bias": (6,)}
-SHAPES = {"transformer.wte.weight": (11, 6), "transformer.wpe.weight": (7, 6),
-          **{f"transformer.h.{i}.{name}": shape for i in range(2) for name, shape in BLOCK.items()},
-          "transformer.ln_f.weight": (6,), "transformer.ln_f.bias": (6,)}
+TABLE = language_model_table(CONFIG)
+BLOCK = {"ln_1.gain": (6,), "ln_1.bias": (6,), "attn.w_qkv": (3, 6, 6), "attn.b_qkv": (3, 6), "attn.w_proj": (6, 6),
+         "attn.b_proj": (6,), "ln_2.gain": (6,), "ln_2.bias": (6,), "mlp.w_up": (6, 5), "mlp.b_up": (5,),
+         "mlp.w_down": (5, 6), "mlp.b_down": (6,)}
+SHAPES = {"wte": (11, 6), "wpe": (7, 6), **{f"blocks.{i}.{name}": shape for i in range(2) for name, shape in BLOCK.items()},
+          "ln_f.gain": (6,), "ln_f.bias": (6,)}
+DECAYING = {"wte", "wpe", "attn.w_qkv", "attn.w_proj", "mlp.w_up", "mlp.w_down", "head"}
+RESIDUAL = ("attn.w_proj", "mlp.w_down")          # what they give is added to the residual stream
 
 configs = st.builds(lambda heads, width, **sizes: GPTConfig(n_head=heads, n_embd=heads * width, **sizes),
                     heads=st.integers(1, 3), width=st.integers(1, 4), vocab_size=st.integers(1, 9), n_positions=st.integers(1, 9),
@@ -25,100 +30,133 @@ configs = st.builds(lambda heads, width, **sizes: GPTConfig(n_head=heads, n_embd
                     position_embedding_type=st.sampled_from(["learned", "sinusoidal"]))
 
 
-def test_names_and_shapes_are_those_of_gpt2():
-    shapes = parameter_shapes(CONFIG)
-    assert shapes == SHAPES and list(shapes) == list(SHAPES)
+def shapes_of(table):
+    return {name: row.shape for name, row in named_leaves(table)}
+
+
+def in_block(name):
+    """A parameter's name without the block's: blocks.0.attn.w_qkv -> attn.w_qkv"""
+    return name.split(".", 2)[2] if name.startswith("blocks.") else name
+
+
+def test_names_and_shapes_in_order():
+    assert list(shapes_of(TABLE).items()) == list(SHAPES.items())
 
 
 def test_an_untied_head_is_a_table_of_its_own():
     config = GPTConfig(vocab_size=11, n_embd=12, tie_word_embeddings=False)
-    assert parameter_shapes(config)["lm_head.weight"] == (11, 12)
+    assert shapes_of(language_model_table(config))["head"] == (11, 12)
+    p = groups(language_model(config), language_model_table(config))
+    assert language_model_head(p) is p.head
+    assert language_model_head(groups(language_model(CONFIG), TABLE)._replace(wte="the table of tokens")) == "the table of tokens"
+
+
+def test_a_head_may_be_a_group_of_any_parameters():
+    table = gpt_table(CONFIG, head=(weight(6, 4, deviation=0.02), Parameter((4,))))
+    shapes = shapes_of(table)
+    assert shapes == SHAPES | {"head.0": (6, 4), "head.1": (4,)} and parameter_count(table) == parameter_count(TABLE) + 28
+    w, b = groups(initial_parameters(table), table).head
+    assert w.shape == (6, 4) and w.all() and not b.any()
 
 
 def test_sinusoidal_positions_have_no_parameters():
-    assert "transformer.wpe.weight" not in parameter_shapes(GPTConfig(position_embedding_type="sinusoidal"))
+    table = language_model_table(GPTConfig(position_embedding_type="sinusoidal"))
+    assert "wpe" not in shapes_of(table) and groups(np.zeros(parameter_count(table), np.int8), table).wpe is None
 
 
 @given(configs)
 def test_views_cover_the_vector_once_in_order(config):
-    vector = np.arange(parameter_count(config))
-    views = named_views(vector, config)
-    assert {name: view.shape for name, view in views.items()} == parameter_shapes(config)
+    table = language_model_table(config)
+    vector = np.arange(parameter_count(table))
+    views = named_views(vector, table)
+    assert {name: view.shape for name, view in views.items()} == shapes_of(table)
     np.testing.assert_array_equal(np.concatenate([view.ravel() for view in views.values()]), vector)
 
 
 @given(configs)
-def test_writing_into_a_view_writes_into_the_vector(config):
-    vector = np.zeros(parameter_count(config))
-    for view in named_views(vector, config).values():
-        assert np.shares_memory(view, vector)
-        view[...] = 1
-    assert (vector == 1).all()
+def test_groups_are_the_same_views_in_the_tables_structure(config):
+    table = language_model_table(config)
+    vector = np.zeros(parameter_count(table))
+    nested = groups(vector, table)
+    assert type(nested) is type(table) and len(nested.blocks) == config.n_layer
+    assert shapes_of(nested) == shapes_of(table)
+    for number, ((name, leaf), (same_name, view)) in enumerate(zip(named_leaves(nested), named_views(vector, table).items())):
+        assert name == same_name and leaf.base is not None
+        leaf[...] = number                                  # writing into a group writes into the vector
+        assert (view == number).all()
+    assert (np.diff(vector) >= 0).all() and vector[-1] == number
 
 
-def test_a_view_cannot_be_put_in_anothers_place():
-    views = named_views(np.zeros(parameter_count(CONFIG)), CONFIG)
-    with pytest.raises(TypeError):
-        views["transformer.ln_f.bias"] = np.ones(6)
+@pytest.mark.parametrize("surplus", [-300, -7, -1, 1, 1000])
+def test_a_vector_of_another_length_is_refused_with_both_counts(surplus):
+    count = parameter_count(TABLE)
+    for function in (groups, named_views):
+        with pytest.raises(ValueError, match=f"{count:,} parameters.* {count + surplus:,}"):
+            function(np.zeros(count + surplus), TABLE)
 
 
-@pytest.mark.parametrize("surplus", [-1, 1])
-def test_a_vector_of_another_length_is_refused(surplus):
-    with pytest.raises(ValueError):
-        named_views(np.zeros(parameter_count(CONFIG) + surplus), CONFIG)
-
-
-def test_a_block_has_its_own_parameters_in_the_order_that_block_takes_them():
-    """Block 1 is not confused with blocks 10 and 11."""
+def test_a_blocks_group_is_in_the_order_of_the_layers_arguments():
+    """Block 1 is not confused with blocks 10 and 11, and the block computes with it."""
     config = GPTConfig(vocab_size=2, n_positions=2, n_embd=6, n_layer=12, n_head=1, n_inner=5)
-    views = named_views(np.arange(parameter_count(config)), config)
-    block = block_views(views, 1)
-    assert [view.shape for view in block] == list(BLOCK.values())
-    assert all(mine is views[f"transformer.h.1.{name}"] for name, mine in zip(BLOCK, block, strict=True))
+    table = language_model_table(config)
+    vector = np.arange(parameter_count(table)) / parameter_count(table)
+    p = groups(vector, table).blocks[1]
+    assert [(name, leaf.shape) for name, leaf in named_leaves(p)] == list(BLOCK.items())
+    views = named_views(vector, table)
+    assert all((leaf == views[f"blocks.1.{name}"]).all() for name, leaf in named_leaves(p))
+    assert block(np.ones((1, 2, 6)), p, config)[0].shape == (1, 2, 6)
 
 
-def test_gains_begin_at_one_biases_at_zero_and_matrices_small():
-    views = named_views(initial_parameters(preset("small")), preset("small"))
+def test_map_leaves_keeps_the_structure_and_calls_in_order():
+    seen = []
+    mapped = map_leaves(lambda row: seen.append(row) or row.size, TABLE)
+    assert seen == [row for _, row in named_leaves(TABLE)]
+    assert type(mapped) is type(TABLE) and mapped.head is None
+    assert mapped.wte == 66 and mapped.blocks[1].attn.w_qkv == 108
+    assert map_leaves(len, ((["ab"], "c"), None)) == (([2], 1), None)
+
+
+def test_named_leaves_names_places_by_field_or_number_and_leaves_out_what_is_not_there():
+    x, y, z = np.zeros(1), np.zeros(2), np.zeros(3)
+    named = dict(named_leaves({"no": "group"}, "leaf"))
+    assert named == {"leaf": {"no": "group"}}
+    assert [(name, len(leaf)) for name, leaf in named_leaves([x, None, (y, z)], "p")] == [("p.0", 1), ("p.2.0", 2), ("p.2.1", 3)]
+
+
+def test_gains_start_at_1_biases_at_0_and_matrices_small():
+    config = preset("small")
+    views = named_views(language_model(config), language_model_table(config))
     for name, view in views.items():
-        if name.endswith(".bias"):
-            assert (view == 0).all(), name
-        elif ".ln_" in name:
+        if name.endswith(".gain"):
             assert (view == 1).all(), name
-        else:                                        # 0.02, and what joins the stream smaller by sqrt(2 n_layer)
-            deviation = 0.02 / math.sqrt(8) if name.endswith("c_proj.weight") else 0.02
+        elif in_block(name) not in DECAYING:
+            assert (view == 0).all(), name
+        else:                                        # 0.02; residual matrices smaller by sqrt(2 n_layer)
+            deviation = 0.02 / math.sqrt(8) if name.endswith(RESIDUAL) else 0.02
             error = 5 / math.sqrt(2 * view.size)     # five standard deviations of a standard deviation
             assert view.std() == pytest.approx(deviation, rel=error), name
             assert abs(view.mean()) < 5 * deviation / math.sqrt(view.size), name
 
 
-def test_the_range_of_the_configuration_scales_all_that_is_random():
-    wide, narrow = (initial_parameters(GPTConfig(vocab_size=11, n_embd=12, n_layer=1, initializer_range=r)) for r in (0.5, 0.25))
+def test_initializer_range_scales_all_that_is_random():
+    wide, narrow = (language_model(GPTConfig(vocab_size=11, n_embd=12, n_layer=1, initializer_range=r)) for r in (0.5, 0.25))
     random = (wide != 0) & (wide != 1)
     np.testing.assert_array_equal(wide[random], 2 * narrow[random])
 
 
-def test_the_seed_decides_all():
-    first, same, other = (initial_parameters(CONFIG, seed) for seed in (1, 1, 2))
+def test_the_seed_decides_everything():
+    first, same, other = (initial_parameters(TABLE, seed) for seed in (1, 1, 2))
     assert first.tobytes() == same.tobytes() and (first != other).any()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_both_dtypes_begin_with_the_same_numbers(dtype):
-    parameters = initial_parameters(CONFIG, 3, dtype)
+def test_both_dtypes_start_with_the_same_numbers(dtype):
+    parameters = initial_parameters(TABLE, 3, dtype)
     assert parameters.dtype == dtype
-    np.testing.assert_array_equal(parameters, initial_parameters(CONFIG, 3, np.float64).astype(dtype))
+    np.testing.assert_array_equal(parameters, initial_parameters(TABLE, 3, np.float64).astype(dtype))
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", ["tiny", "small"])
-def test_a_new_model_knows_nothing_so_its_loss_is_ln_v(name, seed):
-    config = preset(name)
-    ids = np.random.default_rng(seed).integers(config.vocab_size, size=(2, 4, config.n_positions))
-    logits, _ = gpt(ids[0], initial_parameters(config, seed), config)
-    assert cross_entropy(logits, ids[1])[0] == pytest.approx(math.log(config.vocab_size), rel=0.05)
-
-
-def test_matrices_and_embeddings_decay_gains_and_biases_do_not():
-    decaying = {name for name, shape in SHAPES.items() if len(shape) == 2}
-    assert {name for name in SHAPES if decays(name)} == decaying
-    assert decays("lm_head.weight")
+@given(configs)
+def test_matrices_and_tables_decay_gains_and_biases_do_not(config):
+    for name, row in named_leaves(language_model_table(config)):
+        assert row.decays == (in_block(name) in DECAYING), name
