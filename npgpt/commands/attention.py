@@ -1,4 +1,4 @@
-"""npgpt attention: show what each head of a model looks at."""
+"""npgpt attention: show what each head of a model attends to."""
 import argparse
 import os
 import shutil
@@ -13,16 +13,16 @@ from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.commands.tokenize import visible
 from npgpt.errors import InputError
 from npgpt.files import write_whole
-from npgpt.interop.huggingface import load_model
 from npgpt.inspection.attention import attended
 from npgpt.inspection.attention_page import attention_page, packed_size
 from npgpt.inspection.heat_map import heat_map, legend, map_width
 from npgpt.inspection.page import in_bytes
+from npgpt.interop.huggingface import load_model
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
 
 LONGEST = 512            # tokens
 LARGEST = 50 * 2**20     # characters of weights in a page
-PLAIN = 160              # columns where there is no terminal
+PLAIN = 160              # columns of output that is not a terminal
 BETWEEN = 3              # columns between two maps
 
 
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", type=count, nargs="+", metavar="N", help="which layers, counted from 0 (default: all)")
     parser.add_argument("--head", type=count, nargs="+", metavar="N", help="which heads, counted from 0 (default: all)")
     parser.add_argument("--html", type=path, metavar="FILE",
-                        help="write one page that opens in a browser without a network, in place of the maps here; it "
-                             "also shows which tokens the model expects after each")
+                        help="write one page that opens in a browser without a network, instead of maps in the terminal; "
+                             "it also shows the likeliest next tokens after each")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         cell = cell_width(reading.shown, width)
     weights, probabilities = attended(reading.ids, parameters, config)
     if not np.isfinite(weights).all() or not np.isfinite(probabilities).all():
-        raise InputError(f"{args.model}: the model's results are no finite numbers: there is nothing to show")
+        raise InputError(f"{args.model}: the model's results are NaN or infinite: there is nothing to show")
     if args.html:
         name, show = visible(os.fsencode(args.model)), token_shower(args.model)
         page = attention_page(name, reading.ids, reading.shown, weights[np.ix_(layers, heads)], probabilities, layers,
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
 def print_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int], shown: Sequence[str], cell: int,
                width: int) -> None:
-    """weights (L, H, T, T): a row of maps for each layer, one for each head, as many beside each other as have room."""
+    """weights (L, H, T, T): for each layer the maps of its heads, as many next to each other as fit."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    print("each row is a token that looks, each column one that it looks at, up to itself\n" + legend(colour))
+    print("each row is a token that attends, each column a token that it attends to, up to itself\n" + legend(colour))
     for layer in layers:
         maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], shown, cell, colour)) for head in heads]
         for line in side_by_side(maps, map_width(shown, cell), width):
@@ -83,28 +83,28 @@ def require_size(layers: int, heads: int, T: int) -> None:
     size = packed_size(layers, heads, T)
     if size > LARGEST:
         raise InputError(f"{layers} layers of {heads} heads on {T} tokens would make a page of {in_bytes(size)}, and "
-                         f"{in_bytes(LARGEST)} are what browsers open gladly: choose some with --layer and --head, "
-                         "or a shorter text")
+                         f"at most {in_bytes(LARGEST)} are allowed: choose some with --layer and --head, or a "
+                         "shorter text")
 
 
 def token_shower(model: Path) -> Callable[[int], str]:
-    """How the model's tokenizer shows a token; its number, where it has no tokenizer, or none for that number."""
+    """A function that shows a token as text, or as its number if the tokenizer does not have it or there is none."""
     tokenizer = load_tokenizer(model) if holds_tokenizer(model) else None
     size = tokenizer.vocab_size if tokenizer else 0
     return lambda token: visible(tokenizer.decode_bytes([token])) if token < size else f"#{token}"
 
 
 def cell_width(shown: Sequence[str], width: int) -> int:
-    """Two columns a token, which makes the map square, or one where two have no room."""
+    """Two columns a token, which makes the map square, or one where two do not fit."""
     for cell in (2, 1):
         if map_width(shown, cell) <= width:
             return cell
     raise InputError(f"a map of {len(shown)} tokens is {map_width(shown, 1)} columns wide and the terminal {width}: "
-                     "write a page with --html FILE, or look at a shorter text")
+                     "write a page with --html FILE, or give a shorter text")
 
 
 def side_by_side(maps: Sequence[tuple[str, list[str]]], map_columns: int, width: int) -> Iterator[str]:
-    """As many maps next to each other as have room, each under its title."""
+    """As many maps next to each other as fit, each under its title."""
     column = max(map_columns, max(len(title) for title, _ in maps))
     room = max((width + BETWEEN) // (column + BETWEEN), 1)
     for start in range(0, len(maps), room):

@@ -1,1 +1,1 @@
-"""Looking: what one pass computes, what the heads attend to, and how training went. Nothing here changes any of it."""
+"""Inspection: what one pass computes, what the heads attend to, and how training went. It changes nothing in them."""

@@ -1,6 +1,4 @@
 """Attention: the weights of every head of every layer on one text, and the probabilities of each next token."""
-from typing import NamedTuple
-
 import numpy as np
 
 from npgpt.layers.embedding import unembedding
@@ -12,18 +10,17 @@ from npgpt.model.heads import language_model_head, language_model_table
 from npgpt.model.parameters import groups
 
 
-class Attended(NamedTuple):
-    """weights[l, h, t, s]: the weight of position s for position t, in head h of layer l. Each row sums to 1."""
-    weights: np.ndarray                         # (L, H, T, T)
-    probabilities: np.ndarray                   # (T, V) of the token after each position
+def attended(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig) -> tuple[np.ndarray, np.ndarray]:
+    """One forward pass, from whose cache the weights are read.
 
+    ids (T,)  ->  weights (L, H, T, T), the probabilities (T, V) of the token after each position
 
-def attended(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig) -> Attended:
-    """One forward pass on ids (T,), from whose cache the weights are read."""
+    weights[l, h, t, s] is the weight of position s for position t, in head h of layer l. Each row sums to 1.
+    """
     p = groups(parameters, language_model_table(config))
     x, cache = gpt(ids[None], p, config)
     logits, _ = unembedding(x[0], language_model_head(p))
-    return Attended(np.stack([block_weights(block) for block in cache.blocks]), softmax(logits)[0])
+    return np.stack([block_weights(block) for block in cache.blocks]), softmax(logits)[0]
 
 
 def block_weights(cache: BlockCache) -> np.ndarray:
