@@ -1,38 +1,39 @@
-"""The checker of whole models finds a wrong gradient in any parameter, small model or large."""
+"""The checker of whole models finds a wrong gradient in any parameter, in small models and in large ones."""
 import dataclasses
 
-import numpy as np
 import pytest
 
+from helpers import draw_tokens
 from npgpt.checking.catalogue import SMALL_GPT
-from npgpt.checking.model import check_model
-from npgpt.model.gpt import loss_and_gradients
-from npgpt.model.parameters import named_views, parameter_shapes
+from npgpt.checking.model import COORDINATES, check_model
+from npgpt.model.heads import language_model_table
+from npgpt.model.parameters import named_leaves, named_views, parameter_count
+from npgpt.tasks.language_modelling import LanguageModelling
 
-ONE_BLOCK = dataclasses.replace(SMALL_GPT, n_layer=1, n_positions=3)
-LARGE = dataclasses.replace(SMALL_GPT, n_embd=32, n_inner=64)
-
-
-def broken(tensor):
-    """loss_and_gradients with a thousandth too much in one tensor's gradient."""
-    def gradients(ids, targets, parameters, config, rng):
-        loss, vector = loss_and_gradients(ids, targets, parameters, config, rng)
-        named_views(vector, config)[tensor][...] *= 1.001
-        return loss, vector
-    return gradients
+SMALL = LanguageModelling(dataclasses.replace(SMALL_GPT, n_layer=1, n_positions=3))
+LARGE = LanguageModelling(dataclasses.replace(SMALL_GPT, n_embd=32, n_inner=64))
 
 
-@pytest.mark.parametrize("tensor", parameter_shapes(ONE_BLOCK))
-def test_an_error_in_one_tensor_of_a_small_model_is_found_there_and_only_there(tensor):
-    report = check_model(ONE_BLOCK, length=2, methods=["complex"], gradients=broken(tensor))
-    assert [c.argument for c in report.comparisons if not c.right] == [tensor.removeprefix("transformer.")]
+def check_broken(task, parameter):
+    """Names of the parameters that are reported where one has a gradient that is too large by a thousandth."""
+    def loss_and_gradients(batch, parameters, rng):
+        loss, gradients = task.loss_and_gradients(batch, parameters, rng)
+        named_views(gradients, task.table)[parameter][...] *= 1.001
+        return loss, gradients
+    report = check_model(task, draw_tokens(task.config, B=2, T=2), methods=["complex"], loss_and_gradients=loss_and_gradients)
+    return [comparison.argument for comparison in report.comparisons if not comparison.right]
 
 
-def test_an_error_in_one_tensor_of_a_large_model_is_found_along_random_directions():
-    report = check_model(LARGE, length=3, methods=["complex"], gradients=broken("transformer.h.1.mlp.c_fc.weight"))
-    assert [c.argument for c in report.comparisons if not c.right] == ["h.1.mlp.c_fc.weight"]
+@pytest.mark.parametrize("parameter", [name for name, _ in named_leaves(language_model_table(SMALL.config))])
+def test_an_error_in_one_parameter_of_a_small_model_is_found_there_and_only_there(parameter):
+    assert check_broken(SMALL, parameter) == [parameter]
 
 
-def test_both_methods_agree_on_a_right_model():
-    report = check_model(LARGE, length=3)
+def test_an_error_in_one_parameter_of_a_large_model_is_found_along_random_directions():
+    assert parameter_count(LARGE.table) > COORDINATES
+    assert check_broken(LARGE, "blocks.1.mlp.w_up") == ["blocks.1.mlp.w_up"]
+
+
+def test_both_methods_agree_on_a_correct_model():
+    report = check_model(LARGE, draw_tokens(LARGE.config, B=2, T=3))
     assert report.right and report.worst("complex") < 1e-13 and report.worst("central") < 1e-7

@@ -1,0 +1,73 @@
+"""The catalogue: every layer in it is right, and writes its gradients where the caller wants them."""
+import inspect
+
+import numpy as np
+import pytest
+
+from helpers import draw
+from npgpt.checking.catalogue import CASES, GPT_VARIANTS, check_case, check_variant
+from npgpt.checking.contract import call, is_differentiable
+from npgpt.model.parameters import map_leaves, named_leaves
+
+WITH_PARAMETERS = [case for case in CASES if "out" in inspect.signature(case.backward).parameters]
+
+
+def padded(shape):
+    """An array of NaN, and a view of this shape in its middle."""
+    whole = np.full([size + 2 for size in shape], np.nan)
+    return whole, whole[tuple(slice(1, -1) for _ in shape)]
+
+
+def leaves(nested):
+    return [leaf for _, leaf in named_leaves(nested)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_gradient_is_right(case):
+    report = check_case(case, ("complex", "central")).require()
+    assert report.worst("complex") <= 1e-12 and report.worst("central") <= 1e-7
+
+
+@pytest.mark.parametrize("variant", GPT_VARIANTS)
+def test_every_gradient_of_every_model_is_right(variant):
+    assert check_variant(variant, ("complex",)).require().worst("complex") <= 1e-12
+
+
+def test_all_layers_with_parameters_take_out():
+    assert {case.layer for case in WITH_PARAMETERS} == {
+        "linear", "embedding", "unembedding", "layer_norm", "self_attention", "feed_forward", "block", "post_ln_block"}
+
+
+@pytest.mark.parametrize("case", WITH_PARAMETERS, ids=lambda case: case.name)
+def test_gradients_are_written_into_out_and_nowhere_else(case):
+    """out holds views of larger arrays, as of the flat vector."""
+    x, *parameters = case.draw(np.random.default_rng(0))
+    y, cache = call(case.forward, [x, *parameters], case.settings)
+    dy, = draw(1, y.shape)
+    expected = leaves(case.backward(dy, cache))
+
+    wholes = []
+    def make_view(leaf):
+        whole, view = padded(leaf.shape)
+        wholes.append(whole)
+        return view
+    out = tuple(map_leaves(make_view, parameters))
+    given = leaves(out)
+    if len(out) == 1 and isinstance(out[0], tuple):        # a block's gradients are one group
+        out, = out
+    returned = leaves(case.backward(dy, cache, out))
+
+    assert len(returned) == len(expected) == len(given) + is_differentiable(x)
+    for gradient, right in zip(returned, expected):
+        np.testing.assert_allclose(gradient, right, rtol=0, atol=1e-14 * np.abs(right).max())
+    for gradient, view, whole in zip(returned[-len(given):], given, wholes):
+        assert gradient is view and np.isfinite(view).all()
+        assert np.isnan(whole).sum() == whole.size - view.size
+
+
+@pytest.mark.parametrize("case", WITH_PARAMETERS, ids=lambda case: case.name)
+def test_gradients_of_another_call_do_not_share_memory(case):
+    """Without out, every call returns arrays of its own."""
+    y, cache = call(case.forward, case.draw(np.random.default_rng(0)), case.settings)
+    first, second = (leaves(case.backward(draw(seed, y.shape)[0], cache)) for seed in (1, 2))
+    assert not any(np.may_share_memory(a, b) for a in first for b in second)
