@@ -100,9 +100,11 @@ class Observer:
         call.frame, call.arguments, call.known = None, {}, []      # so that its arrays can be freed
 
     def look(self, call: Call) -> None:
-        """Note the arrays that a function has assigned to variables since the last look at it."""
-        for name, array in call.frame.f_locals.items():
-            if not self.is_intermediate(array) or any(array is given for given in call.arguments.values()):
+        """Note the arrays that a function has assigned to variables since the last look at it. A dx beside an x is a gradient."""
+        variables = dict(call.frame.f_locals)
+        for name, array in variables.items():
+            if (not self.is_intermediate(array) or any(array is given for given in call.arguments.values())
+                    or name[0] == "d" and name[1:] in variables):
                 continue
             one = call.find(array)
             if one is None:

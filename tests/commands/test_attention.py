@@ -10,6 +10,7 @@ import pytest
 from npgpt.commands import attention as command
 from npgpt.interop.huggingface import load_model, save_model
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer_json import TOKENIZER_FILE
@@ -20,7 +21,7 @@ HOSTILE = "</script><b>\x1b\"'\u2028🤗\n\udcff"
 @pytest.fixture
 def byte_model(tmp_path):
     config = GPTConfig(vocab_size=256, n_positions=64, n_embd=12, n_layer=2, n_head=3, initializer_range=0.5)
-    save_model(tmp_path / "bytes", initial_parameters(config), config, ByteTokenizer())
+    save_model(tmp_path / "bytes", initial_parameters(language_model_table(config)), config, ByteTokenizer())
     return tmp_path / "bytes"
 
 
@@ -28,11 +29,11 @@ def data_of(path):
     return json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"), re.DOTALL)[1])
 
 
-def test_every_head_of_every_layer_is_mapped(npgpt, byte_model):
+def test_there_is_a_map_for_every_head_of_every_layer(npgpt, byte_model):
     outcome = npgpt("attention", "--model", byte_model, "--text", "two fox")
     assert outcome.status == 0 and outcome.err == "" and "\x1b" not in outcome.out
     assert re.findall(r"layer (\d) head (\d)", outcome.out) == [(layer, head) for layer in "01" for head in "012"]
-    assert outcome.out.count("t @@") == 6                              # the first token has only itself to look at
+    assert outcome.out.count("t @@") == 6                              # the first token attends to itself alone
 
 
 def test_layers_and_heads_can_be_chosen(npgpt, byte_model):
@@ -40,14 +41,14 @@ def test_layers_and_heads_can_be_chosen(npgpt, byte_model):
     assert re.findall(r"layer (\d) head (\d)", shown) == [("1", "2"), ("1", "0")]
 
 
-def test_the_model_in_out_reads_a_sentence_where_nothing_is_given(npgpt, model):
+def test_without_arguments_the_model_in_out_is_given_a_sentence(npgpt, model):
     model.rename("out")
     outcome = npgpt("attention")
     assert outcome.status == 0 and outcome.out.count("layer 0 head") == 2
 
 
 @pytest.mark.parametrize("terminal, no_color, coloured", [(True, "", True), (True, "1", False), (False, "", False)])
-def test_colour_is_for_terminals_that_want_it(npgpt, byte_model, monkeypatch, terminal, no_color, coloured):
+def test_colours_are_used_on_terminals_unless_no_color_is_set(npgpt, byte_model, monkeypatch, terminal, no_color, coloured):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", no_color)
     assert ("\x1b[" in npgpt("attention", "--model", byte_model, "--text", "fox").out) == coloured
@@ -60,7 +61,7 @@ def test_a_map_that_is_wider_than_the_terminal_is_refused(refused, byte_model, m
         "attention", "--model", byte_model, "--text", "x" * 50)
 
 
-def test_a_page_holds_the_text_the_weights_and_what_comes_next(npgpt, byte_model, tmp_path):
+def test_a_page_holds_the_text_the_weights_and_the_likeliest_next_tokens(npgpt, byte_model, tmp_path):
     outcome = npgpt("attention", "--model", byte_model, "--text", HOSTILE, "--html", "a.html", "--layer", 1)
     assert (outcome.status, outcome.err) == (0, "") and outcome.out.startswith("a.html: ")
     data = data_of(tmp_path / "a.html")
@@ -71,13 +72,13 @@ def test_a_page_holds_the_text_the_weights_and_what_comes_next(npgpt, byte_model
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.html"]
 
 
-def test_a_model_without_a_tokenizer_reads_ids(npgpt, byte_model, tmp_path):
+def test_ids_can_be_given_where_there_is_no_tokenizer(npgpt, byte_model, tmp_path):
     (byte_model / TOKENIZER_FILE).unlink()
     assert npgpt("attention", "--model", byte_model, "--ids", 7, 200, "--html", "a.html").status == 0
     assert data_of(tmp_path / "a.html")["tokens"] == ["7", "200"] and data_of(tmp_path / "a.html")["next"][0][0][0].startswith("#")
 
 
-def test_mistakes_are_said(refused, byte_model, monkeypatch):
+def test_mistakes_are_explained(refused, byte_model, monkeypatch):
     assert "--layer must be from 0 to 1 in this model, not 2" in refused("attention", "--model", byte_model, "--layer", 2)
     assert "--head must be from 0 to 2 in this model, not -1" in refused("attention", "--model", byte_model, "--head", -1)
     assert "the text has 0 tokens, 1 or more are needed" in refused("attention", "--model", byte_model, "--text", "")
@@ -87,8 +88,8 @@ def test_mistakes_are_said(refused, byte_model, monkeypatch):
     assert "choose some with --layer and --head" in refused("attention", "--model", byte_model, "--html", "a.html")
 
 
-def test_a_damaged_model_is_said(npgpt, model):
+def test_a_damaged_model_is_refused(npgpt, model):
     parameters, config = load_model(model)
     save_model(model, np.full_like(parameters, np.nan), config)
     outcome = npgpt("attention", "--model", model, "--text", "fox")
-    assert (outcome.status, outcome.out) == (2, "") and "no finite numbers: there is nothing to show" in outcome.err
+    assert (outcome.status, outcome.out) == (2, "") and "NaN or infinite: there is nothing to show" in outcome.err

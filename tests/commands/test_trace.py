@@ -1,15 +1,15 @@
 """npgpt trace"""
 import numpy as np
 
+from npgpt.interop.gpt2 import tensors_as_in_file
 from npgpt.interop.huggingface import load_model
-from npgpt.model.gpt import loss_and_gradients
-from npgpt.model.parameters import named_views
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 
 def table(outcome):
-    """What was printed: the lines above, the intermediates' lines, the parameters' lines"""
+    """What was printed: the first two lines, the lines of intermediates, the lines of parameters"""
     assert outcome.status == 0
     head, intermediates, gradients = outcome.out.rstrip("\n").split("\n\n")
     return head, intermediates.splitlines()[2:], gradients.splitlines()[1:]
@@ -18,7 +18,7 @@ def table(outcome):
 def test_without_arguments_a_tiny_gpt_is_traced_on_a_screen_or_two(npgpt):
     outcome = npgpt("trace")
     head, intermediates, gradients = table(outcome)
-    assert head.startswith("B 2 sequences, T 5 tokens, C 12 channels, H 3 heads of D 4, L 2 layers, V 11 tokens")
+    assert head.startswith("B 2 sequences, T 5 tokens, C 12 channels, H 3 heads of D 4, L 2 layers, vocabulary size 11;")
     assert outcome.err == "" and len(outcome.out.splitlines()) < 100
     assert [line.split()[1] for line in intermediates if line.split()[0] in ("x", "attn.q", "mlp.h", "logits")] == [
         "2x5x12", "2x3x5x4", "2x5x48", "2x3x5x4", "2x5x48", "2x5x11"]
@@ -37,21 +37,25 @@ def test_the_same_seed_gives_the_same_trace(npgpt):
 
 def test_full_prints_the_arrays(npgpt):
     shown = npgpt("trace", "--full").out
-    for name in ("blocks.1.attn.attention.0.weights", "gradient of blocks.0.m", "logits", "transformer.wte.weight",
-                 "gradient of transformer.h.0.ln_1.bias"):
+    for name in ("blocks.1.attn.attention.0.weights", "gradient of blocks.0.m", "logits", "wte",
+                 "gradient of blocks.0.ln_1.bias"):
         assert f"    {name} =\n" in shown
     assert "..." not in shown
 
 
-def test_a_model_learns_to_predict_each_token_of_the_text_from_those_before(npgpt, model, tmp_path):
+def test_the_loss_is_that_of_predicting_each_token_of_the_text_from_those_before(npgpt, model, tmp_path):
     assert npgpt("trace", "--model", model, "--text", "lazy dog", "--save", "a.npz").err == ""
     parameters, config = load_model(model)
     ids = load_tokenizer(model).encode("lazy dog")[None]
-    loss, gradients = loss_and_gradients(ids[:, :-1], ids[:, 1:], parameters, config)
+    batch = TokenBatch(ids[:, :-1], ids[:, 1:])
+    loss, gradients = LanguageModelling(config).loss_and_gradients(batch, parameters)
     with np.load(tmp_path / "a.npz") as saved:
-        assert saved["loss"] == loss and saved["ids"].tolist() == ids[:, :-1].tolist() and saved["targets"].tolist() == ids[:, 1:].tolist()
-        for name, view in named_views(gradients, config).items():
-            assert np.array_equal(saved["grad/" + name], view)
+        assert saved["loss"] == loss
+        assert np.array_equal(saved["ids"], batch.ids) and np.array_equal(saved["targets"], batch.targets)
+        for prefix, vector in (("parameter/", parameters), ("grad/", gradients)):
+            for name, tensor in tensors_as_in_file(vector, config).items():
+                assert np.array_equal(saved[prefix + name], tensor)
+        assert {"parameter/transformer.wte.weight", "grad/transformer.h.0.attn.c_attn.weight", "grad/logits"} <= set(saved.files)
 
 
 def test_the_dtype_is_the_models_own_or_the_one_asked_for(npgpt, model):
@@ -60,22 +64,22 @@ def test_the_dtype_is_the_models_own_or_the_one_asked_for(npgpt, model):
     assert "in float32" in npgpt("trace").out and "in float64" in npgpt("trace", "--dtype", "float64").out
 
 
-def test_the_model_in_out_reads_a_text_that_is_given_without_a_model(npgpt, model):
+def test_a_text_without_a_model_is_given_to_the_model_in_out(npgpt, model):
     model.rename("out")
-    assert "V 28 tokens" in npgpt("trace", "--text", "fox").out and "V 11 tokens" in npgpt("trace").out
+    assert "vocabulary size 28" in npgpt("trace", "--text", "fox").out and "vocabulary size 11" in npgpt("trace").out
 
 
-def test_a_model_has_a_text_of_its_own_where_none_is_given(npgpt, model):
+def test_a_model_without_a_text_is_given_a_default_one(npgpt, model):
     assert "T 8 tokens" in npgpt("trace", "--model", model).out
 
 
-def test_of_a_long_text_the_first_tokens_are_traced(npgpt, model):
+def test_only_the_first_tokens_of_a_long_text_are_traced(npgpt, model):
     outcome = npgpt("trace", "--model", model, "--text", "the quick brown fox")
     assert "T 8 tokens" in outcome.out
     assert outcome.err == "npgpt: the text has 19 tokens; these are the first 9, as many as can be looked at\n"
 
 
-def test_ids_take_the_place_of_a_text_where_there_is_no_tokenizer(npgpt, refused, model):
+def test_ids_can_be_given_where_there_is_no_tokenizer(npgpt, refused, model):
     (model / TOKENIZER_FILE).unlink()
     assert "T 3 tokens" in npgpt("trace", "--model", model, "--ids", 3, 1, 4, 1).out
     assert refused("trace", "--model", model) == (
@@ -84,7 +88,7 @@ def test_ids_take_the_place_of_a_text_where_there_is_no_tokenizer(npgpt, refused
     assert "0 or more, found -1" in refused("trace", "--model", model, "--ids", 1, -1)
 
 
-def test_mistakes_are_said(refused, model):
+def test_mistakes_are_explained(refused, model):
     assert "the text has 1 token, 2 or more are needed" in refused("trace", "--model", model, "--text", "t")
     assert "the text has 0 tokens" in refused("trace", "--model", model, "--text", "")
     assert "the character 'X'" in refused("trace", "--model", model, "--text", "foX")

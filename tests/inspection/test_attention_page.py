@@ -20,14 +20,14 @@ def page(tokens=tuple("abcd")):
     return attention_page("<model>", np.array([0, 1, 0, 2]), tokens, WEIGHTS, PROBABILITIES, [0, 5], [1, 2, 7], "ABC".__getitem__)
 
 
-def test_weights_lie_row_by_row_up_to_the_diagonal():
+def test_weights_are_stored_row_by_row_up_to_the_diagonal():
     data = data_of(page())
     found = np.frombuffer(base64.b64decode(data["weights"]), "<u2").reshape(2, 3, 10) / 65535
     assert np.abs(found - WEIGHTS[(..., *np.tril_indices(4))]).max() <= 0.5 / 65535 + 1e-12
     assert (data["layers"], data["heads"]) == ([0, 5], [1, 2, 7]) and len(packed(WEIGHTS)) == packed_size(2, 3, 4)
 
 
-def test_what_comes_next_is_told_for_every_position():
+def test_every_position_has_its_likeliest_next_tokens_and_the_actual_one():
     data = data_of(page())
     assert data["next"][0] == [["B", 0.6, 1], ["C", 0.3, 2], ["A", 0.1, 0]]
     assert data["came"] == [{"id": 1, "p": 0.6, "rank": "1"}, {"id": 0, "p": 0.2, "rank": "2"},

@@ -1,4 +1,4 @@
-"""Axes and their figures"""
+"""Axes and the labels of their ticks"""
 import pytest
 from hypothesis import given, strategies as st
 
@@ -17,7 +17,7 @@ def test_a_tight_axis_ends_at_the_values():
     assert axis(1, 1250, tight=True)[:3] == (1, 1250, [500, 1000])
 
 
-def test_a_logarithm_is_taken_only_where_it_helps():
+def test_a_logarithmic_scale_is_used_only_over_several_decades():
     assert axis(0.02, 300, logarithmic=True).ticks == [0.01, 0.1, 1, 10, 100, 1000]
     assert axis(0.02, 300, logarithmic=True).place(1) == pytest.approx(0.4)
     assert not axis(0, 300, logarithmic=True).logarithmic and not axis(1, 9, logarithmic=True).logarithmic
@@ -33,5 +33,5 @@ def test_every_value_has_its_place_and_ticks_are_few(a, b, logarithmic, tight):
 
 @pytest.mark.parametrize("value, text", [(0, "0"), (0.0005, "5e-4"), (1.5e-3, "1.5e-3"), (0.25, "0.25"), (2.5, "2.5"), (1000, "1,000"), (20_000, "20k"),
                                          (3e6, "3M"), (-0.2, "-0.2"), (1e20, "1e20")])
-def test_figures_are_short(value, text):
+def test_labels_are_short(value, text):
     assert figure(value) == text

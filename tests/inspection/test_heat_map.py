@@ -1,4 +1,4 @@
-"""Heat maps in characters"""
+"""Heat maps made of characters"""
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from npgpt.inspection.heat_map import columns, fitted, heat_map, legend, level, map_width
 
 
-def test_a_map_shows_what_each_token_looks_at():
+def test_a_map_shows_what_each_token_attends_to():
     weights = np.array([[1, 0, 0], [0.25, 0.75, 0], [0.005, 0.095, 0.9]])
     assert heat_map(weights, ["a", "bc", "␣"]) == ["     b   ",
                                                   "   a c ␣ ",

@@ -1,4 +1,4 @@
-"""Pages: what is put in them stays what it is."""
+"""Pages: data stays data, and text stays text."""
 import json
 
 import pytest
@@ -19,7 +19,7 @@ def test_a_name_is_text_and_not_markup():
 
 
 @pytest.mark.parametrize("path", sorted(PAGES.iterdir()), ids=lambda path: path.name)
-def test_pages_ask_for_nothing(path):
+def test_pages_load_nothing(path):
     text = path.read_text(encoding="utf-8")
     assert "http" not in text.replace("http-equiv", "")
     assert "default-src 'none'" in text if path.name == "head.html" else text.startswith("$head<style>")
@@ -27,5 +27,5 @@ def test_pages_ask_for_nothing(path):
 
 
 @pytest.mark.parametrize("size, words", [(10, "1 kB"), (45_052, "45 kB"), (1_740_000, "1.7 MB")])
-def test_sizes_are_told_in_words(size, words):
+def test_sizes_have_units(size, words):
     assert in_bytes(size) == words

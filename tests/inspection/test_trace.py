@@ -8,15 +8,15 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from npgpt.inspection.trace import save_trace, trace
+from last_state_classification import LastStateClassification
+from npgpt.inspection.intermediates import Call, Intermediate
+from npgpt.inspection.trace import Trace, by_name, save_trace, trace
 from npgpt.interop.gpt2 import tensors_as_in_file
 from npgpt.layers import causal_attention
-from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
-from npgpt.layers.linear import linear, linear_backward
 from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt, gpt_backward, gpt_table
+from npgpt.model.gpt import gpt
 from npgpt.model.heads import language_model_head
-from npgpt.model.parameters import bias, groups, parameter_count, weight
+from npgpt.model.parameters import groups, parameter_count
 from npgpt.model.presets import preset
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
@@ -45,9 +45,12 @@ def a_pass(config: GPTConfig = TINY, seed: int = 0) -> tuple:
 def traced(config: GPTConfig = TINY) -> tuple:
     """A trace  ->  itself, the values by name, their gradients by name"""
     result = trace(*a_pass(config), keep=True)
-    values = {name: one.value.array for name, one in result.intermediates.items()}
-    gradients = {name: one.gradient.array for name, one in result.intermediates.items() if one.gradient}
-    return result, values, gradients
+    return result, *arrays(result)
+
+
+def arrays(result: Trace) -> tuple[dict, dict]:
+    return ({name: one.value.array for name, one in result.intermediates.items()},
+            {name: one.gradient.array for name, one in result.intermediates.items() if one.gradient})
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
@@ -203,43 +206,20 @@ def test_what_is_saved_opens_without_pickle_and_holds_everything(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["trace.npz"]
 
 
-class LastState:
-    """A second task: the class of a text, from its last hidden state."""
-
-    def __init__(self, config: GPTConfig, classes: int) -> None:
-        self.config = config
-        self.table = gpt_table(config, head=(weight(config.n_embd, classes, deviation=0.02), bias(classes)))
-
-    def loss_and_gradients(self, batch, parameters, rng=None, fraction=1.0, out=None):
-        ids, labels = batch
-        p, g = groups(parameters, self.table), groups(out, self.table)
-        x, cache = gpt(ids, p, self.config, rng)
-        last = x[:, -1]
-        logits, head_cache = linear(last, *p.head)
-        loss, loss_cache = cross_entropy(logits, labels)
-
-        dlogits = cross_entropy_backward(fraction, loss_cache)
-        dlast, _, _ = linear_backward(dlogits, head_cache, g.head)
-        dx = np.zeros_like(x)
-        dx[:, -1] = dlast
-        ids_read, drows = gpt_backward(dx, cache, g)
-        g.wte[...] = 0
-        g.wte[ids_read] += drows
-        return fraction * float(loss), out
-
-
 def test_another_task_is_traced_as_well():
-    rng = np.random.default_rng(0)
-    task = LastState(TINY, classes=4)
-    parameters = rng.normal(0, 0.5, parameter_count(task.table))
-    batch = rng.integers(11, size=(2, 5)), rng.integers(4, size=2)
+    task, rng = LastStateClassification(TINY, K=4), np.random.default_rng(0)
+    batch, parameters = task.random_batch(3, rng), rng.normal(0, 0.5, parameter_count(task.table))
     result = trace(task, batch, parameters, keep=True)
-    assert list(result.intermediates) == [*IN_THE_BODY, "last", "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]
-    value, gradient = ({name: getattr(one, of).array for name, one in result.intermediates.items() if getattr(one, of)}
-                       for of in ("value", "gradient"))
+    assert list(result.intermediates) == [*IN_THE_BODY, "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]
+    value, gradient = arrays(result)
     g = groups(result.gradients, task.table)
-    assert np.array_equal(value["last"], value["y"][:, -1]) and result.intermediates["last"].made_by.startswith("test_trace.py ")
-    assert close(value["last"].T @ gradient["logits"], g.head[0]) and close(gradient["logits"].sum(axis=0), g.head[1])
-    assert np.array_equal(gradient["last"], gradient["y"][:, -1]) and not gradient["y"][:, :-1].any()
-    assert close(rows(gradient["y"] * value["ln_f.xhat"]).sum(axis=0), g.ln_f.gain)
-    assert close(gradient["places"], g.wpe[:5])
+    assert np.array_equal(result.gradients, task.loss_and_gradients(batch, parameters)[1])
+    assert close(value["y"][:, -1].T @ gradient["logits"], g.head[0]) and close(gradient["logits"].sum(axis=0), g.head[1])
+    assert close(gradient["logits"] @ groups(parameters, task.table).head[0].T, gradient["y"][:, -1])
+    assert not gradient["y"][:, :-1].any()
+    assert close(rows(gradient["y"] * value["ln_f.xhat"]).sum(axis=0), g.ln_f.gain) and close(gradient["places"], g.wpe)
+
+
+def test_a_name_that_is_taken_gets_a_prime():
+    owner = Call(None, "tasks/task.py loss_and_gradients", {})
+    assert list(by_name([Intermediate("", variable="x", owner=owner) for _ in range(3)])) == ["x", "x'", "x''"]

@@ -16,7 +16,7 @@ def a_trace(scale=1.0):
     return trace(task, TokenBatch(ids, ids + 1), initial_parameters(task.table) * np.float32(scale))
 
 
-def test_a_line_tells_name_shape_statistics_and_maker():
+def test_a_line_has_name_shape_statistics_and_the_function_that_made_it():
     titles, line = list(intermediate_lines(a_trace()))[1:3]
     assert titles.split() == ["intermediate", "shape", *2 * ["mean", "std", "min", "max"], "made", "by"]
     one = a_trace().intermediates["tokens"]
