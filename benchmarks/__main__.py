@@ -38,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         document = run(args)
     except KeyboardInterrupt:
-        print("\ninterrupted" + (f": {args.json} has the benchmarks that were complete" if args.json else ""),
-              file=sys.stderr)
+        print(f"\ninterrupted; complete benchmarks are in {args.json}" if args.json else "\ninterrupted", file=sys.stderr)
         return 130
     if before:
         headline(f"compare: this run with {args.compare}")

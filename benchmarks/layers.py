@@ -25,23 +25,21 @@ def run(plan: Plan) -> dict:
         for shape in plan.shapes:
             print(f"\n{shape.title}\n")
             table = Table(*COLUMNS)
-            results[shape.name] = {case.name: measure_case(case, effort, plan, table) for case in cases(shape)}
+            results[shape.name] = {case.layer: measure_case(case, effort, plan, table) for case in cases(shape)}
     return results
 
 
 def measure_case(case: Case, effort: Effort, plan: Plan, table: Table) -> dict:
     """Print a row for each pass  ->  {pass: figures}"""
-    y, cache = case.forward(*case.arguments, **case.settings)
+    y, cache = case.forward()
     dy = upstream(y)
     work = least_work(case, y, dy, case.backward(dy, cache))
     del y
-    calls = {"forward": lambda: case.forward(*case.arguments, **case.settings),
-             "backward": lambda: case.backward(dy, cache)}
     results = {}
-    for name, call in calls.items():
+    for name, call in ("forward", case.forward), ("backward", lambda: case.backward(dy, cache)):
         times = measure(call, effort)
         found = results[name] = figures(times, work[name], plan)
-        table.row(case.name if name == "forward" else "", name, milliseconds(times), spread(times),
+        table.row(case.layer if name == "forward" else "", name, milliseconds(times), spread(times),
                   number(found["GFLOP/s"] if case.flops else None), number(found["GB/s"]), found["bound by"],
                   percent(found["share"]))
     return results

@@ -1,6 +1,5 @@
 """Machine: what the figures were measured on, and the most that it can do."""
 import datetime
-import importlib.metadata
 import os
 import platform
 import re
@@ -14,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+import npgpt
 from benchmarks.shapes import DTYPE
 from benchmarks.table import number, paragraph
-from benchmarks.timing import counted
 from npgpt.parallel.blas import blas_threads, find_blas_threads
 from npgpt.parallel.threads import available_cores
 from npgpt.training.footprint import machine_memory
@@ -93,8 +92,8 @@ def best_time(calls: list[Callable[[], object]]) -> float:
 
 def describe(threads: int) -> dict[str, str]:
     """What a reader needs in order to judge the figures, or to measure them again."""
-    numpy = np.show_config(mode="dicts")
-    blas, simd = numpy["Build Dependencies"]["blas"], numpy.get("SIMD Extensions", {}).get("found", [])
+    build = np.show_config(mode="dicts")
+    blas, simd = build["Build Dependencies"]["blas"], build.get("SIMD Extensions", {}).get("found", [])
     limit = "can be set" if find_blas_threads() else "CANNOT be set: OPENBLAS_NUM_THREADS=1 or the like may help"
     memory = machine_memory()
     return {
@@ -104,7 +103,7 @@ def describe(threads: int) -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "NumPy": f"{np.__version__}, SIMD found: {' '.join(simd) or 'baseline only'}",
         "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}, its number of threads {limit}",
-        "npgpt": npgpt_version(),
+        "npgpt": npgpt.__version__,
         "load": f"{os.getloadavg()[0]:.1f} cores busy in the minute before" if hasattr(os, "getloadavg") else "unknown",
         "threads": f"up to {threads}",
         "dtype": np.dtype(DTYPE).name,
@@ -114,7 +113,7 @@ def describe(threads: int) -> dict[str, str]:
 
 def cpu_name() -> str:
     info = Path("/proc/cpuinfo")
-    named = re.search("model name.*: (.*)", info.read_text()) if info.exists() else None
+    named = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
     if named:
         return named[1]
     if platform.system() == "Darwin":
@@ -122,18 +121,11 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def npgpt_version() -> str:
-    try:
-        return importlib.metadata.version("npgpt")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed: taken from this folder"
-
-
 def print_peaks(peaks: dict[int, Peak]) -> None:
     for n, peak in peaks.items():
-        paragraph(f"{counted(n, 'thread')}: {number(peak.flops / 1e9)} GFLOP/s in float32 matrix products, "
-                  f"{number(peak.bandwidth / 1e9)} GB/s of memory in adding arrays, "
-                  f"{number(peak.reading / 1e9)} in reading one", "peak")
+        flops, bandwidth, reading = (number(value) for value in peak.figures().values())
+        paragraph(f"threads {n}: {flops} GFLOP/s in float32 matrix products, {bandwidth} GB/s of memory in adding arrays, "
+                  f"{reading} in reading one", "peak")
     paragraph(f"(the best of {ATTEMPTS} attempts each: square products of {', '.join(map(str, PRODUCTS))}; "
               f"a += b on {ARRAY / 1e6:.0f} MB each, counted as two reads and a write; the sum of squares of a)", " ")
 
@@ -141,10 +133,8 @@ def print_peaks(peaks: dict[int, Peak]) -> None:
 def print_drift(before: dict[int, Peak], after: dict[int, Peak]) -> None:
     """How far the peaks have changed, which shows whether other work disturbed the run."""
     print("The machine's peaks at the end, relative to the beginning:")
-    drifts = {n: after[n].flops / before[n].flops for n in before}
-    for n, drift in drifts.items():
-        paragraph(f"{counted(n, 'thread')}: matrix products {drift:.0%}, "
-                  f"adding {after[n].bandwidth / before[n].bandwidth:.0%}", " ")
-    if any(abs(drift - 1) > STEADY for drift in drifts.values()):
-        paragraph(f"Changed by more than {STEADY:.0%}: other work disturbed this run. Measure again when the machine is "
-                  "quiet.", " ")
+    for n, peak in before.items():
+        print(f"threads {n}: matrix products {after[n].flops / peak.flops:.0%}, "
+              f"adding {after[n].bandwidth / peak.bandwidth:.0%}")
+    if any(abs(after[n].flops / before[n].flops - 1) > STEADY for n in before):
+        paragraph(f"Changed by more than {STEADY:.0%}: other work disturbed this run. Measure again on a quiet machine.")

@@ -36,14 +36,10 @@ class Peer:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.process.stdout.close()
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()          # at the end of its input the peer ends
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.wait()
+        self.process.stdout.close()
 
     def ask(self, action: str, **arguments: object) -> dict:
         """Ask, and wait for the answer. Raises PeerError."""
@@ -90,10 +86,8 @@ def memory() -> dict:
     found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
     if found:
         return {"peak": 1024 * int(found[1])}
-    if resource is None:
-        return {"peak": None}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"peak": peak if sys.platform == "darwin" else peak * 1024}
+    peak = resource and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak": peak if peak is None or sys.platform == "darwin" else peak * 1024}
 
 
 def page_faults() -> int:

@@ -1,4 +1,5 @@
 """scaling: how time and memory grow with each size and with threads, and how they are expected to."""
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -68,10 +69,8 @@ def grow(name: str, values: list[int], effort: Effort, table: Table) -> list[Poi
     """Measure at each value of one size, or of the number of threads, and print a row for each."""
     found = []
     for value in values:
-        if name == "threads":
-            point = measure_point({**BASE, "B": 2 * max(values)}, value, value, effort)      # sequences for every thread
-        else:
-            point = measure_point({**BASE, name: value}, value, 1, effort)
+        size = {"B": 2 * max(values)} if name == "threads" else {name: value}        # so that every thread has sequences
+        point = measure_point({**BASE, **size}, value, value if name == "threads" else 1, effort)
         table.row("" if found else name, str(value), milliseconds(point.time), spread(point.time), megabytes(point.memory))
         found.append(point)
     return found
@@ -91,15 +90,14 @@ def measure_point(sizes: dict[str, int], value: int, threads: int, effort: Effor
 
 def conclude(name: str, found: list[Point], table: Table) -> dict:
     """Print a row of exponents  ->  the figures of one size"""
-    values = [point.value for point in found]
-    fits = [exponent(values, of) for of in ([point.time.median for point in found], [point.flops for point in found],
-                                            [point.memory for point in found], [point.bytes for point in found])]
+    values, times, memory, flops, sizes = zip(*found)
+    fits = [exponent(values, of) for of in ([time.median for time in times], flops, memory, sizes)]
     table.row(name, *("-" if fit is None else f"{fit:.2f}" for fit in fits))
     return {"points": {str(point.value): {**point.time.figures(), "peak MB": point.memory / 1e6} for point in found},
             "time": {"exponent": fits[0], "expected": fits[1]}, "memory": {"exponent": fits[2], "expected": fits[3]}}
 
 
-def exponent(sizes: list[float], values: list[float]) -> float | None:
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
     """The k of values ~ sizes^k, by least squares on logarithms; None for a single point."""
     if len(sizes) < 2:
         return None

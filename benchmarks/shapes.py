@@ -53,7 +53,7 @@ SHAPES = [
 
 
 def write_problem(shape: Shape, folder: Path) -> dict:
-    """Write the batch, and the weights by name, to a file  ->  what starts a training process, ready for JSON"""
+    """Write the batch, and the parameters by name, to a file  ->  the arguments that start a peer"""
     file = folder / "problem.npz"
     np.savez(file, **shape.batch()._asdict(), **named_views(shape.parameters(), shape.task.table))
     return {"file": str(file), "config": dataclasses.asdict(shape.config), **SETTINGS}

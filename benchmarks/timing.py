@@ -34,38 +34,41 @@ class Effort(NamedTuple):
         return f"{self.warmup} to warm up, then as many as {self.seconds:g} s allow, from {self.least} to {self.most}"
 
 
-def measure(call: Callable[[], object], effort: Effort) -> Times:
-    """Seconds that a call takes; each call is timed separately."""
+def repeat(call: Callable, effort: Effort) -> list:
+    """The results of all calls that are counted."""
     for _ in range(effort.warmup):
         call()
-    seconds: list[float] = []
+    results: list = []
     end = time.perf_counter() + effort.seconds
-    while len(seconds) < effort.least or time.perf_counter() < end and len(seconds) < effort.most:
+    while len(results) < effort.least or time.perf_counter() < end and len(results) < effort.most:
+        results.append(call())
+    return results
+
+
+def measure(call: Callable[[], object], effort: Effort) -> Times:
+    """Seconds that a call takes; each call is timed separately."""
+    def seconds() -> float:
         start = time.perf_counter()
         call()
-        seconds.append(time.perf_counter() - start)
-    return summarise(seconds)
+        return time.perf_counter() - start
+
+    return summarise(repeat(seconds, effort))
 
 
 class Rounds(NamedTuple):
-    """How long to measure several processes that take turns. In each round every process makes a burst of steps."""
+    """How long to measure processes that take turns: in each round, every one makes a burst of steps."""
     warmup: int                                 # steps of each, before the first round
     rounds: int
-    least: int                                  # steps in a burst
-    seconds: float                              # of a burst, about
+    least: int                                  # steps in a burst,
+    seconds: float                              # or as many as take so long
 
     def steps(self, warmup: list[dict]) -> int:
         """How many steps make a burst, by the fastest step of the warm-up."""
         return max(round(self.seconds / min(step["seconds"] for step in warmup)), self.least)
 
     def __str__(self) -> str:
-        return (f"Processes take turns: {counted(self.warmup, 'step')} each to warm up, then {self.rounds} rounds of a "
-                f"burst each, of about {self.seconds:g} s and at least {counted(self.least, 'step')}, after one step that "
-                "is not counted")
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+        return (f"Processes take turns: after a warm-up, {self.rounds} rounds of a burst of steps each, for about "
+                f"{self.seconds:g} s; the first step of a burst is not counted")
 
 
 def take_turns(bursts: Sequence[Callable], rounds: int, pause: float = 0.0) -> list[list]:

@@ -57,10 +57,10 @@ class GPT(nn.Module):
 
 
 def load_weights(model: GPT, weights: Mapping[str, np.ndarray]) -> None:
-    """Copy npgpt's arrays into the parameters of the same places. Raises RuntimeError where names or shapes differ.
+    """Copy npgpt's arrays, by name. Raises RuntimeError where names or shapes differ from the model's.
 
     wte -> wte.weight, ln_1.gain -> ln_1.weight, attn.w_proj -> attn.proj.weight, attn.b_proj -> attn.proj.bias, and so on.
-    npgpt keeps matrices as (in, out), nn.Linear as (out, in); of queries, keys and values npgpt has (3, in, out).
+    npgpt keeps matrices as (in, out), w_qkv as (3, in, out) and b_qkv as (3, out); nn.Linear has (out, in) and (out,).
     """
     state = {}
     for name, array in weights.items():
@@ -69,8 +69,10 @@ def load_weights(model: GPT, weights: Mapping[str, np.ndarray]) -> None:
             own, array = f"{own[2:]}.weight", array.swapaxes(-1, -2).reshape(-1, array.shape[-2])
         elif own.startswith("b_"):
             own, array = f"{own[2:]}.bias", array.reshape(-1)
-        elif own != "bias":
-            own = "weight" if own == "gain" else f"{own}.weight"
+        elif own == "gain":
+            own = "weight"
+        elif own in ("wte", "wpe"):
+            own = f"{own}.weight"
         state[group + dot + own] = torch.from_numpy(array)
     model.load_state_dict(state)
 

@@ -158,11 +158,11 @@ def test_flops_of_training_are_counted_product_by_product():
 
 def test_the_least_work_of_every_layer_is_counted():
     for case in cases(TINY):
-        y, cache = case.forward(*case.arguments, **case.settings)
+        y, cache = case.forward()
         dy = upstream(y)
         forward, backward = least_work(case, y, dy, case.backward(dy, cache)).values()
         assert backward.flops == 2 * forward.flops and forward.bytes > 0 and backward.bytes > 0
-        if case.name == "linear":
+        if case.layer == "linear":
             rows, C, I = 16, 12, 48
             assert forward == (2 * rows * C * I, 4 * (rows * C + C * I + I + rows * I))
             assert backward == (4 * rows * C * I, 4 * (rows * I + 2 * (rows * C + C * I + I)))
