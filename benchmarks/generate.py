@@ -22,11 +22,11 @@ COLUMNS = (("shape", -7), ("prompt", 6), ("ms", 8), ("spread", 6), ("tokens/s", 
 def run(plan: Plan) -> dict:
     """Print a row for each shape  ->  {shape: {"prompt": figures, "continuation": figures, "past context": figures}}"""
     effort, threads = SHORT_EFFORT if plan.short else EFFORT, min(plan.threads, available_cores())
-    paragraph(f"""BLAS with {threads} threads, greedy, random weights. Two tokens of warm-up, then medians of as many
-        runs as {effort.seconds:g} s allow, from {effort.least} to {effort.most}. The prompt is half a context of random tokens; its time ends with the
-        first new token. Each later token is timed separately. Memory: the weights that a token reads, each once, divided
-        by its time, relative to the machine's peak of reading memory; a model that fits the caches need not read it.
-        Past context: tokens/s when the prompt fills the context, so that the window slides.""")
+    paragraph(f"""BLAS with {threads} threads, greedy, random weights. Two tokens of warm-up, then medians of as many runs
+        as {effort.seconds:g} s allow, from {effort.least} to {effort.most}. The prompt is half a context of random tokens;
+        its time ends with the first new token. Each later token is timed separately. Memory: the bytes of weights that a
+        token reads in a second, relative to the machine's peak of reading memory; a model that fits into the caches need
+        not read it. Past context: tokens/s when the prompt fills the context, so that the window slides.""")
     print()
     table = Table(*COLUMNS)
     with blas_threads(threads):
@@ -39,7 +39,7 @@ def measure_shape(shape: Shape, effort: Effort, table: Table, peak: float) -> di
     length, new = context // 2, min(CONTINUATION, context // 4)
     prompt, tokens = sample(shape, parameters, length, new, effort)
     _, past = sample(shape, parameters, context, max(new // 4, 1), effort._replace(most=2))
-    positions = groups(parameters, shape.task.table).wpe                  # of which a token reads one row; of the rest, all
+    positions = groups(parameters, shape.task.table).wpe          # a token reads one row of it, and all other weights
     share = (parameters.nbytes - positions.nbytes) / tokens.median / peak
     table.row(shape.name, str(length), milliseconds(prompt), spread(prompt), number(length / prompt.median), str(new),
               milliseconds(tokens), spread(tokens), number(1 / tokens.median), percent(share), number(1 / past.median))

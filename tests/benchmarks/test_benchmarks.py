@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
 
 from benchmarks.comparison import Figure, figures, read_results, verdict  # noqa: E402
-from benchmarks.layer_cases import cases, least_work, upstream  # noqa: E402
+from benchmarks.layers import cases, least_work, upstream  # noqa: E402
 from benchmarks.machine import thread_counts  # noqa: E402
 from benchmarks.peer import Peer, PeerError  # noqa: E402
 from benchmarks.roofline import Work, attention_flops, bound, training_flops  # noqa: E402
