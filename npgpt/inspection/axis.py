@@ -33,7 +33,7 @@ def axis(low: float, high: float, count: int = 5, logarithmic: bool = False, tig
         ticks = [10.0 ** i for i in range(start, stop + 1, max(math.ceil((stop - start) / count), 1)) if -323 < i < 309]
         return Axis(max(10.0 ** start, TINY), min(10.0 ** stop, 1.7e308), ticks, True)
     step = nice_step((high - low) / count)
-    if tight:                                                      # 1e-9: a tick at the very end is kept in spite of rounding
+    if tight:                                                      # 1e-9: rounding must not cost a tick at the end
         start, stop = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     else:
         start, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

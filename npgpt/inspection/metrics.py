@@ -56,10 +56,11 @@ def read_run(place: Path) -> Run:
             unread.append(f"line {number}" + " (incomplete)" * (number == len(lines)))
     table = np.array(rows).reshape(-1, 1 + len(MEASURED))
     steps, *columns = table[last_of_each_step(table[:, 0])].T
-    run = Run(str(place), *(curve(steps, values) for values in columns), skipped=describe(path, unread))
-    if not (run.loss or run.validation_loss):
+    curves = [curve(steps, values) for values in columns]
+    if not (curves[0] or curves[1]):
         raise InputError(f"{path} holds no metrics: {unread[0] + ' cannot be read' if unread else 'there is no loss in it'}")
-    return run
+    more = f" and {len(unread) - 3:,} more" if len(unread) > 3 else ""
+    return Run(str(place), *curves, f"{path}: skipped what cannot be read: {', '.join(unread[:3])}{more}" if unread else "")
 
 
 def measured(line: bytes) -> list[float]:
@@ -82,11 +83,6 @@ def curve(steps: np.ndarray, values: np.ndarray) -> Curve:
     return Curve(steps[drawn], values[drawn])
 
 
-def describe(path: Path, unread: list[str]) -> str:
-    more = f" and {len(unread) - 3:,} more" if len(unread) > 3 else ""
-    return f"{path}: skipped what cannot be read: {', '.join(unread[:3])}{more}" if unread else ""
-
-
 def smooth(one: Curve, window: int) -> Curve:
     """Each value is replaced by the mean of the `window` values around it; at the ends, of fewer."""
     N = len(one.values)
@@ -101,9 +97,8 @@ def thin(one: Curve, most: int) -> Curve:
     N = len(one.values)
     if N <= most:
         return one
-    bounds = np.linspace(0, N, max(most // 2, 1) + 1).astype(int)
     kept = {0, N - 1}
-    for start, stop in zip(bounds, bounds[1:]):
-        kept |= {start + int(one.values[start:stop].argmin()), start + int(one.values[start:stop].argmax())}
+    for stretch in np.array_split(np.arange(N), max(most // 2, 1)):
+        kept |= {stretch[one.values[stretch].argmin()], stretch[one.values[stretch].argmax()]}
     kept = sorted(kept)
     return Curve(one.steps[kept], one.values[kept])

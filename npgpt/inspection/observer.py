@@ -84,10 +84,7 @@ class Observer:
         elif is_layer(call.frame) and isinstance(result, tuple):
             y, cache = result
             self.layers[id(cache)] = call
-            if call.composite:
-                self.look(call)
-            else:
-                self.note_kept(call, y, cache)
+            self.look(call, None if call.composite else [array for array in cache if array is not y])
             call.result = call.find(y) or Intermediate(call.made_by)
             if not call.result.variable:
                 call.result.result_of = call
@@ -99,19 +96,23 @@ class Observer:
             self.look(call)
         call.frame, call.arguments, call.known = None, {}, []      # so that its arrays can be freed
 
-    def look(self, call: Call) -> None:
-        """Note the arrays that a function has assigned to variables since the last look at it. A dx beside an x is a gradient."""
+    def look(self, call: Call, among: Sequence | None = None) -> None:
+        """Note the arrays that a function has assigned to variables since the last look at it; of a leaf, among those that
+        it keeps. Of several names for one array the last counts. A variable dx beside an x is a gradient.
+        """
         variables = dict(call.frame.f_locals)
-        for name, array in variables.items():
-            if (not self.is_intermediate(array) or any(array is given for given in call.arguments.values())
-                    or name[0] == "d" and name[1:] in variables):
-                continue
-            one = call.find(array)
-            if one is None:
-                one = Intermediate(call.made_by)
-                call.known.append((array, one))
-            if not one.variable:
-                self.note(one, name, call, array)
+        found = {id(array): (name, array) for name, array in variables.items()
+                 if self.is_intermediate(array) and not (name[0] == "d" and name[1:] in variables)}
+        for argument in call.arguments.values():
+            found.pop(id(argument), None)
+        for name, array in found.values():
+            if among is None or any(array is other for other in among):
+                one = call.find(array)
+                if one is None:
+                    one = Intermediate(call.made_by)
+                    call.known.append((array, one))
+                if not one.variable:
+                    self.note(one, name, call, array)
 
     def input(self, array: np.ndarray, name: str, caller: Call, layer: Call) -> Intermediate | None:
         """What a layer is given: something known, or made in the very line that calls the layer. None for what is no
@@ -122,14 +123,6 @@ class Observer:
         if one or not self.is_intermediate(array) or any(np.may_share_memory(array, other) for other in others):
             return one
         return self.note(Intermediate(caller.made_by), name, layer, array)
-
-    def note_kept(self, call: Call, y: np.ndarray, cache: tuple) -> None:
-        """Note what a leaf keeps for its backward pass besides its arguments and its result."""
-        names = {id(array): name for name, array in call.frame.f_locals.items()}     # of several names, the last
-        given = {id(array) for array in (y, *call.arguments.values())}
-        for array in cache:
-            if self.is_intermediate(array) and id(array) not in given and id(array) in names:
-                self.note(Intermediate(call.made_by), names[id(array)], call, array)
 
     def look_at_gradients(self, backward: Call) -> None:
         """Note the gradients of the arrays that a layer made itself: that of m is dm, if the backward function computes it.

@@ -103,7 +103,7 @@ def grid(x: Axis, y: Axis) -> list[str]:
              for tick in y.ticks]
     for tick in x.ticks:
         place = f"{across_x(x, tick):.1f}"
-        label, anchor = (WIDTH - 2, "end") if x.place(tick) > 0.97 else (place, "middle")      # at the edge it must not be cut
+        label, anchor = (WIDTH - 2, "end") if x.place(tick) > 0.97 else (place, "middle")      # not beyond the edge
         parts.append(f'<path class="tick" d="M{place} {bottom}v5"/>'
                      f'<text x="{label}" y="{bottom + 21}" text-anchor="{anchor}">{figure(tick)}</text>')
     return [*parts, f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>'

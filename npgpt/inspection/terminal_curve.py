@@ -15,7 +15,7 @@ MARK = "o"
 
 
 def loss_curve(run: Run, encoding: str | None = "utf-8") -> str:
-    """Training loss as a line, validation loss as o. The line is made of braille dots, or of * where the encoding has none."""
+    """Training loss as a line, validation loss as o. The line is of braille dots, or of * where the encoding has none."""
     braille = can_show(chr(EMPTY + 0xFF) + "┤│└─", encoding)
     dots = DOTS if braille else np.ones((1, 1), int)
     down, across = dots.shape
@@ -63,7 +63,7 @@ def rows(values: np.ndarray, low: float, high: float, height: int) -> np.ndarray
 
 
 def draw_line(y: np.ndarray, height: int) -> np.ndarray:
-    """A line through the given row of each column, across columns that have none  ->  (height, width), 1 on the line, else 0"""
+    """A line through the given row of each column, NaN for none  ->  (height, width), 1 on the line, else 0"""
     dots, known = np.zeros((height, len(y)), int), np.flatnonzero(~np.isnan(y))
     if len(known):
         x = np.arange(known[0], known[-1] + 1)

@@ -69,7 +69,7 @@ def dimensions(summary: Summary) -> str:
 
 
 def numbers(summary: Summary) -> str:
-    return "".join(number(value).rjust(NUMBER) for value in (summary.mean, summary.deviation, summary.smallest, summary.largest))
+    return "".join(number(value).rjust(NUMBER) for value in summary[1:5])
 
 
 def number(value: float) -> str:

@@ -75,7 +75,8 @@ def test_a_page_holds_the_text_the_weights_and_the_likeliest_next_tokens(npgpt, 
 def test_ids_can_be_given_where_there_is_no_tokenizer(npgpt, byte_model, tmp_path):
     (byte_model / TOKENIZER_FILE).unlink()
     assert npgpt("attention", "--model", byte_model, "--ids", 7, 200, "--html", "a.html").status == 0
-    assert data_of(tmp_path / "a.html")["tokens"] == ["7", "200"] and data_of(tmp_path / "a.html")["next"][0][0][0].startswith("#")
+    data = data_of(tmp_path / "a.html")
+    assert data["tokens"] == ["7", "200"] and data["next"][0][0][0].startswith("#")
 
 
 def test_mistakes_are_explained(refused, byte_model, monkeypatch):
@@ -83,7 +84,8 @@ def test_mistakes_are_explained(refused, byte_model, monkeypatch):
     assert "--head must be from 0 to 2 in this model, not -1" in refused("attention", "--model", byte_model, "--head", -1)
     assert "the text has 0 tokens, 1 or more are needed" in refused("attention", "--model", byte_model, "--text", "")
     assert "out is no model directory" in refused("attention")
-    assert "nowhere/a.html: No such file or directory" in refused("attention", "--model", byte_model, "--html", "nowhere/a.html")
+    assert "nowhere/a.html: No such file or directory" in refused(
+        "attention", "--model", byte_model, "--html", "nowhere/a.html")
     monkeypatch.setattr(command, "LARGEST", 1000)
     assert "choose some with --layer and --head" in refused("attention", "--model", byte_model, "--html", "a.html")
 

@@ -55,7 +55,7 @@ def test_the_loss_is_that_of_predicting_each_token_of_the_text_from_those_before
         for prefix, vector in (("parameter/", parameters), ("grad/", gradients)):
             for name, tensor in tensors_as_in_file(vector, config).items():
                 assert np.array_equal(saved[prefix + name], tensor)
-        assert {"parameter/transformer.wte.weight", "grad/transformer.h.0.attn.c_attn.weight", "grad/logits"} <= set(saved.files)
+        assert {"parameter/transformer.wte.weight", "grad/transformer.ln_f.bias", "grad/logits"} <= set(saved.files)
 
 
 def test_the_dtype_is_the_models_own_or_the_one_asked_for(npgpt, model):
@@ -76,14 +76,14 @@ def test_a_model_without_a_text_is_given_a_default_one(npgpt, model):
 def test_only_the_first_tokens_of_a_long_text_are_traced(npgpt, model):
     outcome = npgpt("trace", "--model", model, "--text", "the quick brown fox")
     assert "T 8 tokens" in outcome.out
-    assert outcome.err == "npgpt: the text has 19 tokens; these are the first 9, as many as can be looked at\n"
+    assert "19 tokens" in outcome.err and "the first 9 " in outcome.err and outcome.err.count("\n") == 1
 
 
 def test_ids_can_be_given_where_there_is_no_tokenizer(npgpt, refused, model):
     (model / TOKENIZER_FILE).unlink()
     assert "T 3 tokens" in npgpt("trace", "--model", model, "--ids", 3, 1, 4, 1).out
-    assert refused("trace", "--model", model) == (
-        f"npgpt: error: {model} holds no tokenizer, so it cannot read a text: give token ids with --ids\n")
+    complaint = refused("trace", "--model", model)
+    assert f"{model} holds no tokenizer" in complaint and "--ids" in complaint
     assert "token id 28, but the model's vocabulary is 0 to 27" in refused("trace", "--model", model, "--ids", 1, 28)
     assert "0 or more, found -1" in refused("trace", "--model", model, "--ids", 1, -1)
 

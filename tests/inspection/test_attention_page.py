@@ -17,7 +17,8 @@ def data_of(page):
 
 
 def page(tokens=tuple("abcd")):
-    return attention_page("<model>", np.array([0, 1, 0, 2]), tokens, WEIGHTS, PROBABILITIES, [0, 5], [1, 2, 7], "ABC".__getitem__)
+    ids = np.array([0, 1, 0, 2])
+    return attention_page("<model>", ids, tokens, WEIGHTS, PROBABILITIES, [0, 5], [1, 2, 7], "ABC".__getitem__)
 
 
 def test_weights_are_stored_row_by_row_up_to_the_diagonal():

@@ -31,7 +31,7 @@ def test_every_value_has_its_place_and_ticks_are_few(a, b, logarithmic, tight):
     assert len(found.ticks) <= 8 and found.ticks == sorted(found.ticks)
 
 
-@pytest.mark.parametrize("value, text", [(0, "0"), (0.0005, "5e-4"), (1.5e-3, "1.5e-3"), (0.25, "0.25"), (2.5, "2.5"), (1000, "1,000"), (20_000, "20k"),
-                                         (3e6, "3M"), (-0.2, "-0.2"), (1e20, "1e20")])
+@pytest.mark.parametrize("value, text", [(0, "0"), (0.0005, "5e-4"), (1.5e-3, "1.5e-3"), (0.25, "0.25"), (2.5, "2.5"),
+                                         (1000, "1,000"), (20_000, "20k"), (3e6, "3M"), (-0.2, "-0.2"), (1e20, "1e20")])
 def test_labels_are_short(value, text):
     assert figure(value) == text

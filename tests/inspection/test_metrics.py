@@ -29,7 +29,8 @@ def points(one):
 def test_every_measure_is_a_curve(run_of, tmp_path):
     run = run_of(line(1), line(2, validation_loss=3.5), line(3))
     assert points(run.loss) == [(1, 1.0), (2, 0.5), (3, 1 / 3)] and points(run.validation_loss) == [(2, 3.5)]
-    assert points(run.learning_rate) == [(i, 0.1) for i in (1, 2, 3)] and points(run.gradient_norm) == [(i, 2.0) for i in (1, 2, 3)]
+    assert points(run.learning_rate) == [(i, 0.1) for i in (1, 2, 3)]
+    assert points(run.gradient_norm) == [(i, 2.0) for i in (1, 2, 3)]
     assert run.skipped == ""
     assert points(read_run(tmp_path).loss) == points(run.loss)                    # by its folder
 
@@ -45,7 +46,8 @@ def test_an_incomplete_last_line_is_skipped_and_named(run_of, tmp_path):
     assert run.skipped == f"{tmp_path / METRICS_FILE}: skipped what cannot be read: line 3 (incomplete)"
 
 
-@pytest.mark.parametrize("garbage", ["\0\0\0", "[1]", '{"loss": 3}', '{"step": null}', '{"step": "x", "loss": 1}', line(2)[:9] + line(3), "[" * 10**5,
+@pytest.mark.parametrize("garbage", ["\0\0\0", "[1]", '{"loss": 3}', '{"step": null}', '{"step": "x", "loss": 1}',
+                                     line(2)[:9] + line(3), "[" * 10**5, "1", '{"loss": null}', "\N{SNOWMAN}",
                                      '{"step": 1e999, "loss": 1}', '{"step": 2, "loss": [1]}', "{}"])
 def test_garbage_between_good_lines_is_skipped_and_named(run_of, tmp_path, garbage):
     run = run_of(line(1), garbage, "", line(3))
@@ -64,7 +66,8 @@ def test_where_a_run_was_resumed_the_later_lines_count(run_of):
     assert points(run.loss) == [(1, 1.0), (2, 9.0), (3, 8.0)]
 
 
-@pytest.mark.parametrize("text, complaint", [("", "holds no metrics: there is no loss in it"), ("hello\n", "holds no metrics: line 1 cannot be read"),
+@pytest.mark.parametrize("text, complaint", [("", "holds no metrics: there is no loss in it"),
+                                             ("hello\n", "holds no metrics: line 1 cannot be read"),
                                              ('{"step": 1, "loss": null}\n', "holds no metrics: there is no loss in it")])
 def test_a_file_without_metrics_is_refused(tmp_path, text, complaint):
     (tmp_path / "file").write_text(text)

@@ -33,7 +33,7 @@ def test_gradients_of_arrays_made_in_the_line_that_calls_a_layer_and_of_those_us
     assert {".n", ".y", "ln_1.x", "ln_2.x", "attn.y", "mlp.y", "ln_1.xhat", "mlp.h"} <= found.keys()
     sums = {name: found[name + ".x"] for name in ("ln_1", "ln_2")}
     assert np.array_equal(sums["ln_1"].value.array, x + found["attn.y"].value.array)
-    assert np.array_equal(sums["ln_2"].gradient.array, found["mlp.y"].gradient.array)      # both terms of a sum have its gradient
+    assert np.array_equal(sums["ln_2"].gradient.array, found["mlp.y"].gradient.array)      # as both terms of a sum
     assert np.array_equal(sums["ln_1"].gradient.array, found["attn.y"].gradient.array)
     dn = found[".n"].gradient.array
     assert np.allclose((dn * found["ln_1.xhat"].value.array).sum(axis=(0, 1)), dp.ln_1.gain, rtol=1e-13)

@@ -80,7 +80,8 @@ def test_what_is_shown_is_what_the_model_computes():
 def test_every_line_can_be_found_in_the_source():
     for name, one in trace(*a_pass()).intermediates.items():
         assert inspect.isfunction(function_at(one.made_by))
-        assert one.variable == name.rpartition(".")[2] and one.variable in function_at(one.owner.made_by).__code__.co_varnames
+        assert one.variable == name.rpartition(".")[2]
+        assert one.variable in function_at(one.owner.made_by).__code__.co_varnames
 
 
 def function_at(place: str):
