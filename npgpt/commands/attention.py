@@ -3,14 +3,14 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from npgpt.commands.arguments import OUT, count, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
-from npgpt.commands.tokenize import visible
+from npgpt.commands.tokenize import printable, visible
 from npgpt.errors import InputError
 from npgpt.files import write_whole
 from npgpt.inspection.attention import attended
@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
     if not np.isfinite(weights).all() or not np.isfinite(probabilities).all():
         raise InputError(f"{args.model}: the model's results are NaN or infinite: there is nothing to show")
     if args.html:
-        name, show = visible(os.fsencode(args.model)), token_shower(args.model)
-        page = attention_page(name, reading.ids, reading.shown, weights[np.ix_(layers, heads)], probabilities, layers,
-                              heads, show)
+        tokenizer = load_tokenizer(args.model) if holds_tokenizer(args.model) else None
+        page = attention_page(visible(os.fsencode(args.model)), reading.ids, reading.shown, weights[np.ix_(layers, heads)],
+                              probabilities, layers, heads, partial(printable, tokenizer=tokenizer))
         write_whole(args.html, [page])
         print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
     else:
@@ -85,13 +85,6 @@ def require_size(layers: int, heads: int, T: int) -> None:
         raise InputError(f"{layers} layers of {heads} heads on {T} tokens would make a page of {in_bytes(size)}, and "
                          f"at most {in_bytes(LARGEST)} are allowed: choose some with --layer and --head, or a "
                          "shorter text")
-
-
-def token_shower(model: Path) -> Callable[[int], str]:
-    """A function that shows a token as text, or as its number if the tokenizer does not have it or there is none."""
-    tokenizer = load_tokenizer(model) if holds_tokenizer(model) else None
-    size = tokenizer.vocab_size if tokenizer else 0
-    return lambda token: visible(tokenizer.decode_bytes([token])) if token < size else f"#{token}"
 
 
 def cell_width(shown: Sequence[str], width: int) -> int:
