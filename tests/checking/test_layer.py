@@ -34,7 +34,7 @@ def test_an_error_names_layer_argument_shape_index_values_and_count():
         dx, dw = scale_backward(dy, cache)
         dx[2, 1] += 0.5 * dy[2, 1]
         return dx, dw
-    message = wrong(backward)
+    message = message_of(backward)
     assert "scale: the gradient of x (4, 3) is wrong: at (2, 1) it is" in message and "1 of 12 entries off" in message
     assert "by hand" in message and "by complex step" in message and "relative error" in message
 

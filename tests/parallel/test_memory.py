@@ -1,4 +1,4 @@
-"""Freed memory stays in the process."""
+"""Memory: what is freed stays in the process."""
 import subprocess
 import sys
 
@@ -7,8 +7,7 @@ import pytest
 PROLOGUE = """
 import resource, numpy as np
 from npgpt.parallel import memory
-from npgpt.model.parameters import initial_parameters
-from npgpt.model.presets import preset
+
 
 def faults(work, rounds=20):
     seen = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
@@ -20,27 +19,30 @@ def faults(work, rounds=20):
 
 
 def printed(program):
-    """By a process of its own, for malloc's settings last as long as the process."""
+    """By a process of its own, because malloc's settings last as long as the process."""
     return subprocess.run([sys.executable, "-c", PROLOGUE + program], capture_output=True, text=True, check=True).stdout.split()
 
 
 def test_freed_memory_is_kept_so_that_a_steady_step_has_no_page_faults():
     kept, faults = printed("""
+from npgpt.model.parameters import initial_parameters
+from npgpt.model.presets import preset
 from npgpt.parallel.data_parallel import parallel_gradients
+from npgpt.tasks.language_modelling import LanguageModelling
 kept = memory.keep_freed_memory()
-config = preset("small")
-parameters = initial_parameters(config)
-ids = np.zeros((12, 64), int)
-with parallel_gradients(2) as split:
-    print(kept, faults(lambda: split(ids, ids, parameters, config)))
+task = LanguageModelling(preset("small"))
+parameters = initial_parameters(task.table)
+batch = np.zeros((2, 12, 64), int)
+with parallel_gradients(task, 2) as loss_and_gradients:
+    print(kept, faults(lambda: loss_and_gradients(batch, parameters)))
 """)
     if kept == "False":
         pytest.skip("no glibc")
-    assert int(faults) < 50        # with memory given back it is some 2000
+    assert int(faults) < 50        # with memory returned to the system it is some 2000
 
 
-def test_scratch_is_kept_but_not_all():
-    """Arrays of 16 MB come without faults, as they would not by default; those of 128 MB are given back."""
+def test_scratch_is_kept_and_large_arrays_are_not():
+    """Arrays of 16 MB come without page faults, which they would not by default; those of 128 MB are returned."""
     known, by_default, kept, large, untouched = printed("""
 print(memory.set_malloc({}))
 scratch = lambda: [np.ones(2**21), np.ones(2**21)]

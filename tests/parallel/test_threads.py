@@ -1,4 +1,4 @@
-"""Threads: every call is made, in its own thread, and its result or error comes back."""
+"""Threads: calls that run at once, and the partition of a range."""
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.parallel.threads import available_cores, shares, together
+from npgpt.parallel.threads import available_cores, partition, together
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_results_come_in_the_order_of_the_calls(pool):
     assert together(pool, call, [(0,), (1,), (2,)]) == [0, 1, 2]
 
 
-def test_calls_run_at_once_the_first_of_them_here(pool):
+def test_calls_run_at_once_and_the_first_in_the_calling_thread(pool):
     barrier = threading.Barrier(3, timeout=10)
 
     def call():
@@ -38,7 +38,7 @@ def test_calls_run_at_once_the_first_of_them_here(pool):
 
 
 @pytest.mark.parametrize("fails", [0, 1, 2])
-def test_what_a_call_raises_is_raised_when_all_have_ended(pool, fails):
+def test_an_exception_of_a_call_is_raised_when_all_have_ended(pool, fails):
     failed, ended = threading.Event(), []
 
     def call(number):
@@ -53,8 +53,8 @@ def test_what_a_call_raises_is_raised_when_all_have_ended(pool, fails):
 
 
 @given(st.integers(1, 50), st.integers(1, 60))
-def test_shares_cover_everything_once_and_differ_by_one_at_most(count, threads):
-    parts = shares(count, threads)
+def test_a_partition_covers_everything_once_in_parts_that_differ_by_one_at_most(count, threads):
+    parts = partition(count, threads)
     assert [i for part in parts for i in range(count)[part]] == list(range(count))
     sizes = [part.stop - part.start for part in parts]
     assert len(parts) == min(count, threads) and max(sizes) - min(sizes) <= 1

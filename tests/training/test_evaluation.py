@@ -1,68 +1,59 @@
-"""Evaluation over every token."""
+"""Evaluation: the mean loss over all targets of many batches."""
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.errors import InputError
+from helpers import language_model, logits_of, seeds
+from npgpt.layers.cross_entropy import IGNORED
 from npgpt.layers.softmax import softmax
 from npgpt.model.config import GPTConfig
-from npgpt.model.gpt import gpt
-from npgpt.model.parameters import initial_parameters
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.training.evaluation import batch_losses, evaluate
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=4, n_embd=6, n_layer=1, n_head=2, initializer_range=0.5)
-PARAMETERS = initial_parameters(CONFIG, 0, np.float64)
+TASK = LanguageModelling(CONFIG)
+PARAMETERS = language_model(CONFIG, 0, np.float64)
 
 
-def surprise(tokens, t):
+def loss_of_text(tokens, batch_size=None, task=TASK, parameters=PARAMETERS):
+    return evaluate(task, parameters, task.batches(tokens, batch_size))
+
+
+def loss_of_token(tokens, t):
     """-ln of the probability that token t has after those before it in its window."""
     start = (t - 1) // CONFIG.n_positions * CONFIG.n_positions
-    logits, _ = gpt(tokens[None, start:t], PARAMETERS, CONFIG)
+    logits = logits_of(tokens[None, start:t], PARAMETERS, CONFIG)
     return -math.log(softmax(logits[0, -1])[0][tokens[t]])
 
 
-@given(st.integers(2, 30), st.integers(0, 10**6))
-def test_the_loss_is_the_mean_surprise_at_every_token_but_the_first(N, seed):
+@given(st.integers(2, 30), seeds)
+def test_the_loss_of_a_text_is_the_mean_over_every_token_but_the_first(N, seed):
     tokens = np.random.default_rng(seed).integers(CONFIG.vocab_size, size=N)
-    expected = np.mean([surprise(tokens, t) for t in range(1, N)])
-    assert evaluate(PARAMETERS, CONFIG, tokens) == pytest.approx(expected, rel=1e-12)
+    expected = np.mean([loss_of_token(tokens, t) for t in range(1, N)])
+    assert loss_of_text(tokens) == pytest.approx(expected, rel=1e-12)
 
 
 @given(st.integers(2, 60), st.integers(1, 6))
-def test_the_size_of_the_batches_changes_nothing_but_the_batches(N, batch_size):
+def test_the_size_of_the_batches_changes_nothing(N, batch_size):
     tokens = np.random.default_rng(N).integers(CONFIG.vocab_size, size=N)
-    losses = list(batch_losses(PARAMETERS, CONFIG, tokens, batch_size))
-    assert all(count <= batch_size * CONFIG.n_positions for _, count in losses)
+    losses = list(batch_losses(TASK, PARAMETERS, TASK.batches(tokens, batch_size)))
     assert sum(count for _, count in losses) == N - 1
-    assert sum(loss * count for loss, count in losses) / (N - 1) == pytest.approx(evaluate(PARAMETERS, CONFIG, tokens), rel=1e-12)
+    assert sum(loss * count for loss, count in losses) / (N - 1) == pytest.approx(loss_of_text(tokens), rel=1e-12)
+    assert loss_of_text(tokens, batch_size) == pytest.approx(loss_of_text(tokens), rel=1e-12)
 
 
-def test_batches_whose_size_is_left_open_are_of_a_thousand_tokens():
-    tokens = np.random.default_rng(0).integers(CONFIG.vocab_size, size=3000)
-    assert [count for _, count in batch_losses(PARAMETERS, CONFIG, tokens)] == [1024, 1024, 948, 3]
+def test_targets_that_are_ignored_do_not_count():
+    ids, targets = np.array([[1, 2, 3, 4], [3, 2, 1, 0]]), np.array([[2, 3, 4, 5], [6, IGNORED, IGNORED, IGNORED]])
+    apart = evaluate(TASK, PARAMETERS, [TokenBatch(ids[:1], targets[:1]), TokenBatch(ids[1:], targets[1:])])
+    assert apart == pytest.approx(float(TASK.loss((ids, targets), PARAMETERS)), rel=1e-12)
 
 
-def test_a_model_that_knows_nothing_loses_ln_v():
-    assert evaluate(np.zeros_like(PARAMETERS), CONFIG, np.arange(7)) == pytest.approx(math.log(7), rel=1e-15)
+def test_a_uniform_guess_gives_ln_v():
+    assert loss_of_text(np.arange(7), parameters=np.zeros_like(PARAMETERS)) == pytest.approx(math.log(7), rel=1e-15)
 
 
-def test_dropout_rests():
+def test_evaluation_has_no_dropout():
     assert CONFIG.resid_pdrop > 0
-    tokens = np.arange(7)
-    assert evaluate(PARAMETERS, CONFIG, tokens) == evaluate(PARAMETERS, CONFIG.without_dropout(), tokens)
-
-
-@pytest.mark.parametrize("tokens", [[], [3]])
-def test_one_token_is_not_enough(tokens):
-    with pytest.raises(InputError, match="the text to evaluate has"):
-        evaluate(PARAMETERS, CONFIG, np.array(tokens, np.int64))
-
-
-@pytest.mark.parametrize("place", [0, 5, 9])
-def test_a_token_outside_the_vocabulary_is_named_wherever_it_stands(place):
-    tokens = np.zeros(10, np.uint16)
-    tokens[place] = 7
-    with pytest.raises(InputError, match="token id 7,"):
-        evaluate(PARAMETERS, CONFIG, tokens)
+    assert loss_of_text(np.arange(7)) == loss_of_text(np.arange(7), task=LanguageModelling(CONFIG.without_dropout()))

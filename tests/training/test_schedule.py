@@ -12,28 +12,28 @@ def curve(steps, warmup, peak=1.0, floor=0.1):
     return [learning_rate(step, steps, peak, floor, warmup) for step in range(steps)]
 
 
-def test_the_warm_up_rises_in_equal_parts_and_then_stands_at_the_peak():
+def test_the_warm_up_rises_in_equal_steps_up_to_the_peak():
     assert curve(10, 4, peak=5.0)[:5] == pytest.approx([1, 2, 3, 4, 5], rel=1e-15)
 
 
-def test_without_warm_up_it_begins_at_the_peak():
+def test_without_warm_up_it_starts_at_the_peak():
     assert learning_rate(0, 10, 3.0, 0.5, 0) == 3.0
 
 
-def test_half_way_down_the_cosine_it_is_half_way_to_the_floor():
+def test_half_way_after_the_warm_up_it_is_half_way_to_the_floor():
     assert learning_rate(60, 100, 1.0, 0.2, 20) == pytest.approx(0.6, rel=1e-15)
 
 
-def test_a_third_of_the_way_down_it_has_come_down_by_a_quarter():
+def test_after_a_third_of_the_cosine_it_has_fallen_by_a_quarter():
     assert learning_rate(40, 100, 1.0, 0.0, 10) == pytest.approx(0.75, rel=1e-15)
 
 
-def test_the_step_after_the_last_would_have_the_floor():
+def test_it_would_reach_the_floor_one_step_after_the_last():
     assert learning_rate(100, 100, 1.0, 0.1, 10) == pytest.approx(0.1, rel=1e-15)
 
 
 @given(steps, warmups)
-def test_it_rises_and_then_falls_within_its_bounds(steps, warmup):
+def test_it_rises_and_then_falls_between_floor_and_peak(steps, warmup):
     rates = curve(steps, warmup)
     top = min(warmup, steps - 1)
     assert all(a < b for a, b in zip(rates[:top], rates[1:top + 1]))
@@ -42,7 +42,7 @@ def test_it_rises_and_then_falls_within_its_bounds(steps, warmup):
 
 
 @given(steps, warmups)
-def test_a_floor_as_high_as_the_peak_keeps_it_there(steps, warmup):
+def test_with_a_floor_as_high_as_the_peak_it_stays_there(steps, warmup):
     assert curve(steps, warmup, peak=2.0, floor=2.0)[warmup:] == [2.0] * max(steps - warmup, 0)
 
 
@@ -52,5 +52,5 @@ def test_a_warm_up_longer_than_the_training_never_reaches_the_peak(steps, longer
     assert max(rates) < 1
 
 
-def test_a_single_step_has_the_peak():
+def test_a_single_step_has_the_peak_learning_rate():
     assert curve(1, 0) == [1.0]
