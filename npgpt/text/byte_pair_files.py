@@ -1,50 +1,42 @@
 """The files of a byte-level BPE tokenizer: tokenizer.json, or GPT-2's own vocab.json and merges.txt."""
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from npgpt.errors import InputError
 from npgpt.files import JSON_LIMIT, read_json, write_json, write_whole
-from npgpt.text.tokenizer_json import BYTE_LEVEL, TOKENIZER_FILE, write_tokenizer_json
+from npgpt.text.tokenizer_json import BYTE_LEVEL, write_tokenizer_json
 
 VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"
 MERGES_LIMIT = 2**20                                   # the largest vocabularies in use have half as many
 VERSION = "#version: 0.2"                              # the first line of merges.txt
-SPECIAL = re.compile(r"<.+>|\[.+\]", re.DOTALL)        # how special tokens look, where no file says which they are
-NOT_KNOWN = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
+SPECIAL = re.compile(r"<.+>|\[.+\]", re.DOTALL)        # what special tokens of vocab.json look like
+UNSUPPORTED = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")
 
 
 class Content(NamedTuple):
-    """What the files say, not yet looked at whether it fits together."""
+    """The content of the files: the arguments of BytePairTokenizer, which checks whether they are consistent."""
     vocabulary: dict[str, int]
     merges: list[tuple[str, str]]
     special_tokens: list[str]
 
 
-def holds_byte_pairs(folder: Path) -> bool:
-    return (folder / VOCABULARY_FILE).is_file() and (folder / MERGES_FILE).is_file()
-
-
-def read_files(folder: Path) -> Content:
-    """Read tokenizer.json, or vocab.json and merges.txt where there is none.
-
-    The two do not say which tokens are special: those that no merge makes, and that look like <this> or [this].
-    Raises InputError for files that are no such tokenizer, OSError for files that cannot be read.
+def read_vocabulary_and_merges(folder: Path) -> Content:
+    """Read vocab.json and merges.txt. A token is special if no merge makes it and it looks like <this> or [this], because
+    the files do not say which ones are. Raises InputError for files in another format, OSError for unreadable ones.
     """
-    if (folder / TOKENIZER_FILE).is_file():
-        return parse_tokenizer_json(read_json(folder / TOKENIZER_FILE), str(folder / TOKENIZER_FILE))
     vocabulary, merges = read_json(folder / VOCABULARY_FILE), read_merges(folder / MERGES_FILE)
     made = {left + right for left, right in merges}
     return Content(vocabulary, merges, [token for token in vocabulary if SPECIAL.fullmatch(token) and token not in made])
 
 
 def read_merges(path: Path) -> list[tuple[str, str]]:
-    """The pairs of merges.txt: a line for each, its two tokens with a space between. Raises InputError."""
+    """The pairs of merges.txt, which has a line for each: two tokens separated by a space. Raises InputError."""
     if path.stat().st_size > JSON_LIMIT:
         raise InputError(f"{path}: {path.stat().st_size:,} bytes are too many for a list of merges (at most {JSON_LIMIT:,})")
     data = path.read_bytes()
-    if data.count(b"\n") > MERGES_LIMIT:                           # before an object is made for each
+    if data.count(b"\n") > MERGES_LIMIT:                           # before Python makes an object of each
         raise InputError(f"{path}: more than {MERGES_LIMIT:,} lines are too many for a list of merges")
     try:
         lines = data.decode().rstrip().split("\n")
@@ -56,58 +48,58 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
 
 
 def parse_merge(merge: str | Sequence[str], where: str) -> tuple[str, str]:
-    """"a b", or ["a", "b"] as newer files have it. Raises InputError for all else."""
+    """A pair written as "a b" or, in newer files, as ["a", "b"]. Raises InputError for anything else."""
     parts = merge.split(" ") if isinstance(merge, str) else merge
     if not (isinstance(parts, list) and len(parts) == 2 and all(isinstance(part, str) and part for part in parts)):
-        raise InputError(f"{where}: two tokens with a space between were expected, not {quote(merge)}")
+        raise InputError(f"{where}: expected two tokens separated by a space, not {quote(merge)}")
     return parts[0], parts[1]
 
 
-def parse_tokenizer_json(description: dict, where: str) -> Content:
-    """Read what tokenizer.json holds. Raises InputError where it is no byte-level BPE, or one that npgpt does not
-    compute, naming the field. What a post-processor or padding would add to a text is not looked at.
+def parse_tokenizer_json(description: dict) -> Content:
+    """Read the content of tokenizer.json. A post-processor, padding and truncation are ignored. Raises InputError,
+    naming the field, if it is not a byte-level BPE tokenizer or has a feature that npgpt does not support.
     """
     model = description.get("model")
-    if not (isinstance(model, dict) and model.get("type", "BPE") == "BPE"      # the oldest files leave it out
+    if not (isinstance(model, dict) and model.get("type", "BPE") == "BPE"      # the oldest files leave the type out
             and isinstance(model.get("vocab"), dict) and isinstance(model.get("merges"), list)):
-        raise InputError(f"{where}: not a byte-level BPE tokenizer (model.type \"BPE\" with vocab and merges)")
-    for name in NOT_KNOWN:
+        raise InputError("not a byte-level BPE tokenizer (model.type \"BPE\" with vocab and merges)")
+    for name in UNSUPPORTED:
         if model.get(name):
-            raise InputError(f"{where}: npgpt does not know model.{name}, which is {quote(model[name])}")
+            raise InputError(f"npgpt does not support model.{name}, which is {quote(model[name])}")
     if description.get("normalizer") is not None:
-        raise InputError(f"{where}: npgpt does not know a normalizer, only null")
-    splitting = description.get("pre_tokenizer")
-    if not isinstance(splitting, dict) or {**BYTE_LEVEL, "add_prefix_space": True, **splitting,
-                                           "trim_offsets": True} != BYTE_LEVEL:
-        raise InputError(f"{where}: npgpt knows the pre_tokenizer ByteLevel only, with GPT-2's rule and without "
-                         f"add_prefix_space, not {quote(splitting)}")
-    joining = description.get("decoder")
-    if not isinstance(joining, dict) or joining.get("type") != BYTE_LEVEL["type"]:
-        raise InputError(f"{where}: npgpt knows the decoder ByteLevel only, not {quote(joining)}")
+        raise InputError("npgpt does not support a normalizer; it must be null")
+    pre_tokenizer, decoder = description.get("pre_tokenizer"), description.get("decoder")
+    if not isinstance(pre_tokenizer, dict) or {**BYTE_LEVEL, "add_prefix_space": True, **pre_tokenizer,
+                                               "trim_offsets": True} != BYTE_LEVEL:
+        raise InputError("npgpt supports only the pre_tokenizer ByteLevel with use_regex true and add_prefix_space false, "
+                         f"not {quote(pre_tokenizer)}")
+    if not isinstance(decoder, dict) or decoder.get("type") != BYTE_LEVEL["type"]:
+        raise InputError(f"npgpt supports only the decoder ByteLevel, not {quote(decoder)}")
     vocabulary = dict(model["vocab"])
-    special_tokens = list(parse_added_tokens(description.get("added_tokens") or [], vocabulary, where))
-    merges = [parse_merge(merge, f"{where}: merge {number}") for number, merge in enumerate(model["merges"], 1)]
+    special_tokens = add_special_tokens(vocabulary, description.get("added_tokens") or [])
+    merges = [parse_merge(merge, f"merge {number}") for number, merge in enumerate(model["merges"], 1)]
     return Content(vocabulary, merges, special_tokens)
 
 
-def parse_added_tokens(added: object, vocabulary: dict[str, int], where: str) -> Iterable[str]:
-    """Special tokens; those that stand outside the vocabulary are put into it."""
-    for token in added if isinstance(added, list) else [added]:
+def add_special_tokens(vocabulary: dict[str, int], added: object) -> list[str]:
+    """Add those special tokens to the vocabulary that it lacks  ->  all special tokens. Raises InputError."""
+    added = added if isinstance(added, list) else [added]
+    for token in added:
         if not (isinstance(token, dict) and isinstance(token.get("content"), str) and "id" in token):
-            raise InputError(f"{where}: an added token with content and id was expected, not {quote(token)}")
+            raise InputError(f"an added token with content and id was expected, not {quote(token)}")
         content = token["content"]
         if not token.get("special") or token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
-            raise InputError(f"{where}: the added token {quote(content)} is not special, or takes in what stands beside "
-                             "it (lstrip, rstrip, single_word): npgpt does not know such")
+            raise InputError(f"npgpt does not support the added token {quote(content)}: it must be special, without "
+                             "lstrip, rstrip and single_word")
         if vocabulary.setdefault(content, token["id"]) != token["id"]:
-            raise InputError(f"{where}: the added token {quote(content)} has the id {quote(token['id'])}, and in the "
-                             f"vocabulary {quote(vocabulary[content])}")
-        yield content
+            raise InputError(f"the added token {quote(content)} has the id {quote(token['id'])}, but in the vocabulary "
+                             f"{quote(vocabulary[content])}")
+    return [token["content"] for token in added]
 
 
 def write_files(folder: Path, vocabulary: Sequence[str], merges: Sequence[tuple[str, str]],
                 special_tokens: Mapping[str, int]) -> None:
-    """Write all three files, as transformers' GPT2Tokenizer and tokenizers read them."""
+    """Write tokenizer.json, vocab.json and merges.txt."""
     ids = {token: i for i, token in enumerate(vocabulary)}
     lines = [f"{left} {right}" for left, right in merges]
     added = [{"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
@@ -121,7 +113,7 @@ def write_files(folder: Path, vocabulary: Sequence[str], merges: Sequence[tuple[
 
 
 def quote(value: object) -> str:
-    """What stands in a file, for a message: no more than fits a line, however large or deeply nested it is."""
+    """A value from a file, for an error message: at most 60 characters, however large or deeply nested the value is."""
     if isinstance(value, (list, dict)):
         return f"a {type(value).__name__} of {len(value):,}"
     text = repr(value[:60] if isinstance(value, str) else value)

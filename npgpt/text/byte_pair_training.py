@@ -1,4 +1,4 @@
-"""Training of a byte-level BPE vocabulary: the most frequent pair of neighbours becomes a token, again and again."""
+"""Training of a byte-level BPE vocabulary: repeatedly, the most frequent pair of adjacent tokens becomes a new token."""
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,13 +10,14 @@ from npgpt.text.raw_bytes import byte_characters
 
 BYTES = 256
 END_OF_TEXT = "<|endoftext|>"
-WORD_END, MERGED_AWAY = -1, -2                                 # what stands in the row beside ids
+WORD_END, MERGED_AWAY = -1, -2                                 # markers among the ids
 
 Pair = tuple[int, int]
+Priority = tuple[int, int, Pair]                               # the smallest is merged first
 
 
 def count_words(text: str) -> Counter[str]:
-    """How often each pre-token occurs: all that training looks at."""
+    """How often each pre-token occurs, in the order of first appearance: the input of learn_merges."""
     return Counter(pre_tokens(text))
 
 
@@ -24,51 +25,51 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
     """words and how often each occurs  ->  pairs of ids, in the order in which they become tokens
 
     Ids below 256 are the bytes, and the n-th pair becomes 256 + n, n = 0, 1, ... It is always the most frequent pair
-    of neighbours within words, and of equally frequent ones that which stands first in the text, if words are in the
-    order of their first appearance. It ends where no pair occurs twice. (Sennrich et al. 2016, algorithm 1; for equal
-    frequencies they leave it to the dictionary, and so does minbpe, which makes it the text's order.)
+    of adjacent tokens within words. Of equally frequent pairs it is the one that comes first in the text, if `words`
+    is in the order of first appearance, as in minbpe; the paper does not specify it (Sennrich et al. 2016,
+    algorithm 1). Training ends when no pair occurs more than once.
 
-    Counts change only where a pair is merged, and each pair's places are known, so that all merges together take
-    time in proportion to the words, not each of them.
+    A merge changes the counts of few pairs, and the positions of every pair are known, so that the time for all merges
+    together, instead of for each one, is proportional to the length of the words.
     """
-    ids, weights = lay_out(words)
-    before, after = array("q", range(-1, len(ids) - 1)), array("q", range(1, len(ids) + 1))     # neighbours that are left
+    ids, weights = concatenate(words)
+    before, after = array("q", range(-1, len(ids) - 1)), array("q", range(1, len(ids) + 1))     # a linked list of the tokens
     counts: Counter[Pair] = Counter()
-    places: dict[Pair, array] = defaultdict(lambda: array("q"))    # where a pair begins, ascending; merges outdate some
-    passed: Counter[Pair] = Counter()                              # how many of these are known to be outdated
-    fresh: set[Pair] = set()                                       # pairs that came into being since the last merge
+    positions: dict[Pair, array] = defaultdict(lambda: array("q")) # where each pair begins, ascending; some are outdated
+    outdated: Counter[Pair] = Counter()                            # how many of a pair's first positions are outdated
+    new_pairs: set[Pair] = set()                                   # pairs that the last merge created
 
     def count(i: int, sign: int) -> None:
-        """Count the pair that begins at place i, or take it back."""
+        """Add the pair that begins at position i to the counts, or subtract it."""
         pair = ids[i], ids[after[i]]
         if WORD_END not in pair:
             counts[pair] += sign * weights[i]
             if sign > 0:
-                places[pair].append(i)
-                fresh.add(pair)
+                positions[pair].append(i)
+                new_pairs.add(pair)
 
-    def standing(pair: Pair) -> tuple[int, int, Pair]:
-        """A pair with what decides when its turn is, smallest first: its frequency, negative, and its first place."""
-        row, n = places[pair], passed[pair]
-        while (ids[row[n]], ids[after[row[n]]]) != pair:
+    def priority(pair: Pair) -> Priority:
+        """Order pairs by falling frequency, and equally frequent ones by their first position."""
+        starts, n = positions[pair], outdated[pair]
+        while (ids[starts[n]], ids[after[starts[n]]]) != pair:
             n += 1
-        passed[pair] = n
-        return -counts[pair], row[n], pair
+        outdated[pair] = n
+        return -counts[pair], starts[n], pair
 
     for i in range(len(ids) - 1):
         count(i, 1)
     new = BYTES
-    queue: list[tuple[int, int, Pair]] = []
+    heap: list[Priority] = []
     while True:
-        for pair in fresh:
+        for pair in new_pairs:
             if counts[pair] > 1:
-                heappush(queue, standing(pair))
-        fresh.clear()
-        best = pop_most_frequent(queue, counts, standing)
+                heappush(heap, priority(pair))
+        new_pairs.clear()
+        best = pop_most_frequent(heap, counts, priority)
         if best is None:
             return
         yield best
-        for i in places.pop(best):
+        for i in positions.pop(best):
             j = after[i]
             if (ids[i], ids[j]) != best:
                 continue
@@ -77,39 +78,40 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
             ids[i], ids[j] = new, MERGED_AWAY
             after[i], before[k] = k, i
             count(h, 1), count(i, 1)
-        del counts[best]                                           # all of its places are merged
+        del counts[best]                                           # it was merged everywhere
         new += 1
 
 
-def lay_out(words: Mapping[str, int]) -> tuple[array, array]:
-    """All words in one row  ->  the ids of their bytes, with WORD_END around each word; how often each place counts"""
+def concatenate(words: Mapping[str, int]) -> tuple[array, array]:
+    """words and how often each occurs  ->  the bytes of all words, with WORD_END around each word; for every position,
+    how often its word occurs
+    """
     ids, weights = array("q", [WORD_END]), array("q", [0])
-    for word, times in words.items():
+    for word, occurrences in words.items():
         data = word.encode("utf-8", "surrogatepass")
         ids.extend(data)
         ids.append(WORD_END)
-        weights.extend([times] * (len(data) + 1))
+        weights.extend([occurrences] * (len(data) + 1))
     return ids, weights
 
 
-def pop_most_frequent(queue: list[tuple[int, int, Pair]], counts: Mapping[Pair, int],
-                      standing: Callable[[Pair], tuple[int, int, Pair]]) -> Pair | None:
-    """The pair whose turn it is. What a pair had when it came into the queue can only have become worse since: one
-    that is not as it was goes back.
+def pop_most_frequent(heap: list[Priority], counts: Mapping[Pair, int], priority: Callable[[Pair], Priority]) -> Pair | None:
+    """Remove the pair with the highest priority that occurs more than once from the heap, and return it. While a pair is
+    in the heap, its priority can only become lower: a pair whose entry is outdated is put back with its present priority.
     """
-    while queue:
-        entry = heappop(queue)
+    while heap:
+        entry = heappop(heap)
         pair = entry[-1]
         if counts[pair] > 1:
-            now = standing(pair)
-            if now == entry:
+            present = priority(pair)
+            if present == entry:
                 return pair
-            heappush(queue, now)
+            heappush(heap, present)
     return None
 
 
 def tokenizer_of_merges(merges: Iterable[Pair]) -> BytePairTokenizer:
-    """The tokenizer of what was learned: 256 bytes, the merges in their order, and <|endoftext|> last."""
+    """The tokenizer with these merges. Its vocabulary is the 256 bytes, the merged tokens in order, and <|endoftext|>."""
     tokens = byte_characters()
     pairs = []
     for left, right in merges:

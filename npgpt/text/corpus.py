@@ -1,4 +1,4 @@
-"""Corpus: from files of text, or of token ids, to batches for training."""
+"""Corpus: read text files or files of token ids, and make batches of them."""
 import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,13 +15,13 @@ TRAIN_SHARE = 0.9
 
 
 class Corpus(NamedTuple):
-    """Token ids to learn from, and others to validate on."""
+    """Token ids for training, and others for validation."""
     train: np.ndarray
     validation: np.ndarray
 
 
 def read_text(paths: Iterable[Path]) -> str:
-    """The UTF-8 text of one or several files, one after the other.
+    """The text of one or more UTF-8 files, concatenated.
 
     Raises OSError for a file that cannot be read, InputError for one that is empty or not text.
     """
@@ -41,7 +41,7 @@ def read_text_file(path: Path) -> str:
 
 
 def python_documentation() -> str:
-    """The help topics that come with CPython: some 465,000 characters of English prose (pydoc_data.topics)."""
+    """The help topics that come with CPython (pydoc_data.topics): about 465,000 characters of English prose."""
     try:
         topics = importlib.import_module("pydoc_data.topics").topics
     except ImportError:
@@ -50,18 +50,18 @@ def python_documentation() -> str:
 
 
 def split_text(text: str) -> tuple[str, str]:
-    """The first 90% to train on, the last 10% to validate on, as nanoGPT splits."""
+    """The first 90% for training and the last 10% for validation, as in nanoGPT."""
     boundary = int(len(text) * TRAIN_SHARE)
     return text[:boundary], text[boundary:]
 
 
 def encode_corpus(text: str, tokenizer: Tokenizer) -> Corpus:
-    """Raises InputError for a character that the tokenizer does not know, naming its position in the text."""
+    """Split a text and encode it. Raises InputError for an unknown character, naming its position in the whole text."""
     train, validation = split_text(text)
     try:
         return Corpus(tokenizer.encode(train), tokenizer.encode(validation))
     except InputError:
-        tokenizer.encode(text)                 # says where it stands in the whole text, not in a part of it
+        tokenizer.encode(text)                 # raises the error with the position in the whole text
         raise
 
 
@@ -71,13 +71,13 @@ def open_token_folder(folder: Path) -> Corpus:
 
 
 def open_tokens(path: Path) -> np.ndarray:
-    """A token file as a read-only array that stays on the disk: only what is indexed is read.
+    """A token file as a read-only memory map: only the parts that are indexed are read from the disk.
 
-    Raises OSError for a file that cannot be read, InputError for one that is no sequence of uint16.
+    Raises OSError for a file that cannot be read, InputError for one that is not a sequence of uint16 numbers.
     """
     size = Path(path).stat().st_size
     if size == 0 or size % TOKEN.itemsize:
-        raise InputError(f"{path} is no token file: {size:,} bytes are not one or more uint16")
+        raise InputError(f"{path} is no token file: {size:,} bytes are not one or more uint16 numbers")
     return np.memmap(path, TOKEN, mode="r")
 
 
@@ -89,32 +89,32 @@ def write_tokens(path: Path, ids: np.ndarray) -> None:
 
 
 def require_length(tokens: np.ndarray, length: int, name: str) -> None:
-    """Raise InputError where not even one window of `length` tokens and the next one fits."""
+    """Raise InputError if there are fewer than length + 1 tokens: one window, and the token after it as the last target."""
     if len(tokens) <= length:
         raise InputError(f"the {name} has {len(tokens):,} tokens, and a context of {length} needs {length + 1} or more: "
                          "give more text, or a smaller context")
 
 
 def require_ids(ids: np.ndarray, vocab_size: int) -> None:
-    """Raise InputError where a token id lies outside the vocabulary."""
+    """Raise InputError if a token id is outside the vocabulary."""
     if ids.max() >= vocab_size:
         raise InputError(f"the data has the token id {ids.max()}, but the model's vocabulary is 0 to {vocab_size - 1}")
 
 
 def random_batch(tokens: np.ndarray, batch_size: int, length: int,
                  rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Windows from random places  ->  ids (B, T), targets (B, T): each token, and the one that follows it"""
+    """Windows at random positions  ->  ids (B, T), targets (B, T): each token, and the token that follows it"""
     starts = rng.integers(len(tokens) - length, size=batch_size)
     windows = np.stack([tokens[start:start + length + 1] for start in starts]).astype(np.int64)
     return windows[:, :-1], windows[:, 1:]
 
 
 def every_batch(tokens: np.ndarray, batch_size: int, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Windows side by side, so that every token but the first is a target once  ->  ids, targets (B, T)
+    """Consecutive windows, so that every token except the first is a target once  ->  ids (B, T), targets (B, T)
 
-    The last batch may have fewer windows, and one window may be shorter: it comes by itself.
+    The last batch of full windows may have fewer of them. If tokens remain, a shorter window is a batch by itself.
     """
-    N = max(len(tokens) - 1, 0)                                # targets
+    N = max(len(tokens) - 1, 0)                                # number of targets
     whole = N // length * length
     for start in range(0, whole, batch_size * length):
         stop = min(start + batch_size * length, whole)

@@ -1,4 +1,4 @@
-"""Pre-tokens: GPT-2 cuts a text into words before it merges bytes, and no token reaches across a cut."""
+"""Pre-tokens: GPT-2 first splits a text into words, and then merges bytes only within a word."""
 import functools
 import re
 from collections.abc import Iterator
@@ -6,21 +6,24 @@ from itertools import chain
 
 from npgpt.text.unicode_classes import LAST, LAST_OF_BMP, LETTERS, NUMBERS, SPACES, character_class
 
-CHUNK = 2**16    # characters cut at once, so that a long text is never in memory as a list of all its words
+CHUNK = 2**16    # characters split at once, so that the words of a long text are never in memory all together
 
 
 def pre_tokens(text: str) -> Iterator[str]:
-    """The words of a text, in order; joined, they are the text.
+    """The words of a text, in order. Joined, they are the text.
 
-    GPT-2's rule (Radford et al. 2019; encoder.py of openai/gpt-2): the endings 's 't 're 've 'm 'll 'd; letters,
-    numbers, or other characters, with a space that stands before them; spaces, less the last before a word.
+    GPT-2's rule (Radford et al. 2019; encoder.py of openai/gpt-2): a word is one of the contractions 's 't 're 've 'm
+    'll 'd; or letters, numbers or other characters, with one space before them if there is one; or whitespace, without
+    its last character if a word follows: a space becomes part of that word, a line break or tab is a word by itself.
     """
     return chain.from_iterable(map(words_of_chunk, chunks(text)))
 
 
 def words_of_chunk(text: str) -> list[str]:
-    """`re` looks up the first 65,536 characters in a table, and goes through all ranges beyond them one by one,
-    which takes six times as long: they are left out where a text has none."""
+    """The words of one chunk. In a character class, `re` looks up the first 65,536 characters in a table, but compares
+    with the ranges beyond them one by one, which takes six times as long: a chunk without such characters is split by a
+    rule without these ranges.
+    """
     return rule(LAST if max(text) > chr(LAST_OF_BMP) else LAST_OF_BMP).findall(text)
 
 
@@ -33,9 +36,10 @@ def rule(last: int) -> re.Pattern:
 
 
 def chunks(text: str, size: int = CHUNK) -> Iterator[str]:
-    """The text in pieces of `size` characters or some more, each but the first beginning with a space after a word.
+    """The text in pieces of `size` characters or a few more. Every piece but the first begins with whitespace that
+    follows another character.
 
-    There the rule always cuts, whatever stands around it, so that the words of the pieces are those of the text.
+    The rule always splits there, whatever the other characters are, so that the words of the pieces are those of the text.
     """
     space = character_class(SPACES)
     boundary = re.compile(f"(?<=[^{space}])[{space}]")

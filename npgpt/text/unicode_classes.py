@@ -1,26 +1,26 @@
-r"""Which characters are letters and numbers, for the classes \p{L} and \p{N} that `re` does not have.
+r"""Tables of all letters and numbers, for the character classes \p{L} and \p{N} that `re` does not have.
 
-The tables are those of Unicode 16, as tiktoken 0.14 and tokenizers 0.23 have them; every code point was
-compared with both. They are written out, and not asked of `unicodedata`, because that one changes with the
-version of Python (3.10 has Unicode 13), and the same text must give the same tokens everywhere. What remains:
-a character that a later version of Unicode assigns is neither letter nor number here.
+The tables are those of Unicode 16, as in tiktoken 0.14 and tokenizers 0.23; every code point was compared with
+both. They are stored here because `unicodedata` depends on the version of Python (3.10 has Unicode 13), and the
+same text must give the same tokens everywhere. A character that only later versions of Unicode assign is neither
+a letter nor a number here.
 """
 
 LAST_OF_BMP, LAST = 0xFFFF, 0x10FFFF
 
 
 def ranges(table: str) -> list[tuple[int, int]]:
-    """The first and the last code point of each range of a table."""
+    """The first and last code point of each range in a table."""
     pairs = (entry.partition("-") for entry in table.split())
     return [(int(first, 16), int(last or first, 16)) for first, _, last in pairs]
 
 
 def character_class(table: str, last: int = LAST) -> str:
-    """A table up to a last code point, as it stands between the brackets of a regular expression."""
+    """The characters of a table, up to the code point `last`, as ranges inside the brackets of a regular expression."""
     return "".join(f"\\U{start:08x}-\\U{min(stop, last):08x}" for start, stop in ranges(table) if start <= last)
 
 
-SPACES = "9-D 20 85 A0 1680 2000-200A 2028-2029 202F 205F 3000"     # Unicode's White_Space; re's \s has 1C-1F as well
+SPACES = "9-D 20 85 A0 1680 2000-200A 2028-2029 202F 205F 3000"     # Unicode's White_Space; in `re`, \s includes 1C-1F too
 
 NUMBERS = """
     30-39 B2-B3 B9 BC-BE 660-669 6F0-6F9 7C0-7C9 966-96F 9E6-9EF 9F4-9F9 A66-A6F AE6-AEF B66-B6F B72-B77 BE6-BF2

@@ -1,4 +1,4 @@
-"""The byte-level BPE tokenizer, against GPT-2's own way of merging, written plainly."""
+"""The byte-level BPE tokenizer, compared with a plain implementation of GPT-2's merging."""
 import time
 
 import numpy as np
@@ -19,12 +19,12 @@ texts = st.lists(st.sampled_from([*sorted(set(SMALL)), "<|", "endoftext", "|>", 
 
 
 def bytes_and(*tokens):
-    """A vocabulary of the 256 bytes and these."""
+    """A vocabulary of the 256 bytes and the given tokens."""
     return {token: i for i, token in enumerate([*byte_characters(), *tokens])}
 
 
 def merged_as_gpt2_does(word, tokenizer):
-    """encoder.py of openai/gpt-2: the most urgent pair of the word is merged wherever it stands, until there is none."""
+    """encoder.py of openai/gpt-2: merge all occurrences of the pair with the highest priority, until no pair is left."""
     parts = [byte_characters()[byte] for byte in word.encode("utf-8", "surrogatepass")]
     while True:
         pairs = [pair for pair in zip(parts, parts[1:]) if pair in tokenizer.merges]
@@ -50,8 +50,8 @@ def test_words_are_merged_as_gpt2_does(text):
 @given(texts)
 @example("\udcff")
 @example("\ud83d\ude00")
-def test_every_text_comes_back(text):
-    """Even one with halves of surrogate pairs, which is what Python makes of arguments that are not UTF-8."""
+def test_decoding_returns_every_text(text):
+    """Also one with lone surrogates, which Python puts into command-line arguments that are not UTF-8."""
     ids = TRAINED.encode(text)
     assert ids.dtype == np.int64 and ids.ndim == 1
     assert TRAINED.decode_bytes(ids).decode("utf-8", "surrogatepass") == text
@@ -60,7 +60,7 @@ def test_every_text_comes_back(text):
 
 
 @given(st.lists(st.integers(0, TRAINED.vocab_size - 1)))
-def test_every_sequence_of_ids_is_bytes_one_after_the_other(ids):
+def test_the_bytes_of_ids_are_concatenated(ids):
     data = TRAINED.decode_bytes(ids)
     assert data == b"".join(TRAINED.decode_bytes([i]) for i in ids)
     assert TRAINED.decode(np.array(ids, int)) == data.decode("utf-8", "replace")
@@ -74,8 +74,8 @@ def test_frequent_words_are_single_tokens():
     assert [TRAINED.decode([i]) for i in TRAINED.encode(" the cat")] == [" the", " cat"]
 
 
-def test_urgency_is_the_place_in_the_list_and_not_the_length():
-    """In "abc", "bc" comes before "ab", and then "abc" cannot come about in the other way."""
+def test_merges_have_priority_by_their_order_not_by_their_length():
+    """In "abc", "bc" is merged before "ab", and then no merge makes "abc"."""
     tokenizer = BytePairTokenizer(bytes_and("bc", "ab", "abc", "Ġab"), [("b", "c"), ("a", "b"), ("ab", "c"), ("Ġ", "ab")])
     assert tokenizer.encode("abc").tolist() == [97, 256]
     assert tokenizer.encode("ab abc ab").tolist() == [257, 32, 97, 256, 259]
@@ -87,14 +87,14 @@ def test_equal_pairs_are_merged_from_the_left():
         [97], [256], [256, 97], [257], [257, 97], [257, 256], [257, 256, 97]]
 
 
-def test_the_order_of_ids_is_free():
+def test_ids_may_be_in_any_order():
     ids = {token: 300 - i for i, token in enumerate([*byte_characters(), *map(str, range(10, 55))])}
     tokenizer = BytePairTokenizer(ids, [(token[0], token[1]) for token in map(str, range(10, 55))])
     assert tokenizer.encode("12a").tolist() == [300 - 256 - 2, 300 - ord("a")]
     assert tokenizer.decode(tokenizer.encode("1234567890")) == "1234567890"
 
 
-def test_plain_text_never_turns_into_a_special_token():
+def test_plain_text_is_never_encoded_as_a_special_token():
     ids = TRAINED.encode(f"the{END}cat")
     assert TRAINED.special_tokens == {END: TRAINED.vocab_size - 1}
     assert TRAINED.special_tokens[END] not in ids and TRAINED.decode(ids) == f"the{END}cat"
@@ -103,7 +103,7 @@ def test_plain_text_never_turns_into_a_special_token():
 @given(st.lists(texts.filter(lambda text: END not in text), min_size=1, max_size=4))
 def test_allowed_special_tokens_divide_the_text(parts):
     text = END.join(parts)
-    if text.count(END) > len(parts) - 1:                               # parts that make one between them
+    if text.count(END) > len(parts) - 1:                               # two neighbouring parts form another one
         return
     expected = TRAINED.encode(parts[0]).tolist()
     for part in parts[1:]:
@@ -113,7 +113,7 @@ def test_allowed_special_tokens_divide_the_text(parts):
     assert TRAINED.decode_bytes(ids) == text.encode("utf-8", "surrogatepass")
 
 
-def test_of_special_tokens_only_those_allowed_count_and_the_longest_first():
+def test_only_allowed_special_tokens_are_recognised_the_longest_first():
     tokenizer = BytePairTokenizer(bytes_and("<a>", "<a>é"), [], ["<a>", "<a>é"])
     text = "<a>é<a>"
     assert tokenizer.encode(text, tokenizer.special_tokens).tolist() == [257, 256]
@@ -122,8 +122,8 @@ def test_of_special_tokens_only_those_allowed_count_and_the_longest_first():
 
 
 @pytest.mark.parametrize("allowed", [["the"], [END, "<pad>"], ["🤗"], [""]])
-def test_what_is_no_special_token_cannot_be_allowed(allowed):
-    with pytest.raises(InputError, match=r"is no special token; there are <\|endoftext\|>$"):
+def test_only_special_tokens_can_be_allowed(allowed):
+    with pytest.raises(InputError, match=r"is not a special token; this tokenizer has <\|endoftext\|>$"):
         TRAINED.encode("the", allowed)
 
 
@@ -134,16 +134,16 @@ def test_an_id_outside_the_vocabulary_is_named(wrong):
 
 
 @pytest.mark.parametrize("word", ["a", "ab", "the", "模型", "\U0001f917", "0123456789"])
-def test_no_word_takes_long(word):
-    """A second or two are usual. Time that grew with the square of the length would be hours."""
+def test_encoding_time_does_not_grow_with_the_square_of_the_length(word):
+    """One or two seconds are usual. Quadratic time would be hours."""
     text = word * (300_000 // len(word))
     start = time.perf_counter()
     assert TRAINED.decode(TRAINED.encode(text)) == text
     assert time.perf_counter() - start < 30
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(byte_pair, "REMEMBERED_WORDS", 3)
+def test_the_cache_of_words_is_bounded(monkeypatch):
+    monkeypatch.setattr(byte_pair, "CACHED_WORDS", 3)
     tokenizer = tokenizer_of_merges(learn_merges(count_words(SMALL)))
     for text in (SMALL, "a b c d e f g", "long" * 100):
         assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -153,28 +153,28 @@ def test_what_is_remembered_is_bounded(monkeypatch):
 @pytest.mark.parametrize("vocabulary, merges, special, complaint", [
     ({}, [], [], "the vocabulary lacks the byte 0x00, which is written 'Ā'"),
     ({character: i for i, character in enumerate(byte_characters()[:-1])}, [], [], "lacks the byte 0xff, which is written 'ÿ'"),
-    (bytes_and() | {"ab": 257}, [("a", "b")], [], "257 tokens need the ids 0 to 256, each once; the token 'ab' has 257 where 256"),
-    (bytes_and() | {"ab": 7}, [("a", "b")], [], "the token 'ab' has 7 where 8 was expected"),
-    (bytes_and() | {"ab": -1}, [("a", "b")], [], "the token 'ab' has -1 where 0 was expected"),
-    (bytes_and() | {"ab": "256"}, [("a", "b")], [], "the id of the token 'ab' is no whole number: '256'"),
-    (bytes_and() | {"ab": 256.0}, [("a", "b")], [], "the id of the token 'ab' is no whole number: 256.0"),
-    (bytes_and() | {"ab": True}, [("a", "b")], [], "the id of the token 'ab' is no whole number: True"),
-    (bytes_and() | {"ab": [0] * 1000}, [("a", "b")], [], "the id of the token 'ab' is no whole number: a list of 1,000"),
+    (bytes_and() | {"ab": 257}, [("a", "b")], [], "257 tokens need the ids 0 to 256, each once; the token 'ab' has the id 257 where 256"),
+    (bytes_and() | {"ab": 7}, [("a", "b")], [], "the token 'ab' has the id 7 where 8 was expected"),
+    (bytes_and() | {"ab": -1}, [("a", "b")], [], "the token 'ab' has the id -1 where 0 was expected"),
+    (bytes_and() | {"ab": "256"}, [("a", "b")], [], "the id of the token 'ab' is not an integer: '256'"),
+    (bytes_and() | {"ab": 256.0}, [("a", "b")], [], "the id of the token 'ab' is not an integer: 256.0"),
+    (bytes_and() | {"ab": True}, [("a", "b")], [], "the id of the token 'ab' is not an integer: True"),
+    (bytes_and() | {"ab": [0] * 1000}, [("a", "b")], [], "the id of the token 'ab' is not an integer: a list of 1,000"),
     (bytes_and() | {"x" * 10**6: 10**400}, [], [], "each once; the token 'xxx"),
     (bytes_and(), [("a", "b")], [], "merge 1, 'a' and 'b': 'ab' is not in the vocabulary"),
     (bytes_and("ab"), [("a", "b"), ("ab", "ab")], [], "merge 2, 'ab' and 'ab': 'abab' is not in the vocabulary"),
     (bytes_and("abc"), [("ab", "c")], [], "merge 1, 'ab' and 'c': 'ab' is not in the vocabulary"),
-    (bytes_and("ab"), [("a", "b"), ("a", "b")], [], "merge 2, 'a' and 'b', stands twice"),
-    (bytes_and("ab"), [], [], "the token 'ab' is neither a byte nor special, and no merge makes it: is the list of 0 merges whole?"),
-    (bytes_and("ab"), [("a", "b")], ["ab"], "merge 1, 'a' and 'b': 'ab' is not in the vocabulary but as a special token"),
-    (bytes_and("<x>", "<x>a"), [("<x>", "a")], ["<x>"], "merge 1, '<x>' and 'a': '<x>' is not in the vocabulary but as"),
-    (bytes_and(), [], ["<x>"], "the special token '<x>' is not in the vocabulary"),
-    (bytes_and("\ud800"), [], ["\ud800"], r"the special token '\ud800' is not in the vocabulary, or no text"),
-    (bytes_and(""), [], [""], "the special token '' is not in the vocabulary, or no text"),
+    (bytes_and("ab"), [("a", "b"), ("a", "b")], [], "merge 2, 'a' and 'b', occurs twice"),
+    (bytes_and("ab"), [], [], "the token 'ab' is neither a byte nor special, and no merge makes it: is the list of 0 merges complete?"),
+    (bytes_and("ab"), [("a", "b")], ["ab"], "merge 1, 'a' and 'b': 'ab' is a special token"),
+    (bytes_and("<x>", "<x>a"), [("<x>", "a")], ["<x>"], "merge 1, '<x>' and 'a': '<x>' is a special token"),
+    (bytes_and(), [], ["<x>"], "the special token '<x>' is empty, contains a surrogate, or is not in the vocabulary"),
+    (bytes_and("\ud800"), [], ["\ud800"], r"the special token '\ud800' is empty, contains a surrogate, or"),
+    (bytes_and(""), [], [""], "the special token '' is empty, contains a surrogate, or"),
     (bytes_and(), [], ["a"], "the vocabulary lacks the byte 0x61, which is written 'a'"),
     (bytes_and("€"), [], [], "the token '€' is neither a byte nor special"),
 ])
-def test_a_vocabulary_and_merges_that_do_not_fit_are_refused(vocabulary, merges, special, complaint):
+def test_an_inconsistent_vocabulary_is_refused(vocabulary, merges, special, complaint):
     with pytest.raises(InputError) as error:
         BytePairTokenizer(vocabulary, merges, special)
     assert complaint in str(error.value) and len(str(error.value)) < 300

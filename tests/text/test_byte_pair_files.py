@@ -1,4 +1,4 @@
-"""The files of a BPE tokenizer: three that are written, and either form that is read."""
+"""The files of a BPE tokenizer: tokenizer.json, and GPT-2's vocab.json and merges.txt."""
 import json
 
 import pytest
@@ -6,7 +6,6 @@ from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
 from npgpt.text import byte_pair_files
-from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_files import MERGES_FILE, VERSION, VOCABULARY_FILE, read_merges
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.tokenizer_json import TOKENIZER_FILE
@@ -27,35 +26,35 @@ def folder(tmp_path):
 
 
 def change(folder, alter):
-    """Rewrite tokenizer.json after `alter` has changed what it holds."""
+    """Rewrite tokenizer.json after `alter` has changed its content."""
     description = json.loads((folder / TOKENIZER_FILE).read_text("utf-8"))
     alter(description)
     (folder / TOKENIZER_FILE).write_text(json.dumps(description))
 
 
 @given(st.text(max_size=60), st.booleans())
-def test_load_brings_back_what_was_saved_from_either_form(tmp_path_factory, text, gpt2s_files):
+def test_a_saved_tokenizer_is_loaded_from_either_format(tmp_path_factory, text, gpt2s_files):
     folder = tmp_path_factory.mktemp("tokenizer")
     tokenizer = tokenizer_of_merges(learn_merges(count_words(text)))
     tokenizer.save(folder)
     assert sorted(file.name for file in folder.iterdir()) == [MERGES_FILE, TOKENIZER_FILE, VOCABULARY_FILE]
     for name in [TOKENIZER_FILE] if gpt2s_files else [VOCABULARY_FILE, MERGES_FILE]:
         (folder / name).unlink()
-    assert content(BytePairTokenizer.load(folder)) == content(load_tokenizer(folder)) == content(tokenizer)
+    assert content(load_tokenizer(folder)) == content(tokenizer)
 
 
-def test_merges_are_gpt2s_lines(folder):
+def test_merges_txt_is_in_gpt2s_format(folder):
     lines = (folder / MERGES_FILE).read_text("utf-8").split("\n")
     assert lines[0] == "#version: 0.2" and lines[-1] == "" and len(lines) == len(TRAINED.merges) + 2
     assert "ĠÃ ©" in lines and lines[1:-1] == [f"{left} {right}" for left, right in TRAINED.merges]
 
 
-def test_the_vocabulary_is_gpt2s_table(folder):
+def test_vocab_json_is_in_gpt2s_format(folder):
     ids = json.loads((folder / VOCABULARY_FILE).read_text("utf-8"))
     assert ids["Ġthe"] == TRAINED.encode(" the")[0] and ids["<|endoftext|>"] == len(ids) - 1
 
 
-def test_tokenizer_json_says_how_to_split_merge_and_join(folder):
+def test_tokenizer_json_describes_splitting_merging_and_joining(folder):
     description = json.loads((folder / TOKENIZER_FILE).read_text("utf-8"))
     for part in ("pre_tokenizer", "decoder"):
         assert description[part] == {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -74,7 +73,7 @@ def test_tokenizer_json_says_how_to_split_merge_and_join(folder):
     lambda description: description["pre_tokenizer"].update(trim_offsets=False),
     lambda description: description.update(post_processor={"type": "ByteLevel"}, padding={"length": 9}, truncation={}),
 ])
-def test_other_ways_to_write_the_same_are_read(folder, alter):
+def test_equivalent_tokenizer_jsons_are_read(folder, alter):
     change(folder, alter)
     assert content(load_tokenizer(folder)) == content(TRAINED)
 
@@ -84,36 +83,36 @@ def test_other_ways_to_write_the_same_are_read(folder, alter):
     (lambda d: d["model"].update(type="Unigram"), "not a byte-level BPE tokenizer"),
     (lambda d: d["model"].update(vocab=[]), "not a byte-level BPE tokenizer"),
     (lambda d: d["model"].pop("merges"), "not a byte-level BPE tokenizer"),
-    (lambda d: d["model"].update(dropout=0.1), "npgpt does not know model.dropout, which is 0.1"),
-    (lambda d: d["model"].update(ignore_merges=True), "npgpt does not know model.ignore_merges, which is True"),
+    (lambda d: d["model"].update(dropout=0.1), "npgpt does not support model.dropout, which is 0.1"),
+    (lambda d: d["model"].update(ignore_merges=True), "npgpt does not support model.ignore_merges, which is True"),
     (lambda d: d["model"].update(end_of_word_suffix="</w>"), "model.end_of_word_suffix, which is '</w>'"),
     (lambda d: d["model"].update(byte_fallback={"a": [1]}), "model.byte_fallback, which is a dict of 1"),
-    (lambda d: d.update(normalizer={"type": "NFC"}), "npgpt does not know a normalizer"),
-    (lambda d: d.update(pre_tokenizer=None), "the pre_tokenizer ByteLevel only"),
-    (lambda d: d.update(pre_tokenizer={"type": "Whitespace"}), "the pre_tokenizer ByteLevel only"),
-    (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "without add_prefix_space"),
-    (lambda d: d["pre_tokenizer"].pop("add_prefix_space"), "without add_prefix_space"),
-    (lambda d: d["pre_tokenizer"].update(use_regex=False), "with GPT-2's rule"),
-    (lambda d: d.update(decoder={"type": "WordPiece"}), "npgpt knows the decoder ByteLevel only"),
+    (lambda d: d.update(normalizer={"type": "NFC"}), "npgpt does not support a normalizer"),
+    (lambda d: d.update(pre_tokenizer=None), "supports only the pre_tokenizer ByteLevel"),
+    (lambda d: d.update(pre_tokenizer={"type": "Whitespace"}), "supports only the pre_tokenizer ByteLevel"),
+    (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "with use_regex true and add_prefix_space false"),
+    (lambda d: d["pre_tokenizer"].pop("add_prefix_space"), "with use_regex true and add_prefix_space false"),
+    (lambda d: d["pre_tokenizer"].update(use_regex=False), "with use_regex true and add_prefix_space false"),
+    (lambda d: d.update(decoder={"type": "WordPiece"}), "npgpt supports only the decoder ByteLevel"),
     (lambda d: d.update(added_tokens={"a": 1}), "an added token with content and id was expected, not a dict"),
     (lambda d: d.update(added_tokens=[7]), "an added token with content and id was expected, not 7"),
     (lambda d: d["added_tokens"][0].pop("id"), "an added token with content and id was expected"),
     (lambda d: d["added_tokens"][0].update(content=7), "an added token with content and id was expected"),
-    (lambda d: d["added_tokens"][0].update(special=False), "'<|endoftext|>' is not special"),
-    (lambda d: d["added_tokens"][0].update(lstrip=True), "takes in what stands beside it"),
-    (lambda d: d["added_tokens"][0].update(id=0), "has the id 0, and in the vocabulary"),
+    (lambda d: d["added_tokens"][0].update(special=False), "does not support the added token '<|endoftext|>': it must be special"),
+    (lambda d: d["added_tokens"][0].update(lstrip=True), "without lstrip, rstrip and single_word"),
+    (lambda d: d["added_tokens"][0].update(id=0), "has the id 0, but in the vocabulary"),
     (lambda d: d["added_tokens"].append({"content": "<x>", "id": 5, "special": True}), "each once"),
-    (lambda d: d["added_tokens"].append({"content": "<x>", "id": [5], "special": True}), "is no whole number: a list of 1"),
+    (lambda d: d["added_tokens"].append({"content": "<x>", "id": [5], "special": True}), "is not an integer: a list of 1"),
     (lambda d: d["added_tokens"].clear(), "the token '<|endoftext|>' is neither a byte nor special"),
-    (lambda d: d["model"]["merges"].append("a"), "two tokens with a space between were expected, not 'a'"),
-    (lambda d: d["model"]["merges"].append("a b c"), "two tokens with a space between were expected, not 'a b c'"),
-    (lambda d: d["model"]["merges"].append(["a", 1]), "two tokens with a space between were expected, not a list of 2"),
-    (lambda d: d["model"]["merges"].append({"a": 1, "b": 2}), "two tokens with a space between were expected, not a dict of 2"),
+    (lambda d: d["model"]["merges"].append("a"), "expected two tokens separated by a space, not 'a'"),
+    (lambda d: d["model"]["merges"].append("a b c"), "expected two tokens separated by a space, not 'a b c'"),
+    (lambda d: d["model"]["merges"].append(["a", 1]), "expected two tokens separated by a space, not a list of 2"),
+    (lambda d: d["model"]["merges"].append({"a": 1, "b": 2}), "expected two tokens separated by a space, not a dict of 2"),
     (lambda d: d["model"]["merges"].append("Ā Ā"), "'ĀĀ' is not in the vocabulary"),
     (lambda d: d["model"]["merges"].pop(), "is neither a byte nor special, and no merge makes it"),
     (lambda d: d["model"]["vocab"].pop("A"), "need the ids 0 to"),
 ])
-def test_a_tokenizer_json_that_is_wrong_or_not_known_is_refused(folder, alter, complaint):
+def test_a_wrong_or_unsupported_tokenizer_json_is_refused(folder, alter, complaint):
     change(folder, alter)
     with pytest.raises(InputError) as error:
         load_tokenizer(folder)
@@ -126,29 +125,29 @@ def test_a_tokenizer_json_that_is_wrong_or_not_known_is_refused(folder, alter, c
     lambda text: text + "\n\n",
     lambda text: text.replace("\n", "\r\n"),
 ])
-def test_merges_may_be_written_in_other_ways(folder, alter):
+def test_equivalent_merges_files_are_read(folder, alter):
     (folder / TOKENIZER_FILE).unlink()
     (folder / MERGES_FILE).write_bytes(alter((folder / MERGES_FILE).read_text("utf-8")).encode())
     assert content(load_tokenizer(folder)) == content(TRAINED)
 
 
 @pytest.mark.parametrize("name, alter, complaint", [
-    (MERGES_FILE, lambda data: b"", "neither a byte nor special, and no merge makes it: is the list of 0 merges whole?"),
+    (MERGES_FILE, lambda data: b"", "neither a byte nor special, and no merge makes it: is the list of 0 merges complete?"),
     (MERGES_FILE, lambda data: data[:len(data) // 2].rpartition(b"\n")[0], "no merge makes it: is the list of"),
-    (MERGES_FILE, lambda data: data.replace(b"\n", b"\n\n", 1), "merges.txt: line 2: two tokens with a space between were expected, not ''"),
-    (MERGES_FILE, lambda data: data + b"a b c\n", "two tokens with a space between were expected, not 'a b c'"),
-    (MERGES_FILE, lambda data: data + b"a\tb\n", r"two tokens with a space between were expected, not 'a\tb'"),
-    (MERGES_FILE, lambda data: data + b"a \n", "two tokens with a space between were expected, not 'a'"),
+    (MERGES_FILE, lambda data: data.replace(b"\n", b"\n\n", 1), "merges.txt: line 2: expected two tokens separated by a space, not ''"),
+    (MERGES_FILE, lambda data: data + b"a b c\n", "expected two tokens separated by a space, not 'a b c'"),
+    (MERGES_FILE, lambda data: data + b"a\tb\n", r"expected two tokens separated by a space, not 'a\tb'"),
+    (MERGES_FILE, lambda data: data + b"a \n", "expected two tokens separated by a space, not 'a'"),
     (MERGES_FILE, lambda data: data + b"\xff", "merges.txt: not UTF-8 text: invalid start byte at offset"),
     (MERGES_FILE, lambda data: data + "Ā Ā".encode(), "'ĀĀ' is not in the vocabulary"),
     (VOCABULARY_FILE, lambda data: b"", "vocab.json: not valid JSON"),
     (VOCABULARY_FILE, lambda data: b"[]", "vocab.json: a JSON object was expected, found list"),
     (VOCABULARY_FILE, lambda data: b"[" * 10**6, "vocab.json: JSON nested too deeply"),
     (VOCABULARY_FILE, lambda data: data.replace(b": 65", b": 66"), "each once; the token"),
-    (VOCABULARY_FILE, lambda data: data.replace(b": 65", b": {}"), "the id of the token 'A' is no whole number"),
+    (VOCABULARY_FILE, lambda data: data.replace(b": 65", b": {}"), "the id of the token 'A' is not an integer"),
     (VOCABULARY_FILE, lambda data: data.replace(b"endoftext|>", b"endoftext"), "'<|endoftext' is neither a byte nor special"),
 ])
-def test_files_of_gpt2s_form_that_are_wrong_are_refused(folder, name, alter, complaint):
+def test_wrong_files_in_gpt2s_format_are_refused(folder, name, alter, complaint):
     (folder / TOKENIZER_FILE).unlink()
     (folder / name).write_bytes(alter((folder / name).read_bytes()))
     with pytest.raises(InputError) as error:
@@ -156,21 +155,21 @@ def test_files_of_gpt2s_form_that_are_wrong_are_refused(folder, name, alter, com
     assert str(error.value).startswith(str(folder)) and complaint in str(error.value)
 
 
-def test_a_list_of_merges_too_large_to_be_one_is_not_read(folder, monkeypatch):
+def test_a_merges_file_that_is_too_large_is_not_read(folder, monkeypatch):
     (folder / TOKENIZER_FILE).unlink()
     monkeypatch.setattr(byte_pair_files, "JSON_LIMIT", 10)
     with pytest.raises(InputError, match=r"merges.txt: [\d,]+ bytes are too many"):
         load_tokenizer(folder)
 
 
-def test_what_looks_like_a_special_token_but_is_merged_is_none(folder):
+def test_a_merged_token_is_not_special_even_if_it_looks_so(folder):
     (folder / TOKENIZER_FILE).unlink()
-    tokenizer = BytePairTokenizer.load(folder)
+    tokenizer = load_tokenizer(folder)
     assert "<.>" in tokenizer.vocabulary and list(tokenizer.special_tokens) == ["<|endoftext|>"]
 
 
 @given(st.data())
-def test_damaged_files_are_a_tokenizer_or_an_input_error(tmp_path_factory, data):
+def test_damaged_files_are_loaded_or_raise_input_error(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("tokenizer")
     TRAINED.save(folder)
     name = data.draw(st.sampled_from([TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE]))
@@ -187,7 +186,7 @@ def test_damaged_files_are_a_tokenizer_or_an_input_error(tmp_path_factory, data)
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
 
 
-def test_more_lines_of_merges_than_any_vocabulary_has_are_refused_before_they_are_read(tmp_path, monkeypatch):
+def test_a_merges_file_with_too_many_lines_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
     monkeypatch.setattr("npgpt.text.byte_pair_files.MERGES_LIMIT", 5)
     (tmp_path / MERGES_FILE).write_text(VERSION + "\n" + "a b\n" * 4)
     assert read_merges(tmp_path / MERGES_FILE) == [("a", "b")] * 4

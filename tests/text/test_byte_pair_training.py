@@ -1,4 +1,4 @@
-"""Training of a BPE vocabulary, against a plain implementation that counts everything again for every merge."""
+"""Training of a BPE vocabulary, compared with a plain implementation that counts all pairs again for every merge."""
 import time
 from collections import Counter
 from itertools import islice
@@ -20,7 +20,7 @@ def learned_plainly(words):
         for word, times in words.items():
             for pair in zip(word, word[1:]):
                 counts[pair] += times
-        best = max(counts, key=counts.get, default=None)               # of equals the one that came first
+        best = max(counts, key=counts.get, default=None)               # of equally frequent pairs, the first
         if best is None or counts[best] < 2:
             return
         yield best
@@ -57,7 +57,7 @@ def test_merges_of_prose_are_those_of_the_plain_implementation():
     assert list(islice(learn_merges(words), 60)) == list(islice(learned_plainly(words), 60))
 
 
-def test_words_are_counted_as_gpt2_cuts_them():
+def test_words_are_counted_as_gpt2_splits_them():
     assert count_words("the cat, the hat") == {"the": 1, " cat": 1, ",": 1, " the": 1, " hat": 1}
 
 
@@ -69,13 +69,13 @@ def test_words_are_counted_as_gpt2_cuts_them():
     ("ababab", [(97, 98), (256, 256)]),
     ("zy zy ab ab", [(122, 121), (32, 97), (257, 98)]),
 ])
-def test_the_most_frequent_pair_comes_first_and_of_equals_that_which_stands_first_in_the_text(text, merges):
+def test_the_most_frequent_pair_is_first_and_of_equally_frequent_ones_the_first_in_the_text(text, merges):
     assert list(learn_merges(count_words(text))) == merges
 
 
 @given(texts)
-def test_the_text_becomes_the_tokens_that_were_learned(text):
-    """Each merge makes a new token, and words end up as training left them."""
+def test_the_tokenizer_makes_the_merges_that_were_learned(text):
+    """Each merge adds a token, and words are encoded as after training."""
     merges = list(learn_merges(count_words(text)))
     tokenizer = tokenizer_of_merges(merges)
     assert tokenizer.vocab_size == 256 + len(merges) + 1
@@ -88,13 +88,13 @@ def test_the_text_becomes_the_tokens_that_were_learned(text):
         assert tuple(tokenizer.encode(word)) == expected
 
 
-def test_merges_come_one_by_one():
+def test_merges_are_yielded_one_by_one():
     assert next(learn_merges({"ab" * 1000: 10**12})) == (97, 98)
 
 
 @pytest.mark.parametrize("word", ["a", "ab", "abcdefghij"])
-def test_no_text_takes_long(word):
-    """A second is usual. Time that grew with the square of the length would be hours."""
+def test_training_time_does_not_grow_with_the_square_of_the_length(word):
+    """One second is usual. Quadratic time would be hours."""
     start = time.perf_counter()
     merges = list(learn_merges({word * (200_000 // len(word)): 1}))
     assert 10 < len(merges) < 40 and time.perf_counter() - start < 20

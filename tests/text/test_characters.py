@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
 from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.tokenizer import load_tokenizer
 from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
@@ -18,7 +19,7 @@ def test_decode_undoes_encode(text):
 
 
 @given(texts)
-def test_ids_are_places_in_the_sorted_characters_of_the_text(text):
+def test_ids_are_indices_into_the_sorted_characters_of_the_text(text):
     tokenizer = CharacterTokenizer.of_text(text)
     assert tokenizer.vocabulary == sorted(set(text))
     assert tokenizer.encode(text).tolist() == [tokenizer.vocabulary.index(character) for character in text]
@@ -40,10 +41,10 @@ def test_bytes_are_the_text_in_utf_8(text):
 
 
 @given(texts)
-def test_load_brings_back_what_was_saved(tmp_path_factory, text):
+def test_a_saved_tokenizer_is_loaded(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("tokenizer")
     CharacterTokenizer(reversed(sorted(set(text)))).save(folder)
-    assert CharacterTokenizer.load(folder).vocabulary == sorted(set(text), reverse=True)
+    assert load_tokenizer(folder).vocabulary == sorted(set(text), reverse=True)
 
 
 def test_the_empty_text_has_no_tokens():
@@ -71,12 +72,12 @@ def test_an_id_outside_the_vocabulary_is_named(wrong):
 
 
 @pytest.mark.parametrize("vocabulary", ["", "aba", "a\udfff", "\ud800"])
-def test_a_vocabulary_that_could_not_be_written_and_read_is_refused(vocabulary):
+def test_an_empty_vocabulary_duplicates_and_surrogates_are_refused(vocabulary):
     with pytest.raises(InputError, match="vocabulary"):
         CharacterTokenizer(vocabulary)
 
 
-def test_the_file_is_a_word_level_tokenizer_of_single_characters(tmp_path):
+def test_tokenizer_json_has_a_word_level_model_of_single_characters(tmp_path):
     CharacterTokenizer("b\né").save(tmp_path)
     description = json.loads((tmp_path / TOKENIZER_FILE).read_text("utf-8"))
     assert description["model"] == {"type": "WordLevel", "vocab": {"b": 0, "\n": 1, "é": 2}, "unk_token": ""}
@@ -99,7 +100,7 @@ def test_the_file_is_a_word_level_tokenizer_of_single_characters(tmp_path):
     {"type": "WordLevel", "vocab": {"a": "0"}},
     {"type": "WordLevel", "vocab": {"a": None}},
 ])
-def test_a_file_that_is_no_character_tokenizer_is_refused(tmp_path, model):
+def test_a_file_that_is_not_a_character_tokenizer_is_refused(tmp_path, model):
     (tmp_path / TOKENIZER_FILE).write_text(json.dumps({"model": model}))
-    with pytest.raises(InputError):
-        CharacterTokenizer.load(tmp_path)
+    with pytest.raises(InputError, match=f"{TOKENIZER_FILE}: "):
+        load_tokenizer(tmp_path)

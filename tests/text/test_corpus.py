@@ -18,7 +18,7 @@ def write(path, data):
     return path
 
 
-def test_files_are_read_one_after_the_other(tmp_path):
+def test_the_texts_of_files_are_concatenated(tmp_path):
     paths = [write(tmp_path / "b", "é\r\n".encode()), write(tmp_path / "a", b"x")]
     assert read_text(paths) == "é\r\nx"
 
@@ -30,7 +30,7 @@ def test_files_are_read_one_after_the_other(tmp_path):
     (b"abc\xc3", "not UTF-8 text: byte 0xc3 at offset 3"),
     ("café".encode("latin-1"), "not UTF-8 text: byte 0xe9 at offset 3"),
 ])
-def test_a_file_that_is_no_text_is_named_with_the_reason(tmp_path, data, complaint):
+def test_a_file_that_is_not_text_is_named_with_the_reason(tmp_path, data, complaint):
     with pytest.raises(InputError, match=f"wrong.txt .*{complaint}"):
         read_text([write(tmp_path / "right.txt", b"text"), write(tmp_path / "wrong.txt", data)])
 
@@ -41,7 +41,7 @@ def test_a_missing_file_is_named(tmp_path):
     assert error.value.filename == str(tmp_path / "missing")
 
 
-def test_pythons_own_documentation_is_english_prose():
+def test_pythons_documentation_is_english_prose():
     text = python_documentation()
     assert len(text) > 300_000 and "The \"if\" statement is used for conditional execution" in text
 
@@ -53,34 +53,34 @@ def test_the_first_nine_tenths_are_for_training(text):
 
 
 def test_a_corpus_is_split_before_it_is_encoded():
-    """So that the validation text is the same for every tokenizer."""
+    """Therefore the validation text is the same for every tokenizer."""
     corpus = encode_corpus("é" * 9 + "ö", ByteTokenizer())
     assert ByteTokenizer().decode(corpus.train) == "é" * 9 and ByteTokenizer().decode(corpus.validation) == "ö"
 
 
 @pytest.mark.parametrize("position", [3, 97])
-def test_an_unknown_character_has_its_position_in_the_whole_text(position):
+def test_the_error_for_an_unknown_character_gives_its_position_in_the_whole_text(position):
     text = "a" * position + "?" + "a" * (99 - position)
     with pytest.raises(InputError, match=f"at position {position} "):
         encode_corpus(text, CharacterTokenizer("a"))
 
 
 @given(st.lists(st.integers(0, 0xFFFF), min_size=1))
-def test_token_files_are_little_endian_uint16_and_nothing_else(tmp_path_factory, ids):
+def test_token_files_are_little_endian_uint16_without_a_header(tmp_path_factory, ids):
     path = tmp_path_factory.mktemp("tokens") / "tokens.bin"
     write_tokens(path, np.array(ids))
     assert path.read_bytes() == b"".join(i.to_bytes(2, "little") for i in ids)
     assert open_tokens(path).tolist() == ids
 
 
-def test_token_files_stay_on_the_disk(tmp_path):
+def test_token_files_are_memory_mapped(tmp_path):
     with open(tmp_path / "tokens.bin", "wb") as file:
-        file.truncate(2**36)                                   # a hole of 64 GB
+        file.truncate(2**36)                                   # a sparse file of 64 GB
     tokens = open_tokens(tmp_path / "tokens.bin")
     assert isinstance(tokens, np.memmap) and len(tokens) == 2**35 and tokens[-1] == 0
 
 
-def test_token_files_cannot_be_written_through_the_array(tmp_path):
+def test_the_array_of_a_token_file_is_read_only(tmp_path):
     write_tokens(tmp_path / "tokens.bin", np.array([1, 2]))
     with pytest.raises(ValueError, match="read-only"):
         open_tokens(tmp_path / "tokens.bin")[0] = 3
@@ -94,7 +94,7 @@ def test_a_token_folder_has_nanogpts_two_files(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"123"])
-def test_a_file_that_is_no_sequence_of_uint16_is_refused(tmp_path, data):
+def test_a_file_that_is_not_a_sequence_of_uint16_is_refused(tmp_path, data):
     with pytest.raises(InputError, match="tokens.bin is no token file"):
         open_tokens(write(tmp_path / "tokens.bin", data))
 
@@ -106,20 +106,20 @@ def test_ids_that_do_not_fit_uint16_are_not_written(tmp_path, ids):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_context_needs_one_token_more_than_its_length():
+def test_a_window_needs_one_token_more_than_its_length():
     require_length(np.zeros(9), 8, "text")
     with pytest.raises(InputError, match="the text has 8 tokens, and a context of 8 needs 9"):
         require_length(np.zeros(8), 8, "text")
 
 
-def test_the_largest_id_must_lie_in_the_vocabulary():
+def test_the_largest_id_must_be_in_the_vocabulary():
     require_ids(np.array([0, 4]), 5)
     with pytest.raises(InputError, match="token id 5, but the model's vocabulary is 0 to 4"):
         require_ids(np.array([0, 5, 1]), 5)
 
 
 @given(sizes, sizes, sizes, seeds)
-def test_random_batches_are_windows_with_the_tokens_that_follow(B, T, spare, seed):
+def test_random_batches_are_windows_and_the_tokens_that_follow(B, T, spare, seed):
     tokens = np.arange(100, 100 + T + spare, dtype=np.uint16)
     ids, targets = random_batch(tokens, B, T, np.random.default_rng(seed))
     assert ids.shape == targets.shape == (B, T) and ids.dtype == targets.dtype == np.int64
@@ -128,20 +128,20 @@ def test_random_batches_are_windows_with_the_tokens_that_follow(B, T, spare, see
     assert tokens[0] <= ids.min() and targets.max() <= tokens[-1]
 
 
-def test_random_batches_begin_anywhere_that_a_window_fits():
+def test_random_batches_begin_at_every_position_where_a_window_fits():
     tokens = np.arange(10)
     ids, _ = random_batch(tokens, 1000, 4, np.random.default_rng(0))
     assert set(ids[:, 0]) == {0, 1, 2, 3, 4, 5}
 
 
-def test_random_batches_come_from_the_generator_that_is_given():
+def test_random_batches_depend_only_on_the_generator():
     tokens = np.arange(1000)
     first, same, other = (random_batch(tokens, 5, 4, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
     assert (first == same).all() and (first != other).any()
 
 
 @given(st.integers(2, 80), sizes, sizes)
-def test_every_token_but_the_first_is_a_target_once_in_order(N, batch_size, length):
+def test_every_token_except_the_first_is_a_target_once_in_order(N, batch_size, length):
     tokens = np.random.default_rng(N).permutation(N).astype(np.uint16)
     batches = list(every_batch(tokens, batch_size, length))
     assert np.concatenate([targets.ravel() for _, targets in batches]).tolist() == tokens[1:].tolist()
@@ -149,7 +149,7 @@ def test_every_token_but_the_first_is_a_target_once_in_order(N, batch_size, leng
 
 
 @given(st.integers(2, 80), sizes, sizes)
-def test_windows_are_whole_but_for_a_last_one_that_comes_by_itself(N, batch_size, length):
+def test_all_windows_are_full_except_a_last_one_in_its_own_batch(N, batch_size, length):
     windows, rest = divmod(N - 1, length)
     batches, few = divmod(windows, batch_size)
     expected = [(batch_size, length)] * batches + [(few, length)] * (few > 0) + [(1, rest)] * (rest > 0)

@@ -6,6 +6,7 @@ from hypothesis import example, given, strategies as st
 
 from npgpt.errors import InputError
 from npgpt.text.raw_bytes import ByteTokenizer, byte_characters
+from npgpt.text.tokenizer import load_tokenizer
 from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 
@@ -17,38 +18,38 @@ def test_ids_are_the_bytes_of_utf_8_and_decode_undoes_encode(text):
 
 
 @given(st.binary())
-def test_every_sequence_of_bytes_comes_back(data):
+def test_every_sequence_of_bytes_is_decoded(data):
     assert ByteTokenizer().decode_bytes(list(data)) == data
 
 
 @given(st.text())
 @example("\udcff")
-def test_no_text_is_unknown(text):
-    """Not even one with halves of surrogate pairs, which is what Python makes of arguments that are not UTF-8."""
+def test_every_text_can_be_encoded(text):
+    """Also one with lone surrogates, which Python puts into command-line arguments that are not UTF-8."""
     tokenizer = ByteTokenizer()
     assert tokenizer.decode_bytes(tokenizer.encode(text)).decode("utf-8", "surrogatepass") == text
 
 
-def test_bytes_that_are_no_text_become_the_replacement_character():
+def test_bytes_that_are_not_utf_8_become_the_replacement_character():
     assert ByteTokenizer().decode([65, 0xFF, 66]) == "A\ufffdB"
 
 
 @pytest.mark.parametrize("wrong", [-1, 256])
-def test_an_id_that_is_no_byte_is_named(wrong):
+def test_an_id_that_is_not_a_byte_is_named(wrong):
     with pytest.raises(InputError, match=f"token id {wrong} "):
         ByteTokenizer().decode([65, wrong])
 
 
-def test_each_byte_is_written_as_one_character_of_its_own_as_gpt2_does():
+def test_each_byte_is_written_as_one_distinct_character_as_in_gpt2s_files():
     characters = byte_characters()
     assert len(set(characters)) == 256 and all(len(character) == 1 and character.isprintable() for character in characters)
     assert characters[ord("A")] == "A" and characters[ord(" ")] == "Ġ" and characters[ord("\n")] == "Ċ"
     assert characters[0] == "Ā" and characters[0xAD] == "Ń" and characters[0xFF] == "ÿ"
 
 
-def test_load_accepts_what_was_saved(tmp_path):
+def test_a_saved_tokenizer_is_loaded(tmp_path):
     ByteTokenizer().save(tmp_path)
-    assert isinstance(ByteTokenizer.load(tmp_path), ByteTokenizer)
+    assert isinstance(load_tokenizer(tmp_path), ByteTokenizer)
 
 
 def shift_ids(model):
@@ -56,7 +57,7 @@ def shift_ids(model):
 
 
 @pytest.mark.parametrize("damage", [
-    lambda model: model.update(type="WordLevel"),
+    lambda model: model.update(type="WordPiece"),
     lambda model: model.update(merges=["a b"]),
     lambda model: model.pop("merges"),
     lambda model: model["vocab"].pop("A"),
@@ -64,10 +65,10 @@ def shift_ids(model):
     shift_ids,
     lambda model: model.clear(),
 ])
-def test_a_file_that_is_no_byte_tokenizer_is_refused(tmp_path, damage):
+def test_a_damaged_file_is_refused(tmp_path, damage):
     ByteTokenizer().save(tmp_path)
     description = json.loads((tmp_path / TOKENIZER_FILE).read_text("utf-8"))
     damage(description["model"])
     (tmp_path / TOKENIZER_FILE).write_text(json.dumps(description))
-    with pytest.raises(InputError, match="not a byte tokenizer"):
-        ByteTokenizer.load(tmp_path)
+    with pytest.raises(InputError, match=f"{TOKENIZER_FILE}: "):
+        load_tokenizer(tmp_path)

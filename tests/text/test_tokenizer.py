@@ -1,4 +1,4 @@
-"""Which tokenizer a folder holds."""
+"""Loading a tokenizer of any kind from a folder."""
 import json
 
 import pytest
@@ -35,7 +35,7 @@ def test_a_byte_pair_tokenizer_may_have_no_merges(tmp_path):
 
 @pytest.mark.parametrize("missing, found", [([TOKENIZER_FILE], True), ([TOKENIZER_FILE, VOCABULARY_FILE], False), ([TOKENIZER_FILE, MERGES_FILE], False),
                                             ([VOCABULARY_FILE, MERGES_FILE], True)])
-def test_gpt2s_two_files_are_a_tokenizer_together(tmp_path, missing, found):
+def test_gpt2s_two_files_are_a_tokenizer_only_together(tmp_path, missing, found):
     tokenizer_of_merges([(97, 98)]).save(tmp_path)
     for name in missing:
         (tmp_path / name).unlink()
@@ -44,33 +44,33 @@ def test_gpt2s_two_files_are_a_tokenizer_together(tmp_path, missing, found):
         assert load_tokenizer(tmp_path).encode("ab").tolist() == [256]
 
 
-def test_tokenizer_json_comes_before_files_that_an_older_model_left(tmp_path):
+def test_tokenizer_json_is_preferred_to_gpt2s_two_files(tmp_path):
     tokenizer_of_merges([(97, 98)]).save(tmp_path)
     CharacterTokenizer("abc").save(tmp_path)
     assert load_tokenizer(tmp_path).vocabulary == ["a", "b", "c"]
 
 
-def test_a_folder_without_one_is_named(tmp_path):
+def test_a_folder_without_a_tokenizer_is_named(tmp_path):
     assert not holds_tokenizer(tmp_path)
     with pytest.raises(InputError, match=f"{tmp_path.name} holds no tokenizer"):
         load_tokenizer(tmp_path)
 
 
-def test_a_folder_called_like_the_file_is_none(tmp_path):
+def test_a_folder_named_tokenizer_json_is_not_a_tokenizer(tmp_path):
     (tmp_path / TOKENIZER_FILE).mkdir()
     assert not holds_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("model", [None, [], {"type": "Unigram"}, {"type": ["WordLevel"]},
                                    {"type": "BPE", "vocab": {"a": 0}, "merges": []}])
-def test_tokenizers_that_are_not_known_are_refused(tmp_path, model):
+def test_unsupported_tokenizers_are_refused(tmp_path, model):
     (tmp_path / TOKENIZER_FILE).write_text(json.dumps({"model": model}))
     with pytest.raises(InputError):
         load_tokenizer(tmp_path)
 
 
 @given(st.data())
-def test_a_damaged_file_is_a_tokenizer_or_an_input_error(tmp_path_factory, data):
+def test_a_damaged_file_is_loaded_or_raises_input_error(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("tokenizer")
     CharacterTokenizer("abé").save(folder)
     text = bytearray((folder / TOKENIZER_FILE).read_bytes())

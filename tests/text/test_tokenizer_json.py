@@ -1,4 +1,4 @@
-"""The file that every kind of tokenizer is kept in."""
+"""tokenizer.json, the file format of all tokenizers."""
 import json
 
 import pytest
@@ -12,6 +12,6 @@ FIELDS = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre
 
 
 @pytest.mark.parametrize("tokenizer", [CharacterTokenizer("ab"), ByteTokenizer(), tokenizer_of_merges([(97, 98)])])
-def test_every_field_is_there_as_the_library_of_that_name_writes_it(tmp_path, tokenizer):
+def test_the_file_has_all_fields_in_the_order_of_hugging_faces_tokenizers(tmp_path, tokenizer):
     tokenizer.save(tmp_path)
     assert list(json.loads((tmp_path / TOKENIZER_FILE).read_text())) == FIELDS

@@ -1,4 +1,4 @@
-"""Letters, numbers and spaces, against what Python knows of them."""
+"""Letters, numbers and spaces, compared with those of Python."""
 import re
 import unicodedata
 
@@ -15,7 +15,7 @@ def members(table):
 
 
 @pytest.mark.parametrize("table, kind", [(LETTERS, "L"), (NUMBERS, "N")])
-def test_characters_that_both_versions_of_unicode_have_are_of_one_kind(table, kind):
+def test_characters_in_both_versions_of_unicode_have_the_same_category(table, kind):
     ours = members(table)
     pythons = {point for point in range(LAST + 1) if unicodedata.category(chr(point))[0] == kind}
     if PYTHONS <= OURS:
@@ -25,7 +25,7 @@ def test_characters_that_both_versions_of_unicode_have_are_of_one_kind(table, ki
         assert ours <= pythons
 
 
-def test_spaces_are_pythons_but_for_four_separators():
+def test_spaces_are_those_of_python_except_four_separators():
     pythons = {point for point in range(LAST + 1) if chr(point).isspace()}
     assert pythons - members(SPACES) == {0x1C, 0x1D, 0x1E, 0x1F} and members(SPACES) <= pythons
 
@@ -37,7 +37,7 @@ def test_tables_are_sorted_without_overlap(table):
 
 
 @pytest.mark.parametrize("last", [0x7F, 0xAC, LAST_OF_BMP, LAST])
-def test_a_class_holds_the_table_up_to_the_last_character(last):
+def test_a_character_class_contains_the_table_up_to_the_last_character(last):
     everything = "".join(map(chr, range(LAST + 1)))
     found = {ord(character) for character in re.findall(f"[{character_class(NUMBERS, last)}]", everything)}
     assert found == {point for point in members(NUMBERS) if point <= last}

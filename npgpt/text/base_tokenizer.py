@@ -1,0 +1,38 @@
+"""What all tokenizers have in common: the base class Tokenizer."""
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.errors import InputError
+
+
+class Tokenizer(ABC):
+    """Converts text to token ids and back. A subclass sets token_bytes, and defines encode and save."""
+
+    token_bytes: Sequence[bytes]    # the bytes of each token, in the order of the ids
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.token_bytes)
+
+    @abstractmethod
+    def encode(self, text: str) -> np.ndarray:
+        """text  ->  ids (N,)"""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """ids  ->  text; bytes that are not UTF-8 become U+FFFD. Raises InputError for an id outside the vocabulary."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """ids  ->  the bytes of their tokens, joined. Raises InputError for an id outside the vocabulary."""
+        ids = list(ids)
+        wrong = next((i for i in ids if not 0 <= i < self.vocab_size), None)
+        if wrong is not None:
+            raise InputError(f"the token id {wrong} is outside the vocabulary of {self.vocab_size}")
+        return b"".join([self.token_bytes[i] for i in ids])
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the files that load_tokenizer reads: tokenizer.json, in the format of Hugging Face's tokenizers."""
