@@ -1,4 +1,4 @@
-"""The error that a user can mend."""
+"""InputError: an error that the user can correct."""
 
 
 class InputError(ValueError):

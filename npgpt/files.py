@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and read with suspicion."""
+"""Files that are written completely or not at all, and JSON that is checked before it is used."""
 import contextlib
 import errno
 import hashlib
@@ -18,7 +18,7 @@ ITEMS, NESTING = 4_000_000, 64                                 # in a JSON file;
 
 @contextlib.contextmanager
 def errors_named(path: Path) -> Iterator[None]:
-    """What goes wrong with the disk while the context lasts is said of `path`, the name that the user knows."""
+    """While the context lasts, every OSError is said of `path`, the name that the user knows."""
     try:
         yield
     except OSError as error:
@@ -50,8 +50,8 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 @contextlib.contextmanager
 def write_whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder under a temporary name, which takes the place of `folder` when the context ends well, and else is
-    removed. Its files are to be flushed by who writes them. Raises OSError, naming the folder.
+    """A folder under a temporary name, for files that the caller flushes. It takes the place of `folder` when the
+    context ends without an error, and is removed otherwise. Raises OSError, naming the folder.
     """
     with temporary_folder(folder) as staging:
         yield staging
@@ -63,7 +63,7 @@ def write_whole_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path`, while the context lasts. Raises OSError, naming `path`."""
+    """A folder beside `path` that exists while the context lasts. Raises OSError, naming `path`."""
     staging = temporary_name(path)
     try:
         with errors_named(path):
@@ -74,25 +74,25 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Take a folder away at once, under another name, and then its files: no reader finds half of it."""
+    """Remove a folder if it exists. It is renamed first, so that no reader finds half of it."""
     if folder.exists():
-        going = temporary_name(folder.with_name(folder.name + ".removed"))
-        os.rename(folder, going)
-        shutil.rmtree(going)
+        renamed = temporary_name(folder.with_name(folder.name + ".removed"))
+        os.rename(folder, renamed)
+        shutil.rmtree(renamed)
 
 
-def move_together(staging: Path, folder: Path, key: str, gone: Iterable[str] = ()) -> None:
-    """Move the files of `staging` to `folder`, `key` last, and remove those of the names in `gone` that it lacks.
+def move_together(staging: Path, folder: Path, key: str, stale: Iterable[str] = ()) -> None:
+    """Move the files of `staging` to `folder`, `key` last, and remove those named in `stale` that `staging` lacks.
 
-    What readers look for is `key`. It takes the old one's place in one rename, and where other files change as
-    well the old one goes first: so that after a crash at any moment the folder holds the old files, or the new
-    ones, or no `key`, but never the key of one beside files of the other.
+    Readers look for `key`. If it alone has changed, one rename replaces it. Otherwise the old one is removed first,
+    so that after a crash at any moment the folder holds the old files, or the new ones, or no `key`: never the key
+    of one set beside files of the other.
     """
     new = [file.name for file in sorted(staging.iterdir()) if file.name != key]
     changed = [name for name in new if not same_content(staging / name, folder / name)]
-    stale = [name for name in gone if name != key and name not in new and (folder / name).exists()]
-    if changed or stale:
-        for name in [key, *stale]:
+    removed = [name for name in stale if name != key and name not in new and (folder / name).exists()]
+    if changed or removed:
+        for name in [key, *removed]:
             (folder / name).unlink(missing_ok=True)
         flush_folder(folder)
         for name in changed:
@@ -103,8 +103,8 @@ def move_together(staging: Path, folder: Path, key: str, gone: Iterable[str] = (
 
 
 def open_own(path: Path, mode: str) -> BinaryIO:
-    """Open what is to be a file of a folder's own. Raises OSError where it is a symbolic link, which in a stranger's
-    folder may lead to any file of the user's, or a pipe, on which one could wait for ever.
+    """Open a file, but no symbolic link, which in a folder from somebody else may lead to any file of the user's, and no
+    pipe, on which a process could wait for ever: for these, raise OSError.
     """
     careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return open(path, mode, opener=lambda name, flags: os.open(name, flags | careful, 0o666))
@@ -115,18 +115,31 @@ def same_content(one: Path, other: Path) -> bool:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Another name for a file's content; a copy of it, flushed, where the disk has no hard links."""
+    """Another name for a file's content; a copy of it, flushed, where the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:
-        with open(source, "rb") as file:
-            write_whole(target, iter(lambda: file.read(2**20), b""))
+        write_whole(target, chunks_of(source))
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    for chunk in chunks_of(path):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(2**18):
+            yield chunk
 
 
 def temporary_name(path: Path) -> Path:
-    """What a file or folder is called until it is whole. A killed process leaves it; see remove_temporaries.
+    """The name of a file or folder until it is complete. A killed process leaves it behind: see remove_temporaries.
 
-    Raises IsADirectoryError for what has no name of its own, / and the like.
+    Raises IsADirectoryError for a path without a name of its own, such as /.
     """
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -134,12 +147,12 @@ def temporary_name(path: Path) -> Path:
 
 
 def temporaries(folder: Path) -> list[Path]:
-    """What killed processes left half-written in a folder, or what others are about to finish."""
+    """The incomplete files and folders in a folder, of processes that were killed or still write."""
     return list(folder.glob(".npgpt-*.tmp"))
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left half-written. Only for who holds the folder alone."""
+    """Remove what killed processes left incomplete. Only for a process that has the folder to itself."""
     for path in temporaries(folder):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -147,17 +160,8 @@ def remove_temporaries(folder: Path) -> None:
             path.unlink()
 
 
-def sha256(path: Path) -> str:
-    """The digest of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(2**18):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def flush_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename survives a power cut. A no-op where folders cannot be opened."""
+    """Flush a folder's entries, so that a rename survives a power cut. Does nothing where folders cannot be opened."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -180,8 +184,8 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> dict:
 
 
 def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
-    """The object that UTF-8 JSON stands for. Raises InputError, naming `where`, for everything else:
-    duplicate keys, NaN and Infinity, too many items, endless nesting, and JSON that is no object.
+    """The object that UTF-8 JSON describes. Raises InputError, naming `where`, for everything else: duplicate keys,
+    NaN and Infinity, too many items, too deep nesting, and JSON that is not an object.
     """
     if sum(data.count(mark) for mark in (b",", b"[", b"{")) > items:       # before an object is made for each
         raise InputError(f"{where}: JSON with more than {items:,} items")
@@ -198,7 +202,7 @@ def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
 
 
 def require_flat(value: dict, where: str) -> None:
-    """Raise InputError where containers lie deeper in each other than NESTING: even to quote such is not safe."""
+    """Raise InputError where containers are nested deeper than NESTING: even to quote them in a message is not safe."""
     level = [value]
     for _ in range(NESTING):
         level = [child for container in level
@@ -212,9 +216,9 @@ def distinct_keys(pairs: list[tuple[str, object]]) -> dict:
     value = dict(pairs)
     if len(value) < len(pairs):
         (key, _), = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"the key {key!r} stands twice")
+        raise ValueError(f"the key {key!r} occurs twice")
     return value
 
 
 def refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -40,7 +40,7 @@ def place(tmp_path_factory):
 
 
 def end_state(run):
-    """What a finished run has come to, but for how long it took."""
+    """The result of a finished run, without the times."""
     newest = max((run / "checkpoints").iterdir())
     record = json.loads((newest / RECORD).read_text())
     history = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
@@ -218,7 +218,7 @@ def test_a_folder_that_takes_nothing_more_is_said_in_one_line(place, begun):
             subprocess.run(["chattr", "-i", copy / "checkpoints"], capture_output=True)
     assert process.returncode == 2 and "Traceback" not in err
     assert re.fullmatch(rf"npgpt: error: {copy}/checkpoints/step-\d+: Operation not permitted; {copy} holds the model of step \d+; "
-                        rf"go on with: npgpt train --resume {copy}", err.splitlines()[-1])
+                        rf"resume with: npgpt train --resume {copy}", err.splitlines()[-1])
     checkpoint, damaged = newest_checkpoint(copy)
     assert damaged == [] and f"model of step {checkpoint.step};" in err
     assert in_a_fork("train", "--resume", copy, "--steps", checkpoint.step + 1)[0] == 0

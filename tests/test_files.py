@@ -116,7 +116,7 @@ MOVED = {"key": b"2", "same": b"0", "other": b"2", "more": b"2", "mine": b"1"}
 
 def test_files_that_belong_together_move_together(old_and_new):
     old, new = old_and_new
-    move_together(new, old, "key", gone=["stale", "key", "absent", "other"])
+    move_together(new, old, "key", stale=["stale", "key", "absent", "other"])
     assert contents(old) == MOVED
 
 
@@ -135,7 +135,7 @@ def test_a_crash_while_they_move_leaves_no_key_beside_files_of_another(old_and_n
     for name in ("replace", "unlink", "fsync"):
         monkeypatch.setattr(os, name, or_crash(getattr(os, name)))
     try:
-        move_together(new, old, "key", gone=["stale"])
+        move_together(new, old, "key", stale=["stale"])
         assert moment == 8
     except Broken:
         pass
@@ -222,10 +222,10 @@ def test_json_never_holds_nan(tmp_path):
     (b'{"a": \xff}', "not valid JSON"),
     (b'{"a": "\x00"}', "not valid JSON"),
     (b'\xef\xbb\xbf{}', "not valid JSON"),
-    (b'{"a": 1, "b": 2, "a": 3}', "the key 'a' stands twice"),
-    (b'{"a": {"b": 1, "b": 1}}', "the key 'b' stands twice"),
-    (b'{"a": NaN}', "NaN is no JSON number"),
-    (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+    (b'{"a": 1, "b": 2, "a": 3}', "'a'"),
+    (b'{"a": {"b": 1, "b": 1}}', "'b'"),
+    (b'{"a": NaN}', "NaN"),
+    (b'{"a": -Infinity}', "-Infinity"),
     (b'{"a": ' + b"9" * 10_000 + b"}", "not valid JSON"),
     (b"[" * 200_000, "nested too deeply"),
     (b'{"a":' * 200_000, "nested too deeply"),
@@ -255,7 +255,7 @@ def test_more_items_than_memory_should_be_given_to_are_not_made():
 def test_many_keys_with_one_twice_are_refused_at_once():
     """Counting each key in turn would take hours."""
     keys = [*range(100_000), 99_999]
-    with pytest.raises(InputError, match="'99999' stands twice"):
+    with pytest.raises(InputError, match="'99999'"):
         parse_json(("{" + ",".join(f'"{key}":0' for key in keys) + "}").encode(), "here")
 
 

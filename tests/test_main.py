@@ -13,6 +13,7 @@ from npgpt.__main__ import COMMANDS, main
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import save_model
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
 
@@ -38,9 +39,9 @@ def command(monkeypatch):
 
 @pytest.fixture
 def model(tmp_path):
-    """A byte model that has learned nothing."""
+    """An untrained model of bytes."""
     config = GPTConfig(vocab_size=256, n_positions=8, n_embd=4, n_layer=1, n_head=1)
-    save_model(tmp_path / "model", initial_parameters(config), config, ByteTokenizer())
+    save_model(tmp_path / "model", initial_parameters(language_model_table(config)), config, ByteTokenizer())
     return tmp_path / "model"
 
 

@@ -1,24 +1,25 @@
-"""What the arguments of several commands share."""
+"""Types and defaults of arguments that several commands have."""
 import argparse
 from pathlib import Path
 
-OUT = Path("out")    # where npgpt train leaves its model, and where the other commands look for it
-LIMIT = 10**9    # Python's integers have no limit, NumPy's sizes do
+from npgpt.training.settings import LARGEST_COUNT
+
+OUT = Path("out")    # where npgpt train writes its model, and where the other commands look for it
 
 
 def path(text: str) -> Path:
-    """The name of a file or folder. An empty one, as a shell makes of a variable that is not set, is a mistake."""
+    """The name of a file or folder. An empty one is a mistake: a shell makes it of a variable that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("the name of a file or folder was expected, not nothing")
     return Path(text)
 
 
 def count(text: str) -> int:
-    """A whole number of modest size. Its least value is checked where it is used, where its meaning is known."""
+    """A whole number of at most LARGEST_COUNT. Its smallest value is checked where its meaning is known."""
     try:
         value = int(text)
     except ValueError:
         value = None
-    if value is None or value > LIMIT:
-        raise argparse.ArgumentTypeError(f"a whole number of at most {LIMIT:,} was expected, not {text}")
+    if value is None or value > LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"a whole number of at most {LARGEST_COUNT:,} was expected, not {text}")
     return value

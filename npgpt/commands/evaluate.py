@@ -1,10 +1,11 @@
-"""npgpt evaluate: how well a model predicts a text."""
+"""npgpt evaluate: measure how well a model predicts a text."""
 import argparse
 import math
 
 from npgpt.commands.arguments import OUT, path
 from npgpt.commands.progress import Progress
 from npgpt.interop.huggingface import load_model
+from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.corpus import python_documentation, read_text
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.training.evaluation import batch_losses
@@ -22,9 +23,9 @@ def run(args: argparse.Namespace) -> int:
     text = read_text(args.data) if args.data else python_documentation()
     tokens = tokenizer.encode(text)
 
-    nats, count = 0.0, 0
+    task, nats, count = LanguageModelling(config), 0.0, 0
     with Progress() as progress:
-        for loss, targets in batch_losses(parameters, config, tokens):
+        for loss, targets in batch_losses(task, parameters, task.batches(tokens)):
             nats += loss * targets
             count += targets
             progress.status(f"{count:,} of {len(tokens) - 1:,} tokens  loss {nats / count:.4f}")

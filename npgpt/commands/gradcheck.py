@@ -1,4 +1,4 @@
-"""npgpt gradcheck: hold every hand-written gradient against numerical ones, and show the errors."""
+"""npgpt gradcheck: compare every hand-written gradient with numerical ones, and show the errors."""
 import argparse
 import sys
 import time
@@ -35,36 +35,26 @@ def run(args: argparse.Namespace) -> int:
             show(reports[-1])
     for variant in GPT_VARIANTS if "gpt" in wanted else ():
         reports.append(check_variant(variant, methods, args.seed))
-        if variant == "gpt" or not reports[-1].right:
-            show(reports[-1])
-        else:
-            print(summary(variant, reports[-1]), flush=True)
+        show(reports[-1], variant if variant != "gpt" and reports[-1].right else None)
 
-    print("\n" + conclusion(reports, methods, time.perf_counter() - start))
-    return 0 if all(report.right for report in reports) else 1
+    gradients = [comparison for report in reports for comparison in report.comparisons]
+    wrong = sum(not comparison.right for comparison in gradients) + sum(len(report.breaches) for report in reports)
+    largest = " and ".join(f"{max(report.worst(method) for report in reports):.1e} by {IN_WORDS[method]} "
+                           f"(allowed {TOLERANCES[method]:.0e})" for method in methods)
+    print(f"\n{len(gradients)} gradients, {sum(comparison.analytic.size for comparison in gradients):,} entries, "
+          f"{f'{wrong} WRONG' if wrong else 'all right'}; {time.perf_counter() - start:.0f} s\nlargest error {largest}")
+    return 1 if wrong else 0
 
 
-def show(report: Report) -> None:
-    """The rows of one case; its name stands on the first only. What is wrong is explained below."""
-    for i, comparison in enumerate(report.comparisons):
-        print(comparison_row(comparison if i == 0 else comparison._replace(layer="")))
+def show(report: Report, variant: str | None = None) -> None:
+    """A row for each gradient, the first with the name of the case, and what is wrong; of a variant, one row for all."""
+    if variant:
+        entries = sum(comparison.analytic.size for comparison in report.comparisons)
+        errors = {method: report.worst(method) for method in report.comparisons[0].numeric}
+        print(table_row(variant, f"all {len(report.comparisons)} parameters", f"{entries} entries", errors, "ok"))
+    else:
+        for i, comparison in enumerate(report.comparisons):
+            print(comparison_row(comparison if i == 0 else comparison._replace(layer="")))
     if not report.right:
         print(report.problems())
     sys.stdout.flush()
-
-
-def summary(variant: str, report: Report) -> str:
-    """One row for all parameters of a model."""
-    entries = sum(comparison.analytic.size for comparison in report.comparisons)
-    errors = {method: report.worst(method) for method in report.comparisons[0].numeric}
-    return table_row(variant, f"all {len(report.comparisons)} parameters", f"{entries} entries", errors, "ok")
-
-
-def conclusion(reports: list[Report], methods: tuple[str, ...], seconds: float) -> str:
-    gradients = [comparison for report in reports for comparison in report.comparisons]
-    wrong = sum(not comparison.right for comparison in gradients) + sum(len(report.breaches) for report in reports)
-    largest = {method: max(report.worst(method) for report in reports) for method in methods}
-    worst = " and ".join(f"{error:.1e} by {IN_WORDS[method]} (allowed {TOLERANCES[method]:.0e})"
-                         for method, error in largest.items())
-    return (f"{len(gradients)} gradients, {sum(comparison.analytic.size for comparison in gradients):,} entries, "
-            f"{'all right' if not wrong else f'{wrong} WRONG'}; {seconds:.0f} s\nlargest error {worst}")

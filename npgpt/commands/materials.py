@@ -1,20 +1,24 @@
-"""What `npgpt train` works on, made from its arguments: a text, its tokenizer, and a model to train."""
+"""What `npgpt train` works with: data, a tokenizer, and a model to train."""
 import argparse
 import dataclasses
 import hashlib
 import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.commands.progress import Progress
-from npgpt.commands.resume import SIZES
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
 from npgpt.model.config import GPTConfig
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
+from npgpt.runs.checkpoint import Checkpoint
+from npgpt.runs.settings import RunSettings
+from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import BYTES, END_OF_TEXT, count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
@@ -22,107 +26,131 @@ from npgpt.text.corpus import (Corpus, encode_corpus, open_token_folder, python_
                                require_length, split_text)
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
-from npgpt.runs.checkpoint import Checkpoint
 
+KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "bpe"}
+SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
 GPT2_VOCABULARY = 50257
-BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, and each often enough to be learned
-OTHER_TOKENS = BYTES + 1       # of a BPE vocabulary, those that no merge makes: the bytes, and the end of a text
+BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, each frequent enough to be learned
+OTHER_TOKENS = BYTES + 1       # tokens of a BPE vocabulary that no merge makes: the bytes, and the end of a text
 
 
 class Materials(NamedTuple):
-    corpus: Corpus
-    tokenizer: Tokenizer | None                # None for token files that have none beside them
-    config: GPTConfig
-    initial: np.ndarray | None                 # parameters to start from; None for new ones
-    digest: str                                # SHA-256 of the data
+    task: LanguageModelling                    # with the configuration and the corpus
+    tokenizer: Tokenizer | None                # None for token files without one beside them
+    start: Model | None                        # to be trained further; None: a new model
+    dtype: np.dtype
+    paths: list[Path] | None                   # of the data; None: the documentation that comes with Python
+    sha256: str
 
-    def parameters(self, seed: int, dtype: str) -> np.ndarray:
-        """The flat vector that training starts from."""
-        if self.initial is not None:
-            return self.initial
-        return initial_parameters(self.config, seed, np.dtype(dtype))
+    def model(self, seed: int) -> Model:
+        """The model that is trained: `start`, or a new one."""
+        parameters = self.start.parameters if self.start else initial_parameters(self.task.table, seed, self.dtype)
+        return Model(parameters, self.task.config, self.tokenizer)
 
 
 def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materials:
-    """origin: what a run goes on from, which brings configuration and tokenizer with it.
+    """origin: the checkpoint of a run that is resumed, which brings its model, tokenizer and data.
 
     Raises InputError or OSError where the arguments do not fit each other or the files.
     """
-    initial, config = load_model(args.init, np.dtype(args.dtype)) if args.init else (None, None)
-    tokenizer, corpus, digest = read_corpus(args, origin)
-    sizes = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
+    start, dtype, paths = None, np.dtype(args.dtype or "float32"), args.data
     if origin:
-        config = origin.config
-    elif config is None:
-        vocab_size = tokenizer.vocab_size if tokenizer else GPT2_VOCABULARY if args.vocab_size is None else args.vocab_size
-        config = preset(args.preset or "small", vocab_size=vocab_size, bos_token_id=None, eos_token_id=None, **sizes)
-    elif sizes or args.preset:
-        raise InputError("--init brings its own sizes: leave out --preset, "
-                         + ", ".join("--" + name.replace("_", "-") for name in SIZES))
+        start, dtype = origin.model, origin.model.parameters.dtype
+        paths = args.data or recorded_paths(origin.settings)
+    elif args.init:
+        start = Model(*load_model(args.init, dtype), load_tokenizer(args.init))
+    if start:
+        own = {**sizes(start.config), "tokenizer": KINDS.get(type(start.tokenizer), "none"),
+               "vocab_size": start.config.vocab_size, "dtype": str(dtype)}
+        require_agreement(args, {**own, "seed": origin.settings.seed} if origin else own, origin.folder if origin else args.init)
+    data, digest = read_data(paths)
+    if origin and digest != origin.settings.sha256:
+        raise InputError(f"{described(paths)}: not the data that the run was trained on, "
+                         f"{described(origin.settings.data)}, or changed since")
+    tokenizer = start.tokenizer if start else new_tokenizer(args, paths, data)
+    config = start.config if start else new_config(args, tokenizer)
     if args.dropout is not None:
         config = dataclasses.replace(config, resid_pdrop=args.dropout, embd_pdrop=args.dropout, attn_pdrop=args.dropout)
-    require_length(corpus.train, config.n_positions, "training text")
-    require_length(corpus.validation, 1, "validation text (the last tenth)")
-    return Materials(corpus, tokenizer, config, initial, digest)
+    task = LanguageModelling(config, data if isinstance(data, Corpus) else encode(data, tokenizer, args))
+    require_length(task.corpus.validation, 1, "validation text (the last tenth)")
+    return Materials(task, tokenizer, start, dtype, paths, digest)
 
 
-def read_corpus(args: argparse.Namespace, origin: Checkpoint | None) -> tuple[Tokenizer | None, Corpus, str]:
-    """The tokenizer is the run's, or that of --init, or beside the token files, or made for the text, in this order."""
-    paths = args.data or []
-    folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
-    if folder:
-        corpus = open_token_folder(folder)
-        digest = hashlib.sha256(corpus.train)
-        digest.update(corpus.validation)
-    else:
-        text = read_text(paths) if paths else python_documentation()
-        digest = hashlib.sha256(text.encode())
-    digest = digest.hexdigest()
-    if origin:
-        require_same_data(args, digest, origin)
-        return origin.tokenizer, corpus if folder else encode_corpus(text, origin.tokenizer), digest
-
-    home = args.init or folder
-    tokenizer = load_tokenizer(home) if home and (args.init or holds_tokenizer(home)) else None
-    for flag, value in (("--tokenizer", args.tokenizer), ("--vocab-size", args.vocab_size)):
-        if tokenizer and value is not None:
-            raise InputError(f"{flag} cannot be chosen: {home} has a tokenizer of its own")
-    if folder:
-        if args.tokenizer:
-            raise InputError(f"--tokenizer cannot be chosen: {folder} has token ids, not text")
-        return tokenizer, corpus, digest
-    if tokenizer is None:
-        tokenizer = make_tokenizer(args, text)
-        return tokenizer, encode_corpus(text, tokenizer), digest
-    try:
-        return tokenizer, encode_corpus(text, tokenizer), digest
-    except InputError as error:                    # a text has characters that another one had not
-        raise InputError(f"{describe_data(args.data)}: {error} that {home} knows: take such characters out of the text, "
-                         "or train a model of its own, without --init") from None
+def require_agreement(args: argparse.Namespace, own: Mapping[str, object], folder: Path) -> None:
+    """Raise InputError where the arguments ask for something else than a folder's model or tokenizer has."""
+    asked = {**(sizes(preset(args.preset)) if args.preset else {}), **given(args, own)}
+    for name, value in own.items():
+        if asked.get(name, value) != value:
+            raise InputError(f"{name} {asked[name]} was asked for, but {folder} has {value}: leave out that argument, or "
+                             "train a new model in another folder")
 
 
-def require_same_data(args: argparse.Namespace, digest: str, origin: Checkpoint) -> None:
-    """Raise InputError unless the data is, byte for byte, what the run was trained on."""
-    if digest != origin.record["run"]["sha256"]:
-        raise InputError(f"{describe_data(args.data)}: not the data that {args.out} was trained on, "
-                         f"{describe_data(origin.record['run']['data'])}, or changed since")
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, object]:
+    """Those of the arguments that the command line sets."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def describe_data(paths: list | None) -> str:
+def sizes(config: GPTConfig) -> dict[str, int]:
+    return {name: getattr(config, name) for name in SIZES}
+
+
+def new_config(args: argparse.Namespace, tokenizer: Tokenizer | None) -> GPTConfig:
+    vocab_size = tokenizer.vocab_size if tokenizer else GPT2_VOCABULARY if args.vocab_size is None else args.vocab_size
+    return preset(args.preset or "small", vocab_size=vocab_size, bos_token_id=None, eos_token_id=None, **given(args, SIZES))
+
+
+def described(paths: Iterable | None) -> str:
     return ", ".join(map(str, paths)) if paths else "the documentation that comes with Python"
 
 
-def make_tokenizer(args: argparse.Namespace, text: str) -> Tokenizer:
-    """The kind that was asked for. A BPE vocabulary does not look at the validation text: it never lacks a token."""
-    if args.tokenizer == "bpe":
-        return learn_vocabulary(split_text(text)[0], BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
+def recorded_paths(settings: RunSettings) -> list[Path] | None:
+    """Raises InputError for a device or a pipe: where a checkpoint from somebody else names one, it may never end."""
+    paths = settings.data and [Path(path) for path in settings.data]
+    for path in paths or ():
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}, which the run was trained on, is not a file: name its data with --data")
+    return paths
+
+
+def read_data(paths: list[Path] | None) -> tuple[str | Corpus, str]:
+    """A text, or the tokens of one folder  ->  it, and its digest"""
+    if paths and len(paths) == 1 and paths[0].is_dir():
+        data = open_token_folder(paths[0])
+        digest = hashlib.sha256(data.train)
+        digest.update(data.validation)
+    else:
+        data = read_text(paths) if paths else python_documentation()
+        digest = hashlib.sha256(data.encode())
+    return data, digest.hexdigest()
+
+
+def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str | Corpus) -> Tokenizer | None:
+    """The tokenizer beside token files, where there is one; for a text, one of the kind that was asked for."""
+    if isinstance(data, Corpus):
+        tokenizer = load_tokenizer(paths[0]) if holds_tokenizer(paths[0]) else None
+        if tokenizer:
+            require_agreement(args, {"tokenizer": KINDS[type(tokenizer)], "vocab_size": tokenizer.vocab_size}, paths[0])
+        elif args.tokenizer:
+            raise InputError(f"--tokenizer cannot be chosen: {paths[0]} has token ids, not text")
+        return tokenizer
+    if args.tokenizer == "bpe":                # the validation text is not used: a BPE vocabulary never lacks a token
+        return learn_vocabulary(split_text(data)[0], BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
     if args.vocab_size is not None:
         raise InputError("--vocab-size can be chosen with --tokenizer bpe, or for token files without a tokenizer")
-    return ByteTokenizer() if args.tokenizer == "byte" else CharacterTokenizer.of_text(text)
+    return ByteTokenizer() if args.tokenizer == "byte" else CharacterTokenizer.of_text(data)
+
+
+def encode(text: str, tokenizer: Tokenizer, args: argparse.Namespace) -> Corpus:
+    """Raises InputError for a character that the vocabulary of --init lacks; a tokenizer made for the text has them all."""
+    try:
+        return encode_corpus(text, tokenizer)
+    except InputError as error:
+        raise InputError(f"{described(args.data)}: {error} of {args.init}: remove such characters from the text, or train "
+                         "a new model, without --init") from None
 
 
 def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
-    """Train a BPE vocabulary, showing how it goes. It is smaller than asked for where the text has no more pairs."""
+    """Train a BPE vocabulary and show the progress. It is smaller than asked for where the text has no more pairs."""
     if vocab_size < OTHER_TOKENS:
         raise InputError(f"--vocab-size must be {OTHER_TOKENS} or more, not {vocab_size}: {BYTES} bytes and {END_OF_TEXT}")
     merges = []
@@ -132,7 +160,7 @@ def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
             merges.append(pair)
             progress.status(f"vocabulary: {len(merges):,} of {vocab_size - OTHER_TOKENS:,} merges")
     tokenizer = tokenizer_of_merges(merges)
-    fewer = f" ({vocab_size:,} were asked for, but no pair occurs twice any more)" * (tokenizer.vocab_size < vocab_size)
+    fewer = f" ({vocab_size:,} were asked for, but no other pair occurs twice)" * (tokenizer.vocab_size < vocab_size)
     progress.line(f"vocabulary of {tokenizer.vocab_size:,}: {BYTES} bytes, {len(merges):,} merges learned from the "
                   f"training text, {END_OF_TEXT}{fewer}")
     return tokenizer

@@ -1,15 +1,16 @@
-"""Progress on long work: one rewritten line on a terminal, plain lines otherwise."""
+"""Progress of long work: one line on a terminal that is rewritten, plain lines elsewhere."""
 import shutil
 import sys
 import time
 
-from npgpt.training.trainer import Step, TrainingSettings
+from npgpt.training.settings import TrainingSettings
+from npgpt.training.trainer import Step
+
+ERASE = "\r\x1b[K"
 
 
 class Progress:
-    """Lines go to standard error, so that standard output keeps the results alone. As a context it leaves a clean
-    line to whatever comes after it, an error too.
-    """
+    """Writes to standard error, so that standard output holds results only. A context removes the status at its end."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -22,10 +23,10 @@ class Progress:
         self.clear()
 
     def status(self, text: str) -> None:
-        """What is going on now. Only a terminal shows it, and the next line takes its place."""
+        """What happens now. Only a terminal shows it, and the next line replaces it."""
         if self.terminal:
             width = shutil.get_terminal_size().columns
-            print(f"\r\x1b[K{text[:width - 1]}", end="", file=sys.stderr, flush=True)
+            print(f"{ERASE}{text[:width - 1]}", end="", file=sys.stderr, flush=True)
             self.shown = True
 
     def line(self, text: str) -> None:
@@ -34,24 +35,24 @@ class Progress:
         print(text, file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Take the status away."""
+        """Remove the status."""
         if self.shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(ERASE, end="", file=sys.stderr, flush=True)
             self.shown = False
 
 
 class TrainingProgress(Progress):
-    """Counts steps as they come, and tells how it goes: loss, speed, time left."""
+    """Counts steps, and shows loss, speed and the time left."""
 
     def __init__(self, settings: TrainingSettings, n_positions: int) -> None:
         super().__init__()
         self.steps = settings.steps
-        self.tokens_a_step = settings.accumulate * settings.batch_size * n_positions
+        self.tokens_per_step = settings.accumulate * settings.batch_size * n_positions
         self.losses: list[float] = []          # since the last report
         self.start_clock()
 
     def start_clock(self, done: int = 0) -> None:
-        """Begin to measure, with so many steps done before."""
+        """Measure from now on; `done` steps were made before."""
         self.start, self.done = time.perf_counter(), done
 
     def count(self, step: Step) -> None:
@@ -65,11 +66,10 @@ class TrainingProgress(Progress):
 
     def describe(self, step: Step, validation: str = "") -> str:
         loss = sum(self.losses) / len(self.losses) if self.losses else step.loss
-        made = step.number - self.done
-        rate = made * self.tokens_a_step / self.seconds()
-        left = self.seconds() / made * (self.steps - step.number)
+        seconds_per_step = self.seconds() / (step.number - self.done)
         return (f"step {step.number:{len(str(self.steps))}}/{self.steps}  loss {loss:.4f}  {validation}"
-                f"learning rate {step.learning_rate:.1e}  {rate:,.0f} tokens/s  {clock(left)} left")
+                f"learning rate {step.learning_rate:.1e}  {self.tokens_per_step / seconds_per_step:,.0f} tokens/s  "
+                f"{clock(seconds_per_step * (self.steps - step.number))} left")
 
     def seconds(self) -> float:
         return time.perf_counter() - self.start

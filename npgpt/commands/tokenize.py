@@ -10,21 +10,20 @@ from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_o
 from npgpt.text.corpus import python_documentation, read_text
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
-LEARNED_MERGES = 1000                # of the vocabulary that is learned where there is none: half a second's work
+LEARNED_MERGES = 1000                # of the vocabulary that is learned where there is none: in half a second
 SAMPLE = "The gradient isn't magic: 2 + 2 = 4.\n\tA naïve 模型 learns   it 🤗"
 SPACE = "␣"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", nargs="?", metavar="TEXT",
-                        help="what to split (default: a line with a little of everything)")
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="what to split (default: a line of different characters)")
     parser.add_argument("--file", type=path, metavar="FILE", help="split a UTF-8 text file instead")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--model", type=path, metavar="DIR",
-                       help=f"split as the model in DIR reads (default: {OUT}, or where there is none, as a BPE vocabulary "
-                            "that is learned at once from the documentation that comes with Python)")
+                       help=f"use the tokenizer of the model in DIR (default: {OUT}; where there is none, a BPE vocabulary "
+                            "is learned from the documentation that comes with Python)")
     place.add_argument("--tokenizer-dir", type=path, metavar="DIR",
-                       help="split as the tokenizer.json in DIR says, or its vocab.json and merges.txt; no model is needed")
+                       help="use tokenizer.json in DIR, or vocab.json and merges.txt; no model is needed")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,52 +33,52 @@ def run(args: argparse.Namespace) -> int:
     if args.file:
         text = read_text([args.file])
     else:
-        text = what_it_knows(SAMPLE, tokenizer) if args.text is None else args.text
+        text = known_part(SAMPLE, tokenizer) if args.text is None else args.text
     ids = tokenizer.encode(text).tolist()
     width = len(str(tokenizer.vocab_size - 1))
-    sys.stdout.writelines(f"{i:{width}}  {visible(tokenizer.decode_bytes([i]))}\n" for i in ids)
+    sys.stdout.writelines(f"{i:{width}}  {printable(i, tokenizer)}\n" for i in ids)
     size = len(text.encode("utf-8", "surrogatepass"))
-    print(", ".join([amount(len(ids), "token"), amount(len(text), "character"), amount(size, "byte")]))
+    print(", ".join(f"{number:,} {unit}{'s' * (number != 1)}" for number, unit in
+                    ((len(ids), "token"), (len(text), "character"), (size, "byte"))))
     return 0
 
 
 def find_tokenizer(folder: Path | None) -> Tokenizer:
-    """That of the folder, or where none is named that of `out`, or one learned on the spot, with a word about it."""
+    """The folder's, by default that of the model in OUT; where there is none, one learned now, which is said."""
     if folder or holds_tokenizer(OUT):
         return load_tokenizer(folder or OUT)
     tokenizer = tokenizer_of_merges(islice(learn_merges(count_words(python_documentation())), LEARNED_MERGES))
     print(f"npgpt: {OUT} holds no tokenizer; this one knows the bytes and the first {LEARNED_MERGES:,} merges of Python's own "
-          "documentation (--tokenizer-dir or --model takes another)", file=sys.stderr)
+          "documentation (--tokenizer-dir or --model selects another)", file=sys.stderr)
     return tokenizer
 
 
-def what_it_knows(text: str, tokenizer: Tokenizer) -> str:
-    """The text without the characters that a small vocabulary of characters lacks."""
-    return "".join(character for character in text if knows(tokenizer, character))
+def known_part(text: str, tokenizer: Tokenizer) -> str:
+    """The text without the characters that the tokenizer does not know."""
+    def known(character: str) -> bool:
+        try:
+            return len(tokenizer.encode(character)) > 0
+        except InputError:
+            return False
+
+    return "".join(filter(known, text))
 
 
-def knows(tokenizer: Tokenizer, character: str) -> bool:
-    try:
-        tokenizer.encode(character)
-    except InputError:
-        return False
-    return True
+def printable(token: int, tokenizer: Tokenizer | None) -> str:
+    """A token as it can be printed: its text, or its number where the tokenizer has no such token."""
+    return visible(tokenizer.decode_bytes([token])) if tokenizer and token < tokenizer.vocab_size else f"#{token}"
 
 
 def visible(token: bytes) -> str:
-    """On one line: ␣ for a space, \\n and the like for what does not print, \\xf0 for a byte of a divided character,
-    and \\\\ for a backslash itself.
+    """On one line: ␣ for a space, \\n and similar escapes for what cannot be printed, \\xf0 for a byte of a divided
+    character, and \\\\ for a backslash.
     """
     text = token.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
     return "".join(SPACE if c == " " else c if c.isprintable() else escape(c) for c in text)
 
 
 def escape(character: str) -> str:
-    """\\n, \\x1b, \\u0080: two digits are bytes, whole characters above 0x7f have four or eight."""
+    """\\n, \\x1b, \\u0080: escapes of two digits are bytes, so that characters from 0x80 on have four or eight."""
     if "\x80" <= character <= "\xff":
         return f"\\u{ord(character):04x}"
     return character.encode("unicode_escape").decode()
-
-
-def amount(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'s' * (number != 1)}"

@@ -1,12 +1,12 @@
-"""Checkpoints: all that a run needs to go on bit for bit, each a model directory of its own, whole or not there.
+"""Checkpoints: everything that a run needs to be resumed bit for bit.
 
-RUN/checkpoints/step-00000500/ holds the model's files; training.safetensors, AdamW's two moments as flat vectors in
-the layout of the parameters; training.json, the rest of the state, and how the run was started; and SHA256SUMS, the
-digest of each file, in the form that `sha256sum -c` reads.
+Each is a model directory, RUN/checkpoints/step-00000500/, which also holds training.safetensors, AdamW's moments m and
+v as flat vectors in the layout of the parameters; training.json, the rest of the state and the run's settings; and
+SHA256SUMS, the digest of each file, as `sha256sum -c` reads it. It is complete, or it does not exist.
 """
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,35 +14,46 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.files import errors_named, read_json, sha256, write_json, write_whole, write_whole_folder
-from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, write_model
+from npgpt.interop.huggingface import CONFIG, WEIGHTS, load, write_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
-from npgpt.model.config import GPTConfig, is_integer, is_number
-from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
-from npgpt.training.trainer import TrainingSettings, TrainingState, initial_state
+from npgpt.model.config import is_integer, is_number
+from npgpt.model.model import Model
+from npgpt.runs.settings import RunSettings, parse_settings
+from npgpt.tasks.task import Task
+from npgpt.training.settings import TrainingSettings
+from npgpt.training.trainer import TrainingState, initial_state
 
-FOLDER = "checkpoints"
+CHECKPOINTS = "checkpoints"
 MOMENTS, RECORD, SUMS = "training.safetensors", "training.json", "SHA256SUMS"
+FORMAT = 2                   # in format 1, AdamW's moments lacked the factors 1 - beta
 NAME = re.compile(r"step-\d{8,}")
 SUM = re.compile(r"([0-9a-f]{64})  ([^/\\\0]+)")
 SUMS_LIMIT = 2**16           # bytes
-SECONDS_LIMIT = 2**31        # of training: far more, and a step's own time would be lost in the rounding
+SECONDS_LIMIT = 2**31        # of training; beyond it, the duration of a step would be lost in rounding
+
+
+class Damaged(InputError):
+    """A checkpoint is not what was written."""
+
+
+class EarlierFormat(InputError):
+    """A checkpoint was written by an earlier version of npgpt. As a model directory it can still be read."""
 
 
 class Best(NamedTuple):
-    """The step after which the validation loss was smallest."""
+    """The step with the smallest validation loss so far."""
     step: int
     validation_loss: float
 
 
 class Checkpoint(NamedTuple):
-    """What stands in one, every part of it checked."""
+    """The content of a checkpoint, all of it checked."""
     folder: Path
-    parameters: np.ndarray
-    config: GPTConfig
-    tokenizer: Tokenizer | None
-    mean: np.ndarray
-    square: np.ndarray
+    model: Model
+    m: np.ndarray
+    v: np.ndarray
     record: dict             # training.json
+    settings: RunSettings
 
     @property
     def step(self) -> int:
@@ -54,8 +65,8 @@ class Checkpoint(NamedTuple):
 
 
 def checkpoint_folders(run: Path) -> list[Path]:
-    """The checkpoints in a run's folder, the oldest first, whole or damaged."""
-    folder = Path(run) / FOLDER
+    """The checkpoints in a run's folder, the oldest first, complete or damaged."""
+    folder = Path(run) / CHECKPOINTS
     found = [path for path in folder.iterdir() if NAME.fullmatch(path.name)] if folder.is_dir() else []
     return sorted(found, key=step_of)
 
@@ -64,25 +75,24 @@ def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
 
 
-def write_checkpoint(run: Path, state: TrainingState, config: GPTConfig, tokenizer: Tokenizer | None, best: Best | None,
-                     how: dict, before: Callable = lambda: None) -> Path:
-    """Write the state, and `how` the run was started  ->  the checkpoint's folder
+def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: RunSettings, best: Best | None = None,
+                     replaced: Mapping[str, str] = {}, before: Callable = lambda: None) -> Path:
+    """Write a checkpoint of the state, whose parameters are the model's  ->  its folder
 
-    `before` is called when all is on the disk, before it takes its place. Raises OSError, naming the
-    folder; nothing of a checkpoint that could not be finished is left.
+    replaced: see folder.publish. `before` is called when everything is on the disk and only the name is temporary.
+    Raises OSError, naming the folder; an incomplete checkpoint is removed.
     """
-    folder = Path(run) / FOLDER / f"step-{state.step:08}"
+    folder = Path(run) / CHECKPOINTS / f"step-{state.step:08}"
     with errors_named(folder.parent):
         folder.parent.mkdir(exist_ok=True)
     with write_whole_folder(folder) as staging:
-        write_model(staging, state.parameters, config, tokenizer)
-        write_safetensors(staging / MOMENTS, {"mean": state.optimiser.mean, "square": state.optimiser.square}, {})
+        write_model(staging, *model)
+        write_safetensors(staging / MOMENTS, {"m": state.optimiser.m, "v": state.optimiser.v}, {})
         write_json(staging / RECORD, {
-            "format": 1, "step": state.step, "updates": state.optimiser.updates, "skipped": state.skipped,
-            "seconds": state.seconds, "betas": [state.optimiser.beta1, state.optimiser.beta2],
-            "norms": [norm if math.isfinite(norm) else None for norm in state.norms],
+            "format": FORMAT, "step": state.step, "updates": state.optimiser.t, "skipped": state.skipped,
+            "seconds": state.seconds, "norms": [norm if math.isfinite(norm) else None for norm in state.norms],
             "generators": {"batches": state.batch_rng.bit_generator.state, "dropout": state.dropout_rng.bit_generator.state},
-            "best": best and best._asdict(), "run": how})
+            "best": best and best._asdict(), "replaced": dict(replaced), "settings": vars(settings)})
         sums = [f"{sha256(path)}  {path.name}\n" for path in sorted(staging.iterdir())]
         write_whole(staging / SUMS, ["".join(sums).encode()])
         before()
@@ -90,74 +100,80 @@ def write_checkpoint(run: Path, state: TrainingState, config: GPTConfig, tokeniz
 
 
 def newest_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
-    """The newest checkpoint that is whole, and what is wrong with those after it.
-
-    Raises InputError where there is none.
-    """
+    """The newest checkpoint that is not damaged, and what is wrong with later ones. Raises InputError where there is none."""
     run, damaged = Path(run), []
     if (run / RECORD).is_file():
         raise InputError(f"{run} is one checkpoint of a run: name the run's own folder")
     for folder in reversed(checkpoint_folders(run)):
         try:
             return read_checkpoint(folder), damaged
-        except (InputError, OSError) as error:
+        except (Damaged, OSError) as error:
             damaged.append(str(error))
     if damaged:
         raise InputError(f"{run} has no checkpoint that is whole: {'; '.join(damaged)}")
-    raise InputError(f"{run} holds no run to go on with: there are no checkpoints in it")
+    raise InputError(f"{run} holds no run to resume: there are no checkpoints in it")
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read one, its digests first. Raises InputError where anything is missing, damaged or does not fit."""
+    """Read a checkpoint. Raises Damaged where its digests do not fit, InputError where they do and its content is wrong."""
     require_sums(folder)
-    record = checked_record(read_json(folder / RECORD), folder / RECORD)
-    parameters, config = load_model(folder)
-    moments, _ = read_safetensors(folder / MOMENTS)
-    for name in ("mean", "square"):
-        if name not in moments or moments[name].shape != parameters.shape or moments[name].dtype != parameters.dtype:
-            raise InputError(f"{folder / MOMENTS} must hold {name!r}, {len(parameters):,} numbers of {parameters.dtype}")
-    tokenizer = load_tokenizer(folder) if holds_tokenizer(folder) else None
-    return Checkpoint(folder, parameters, config, tokenizer, moments["mean"], moments["square"], record)
+    record = checked_record(read_json(folder / RECORD), folder)
+    try:
+        settings = parse_settings(record.get("settings"))
+    except InputError as error:
+        raise InputError(f"{folder / RECORD} does not hold the settings of a run: {error}") from None
+    model, (moments, _) = load(folder), read_safetensors(folder / MOMENTS)
+    shape, dtype = model.parameters.shape, model.parameters.dtype
+    for name in ("m", "v"):
+        if name not in moments or moments[name].shape != shape or moments[name].dtype != dtype:
+            raise InputError(f"{folder / MOMENTS} must hold {name!r}, {shape[0]:,} numbers of {dtype}")
+    return Checkpoint(folder, model, moments["m"], moments["v"], record, settings)
 
 
 def require_sums(folder: Path) -> None:
-    """Raise InputError unless every file of a checkpoint is there, with the content that was written."""
+    """Raise Damaged unless every file of a checkpoint is there, with the content that was written."""
     path = folder / SUMS
-    if not path.is_file() or path.stat().st_size > SUMS_LIMIT:
-        raise InputError(f"{folder} is no whole checkpoint: {SUMS} is missing, or no list of digests")
-    lines = [SUM.fullmatch(line) for line in path.read_bytes().decode("utf-8", "replace").splitlines()]
+    listed = path.is_file() and path.stat().st_size <= SUMS_LIMIT
+    lines = [SUM.fullmatch(line) for line in path.read_text("utf-8", "replace").splitlines()] if listed else [None]
     if not all(lines):
-        raise InputError(f"{path} is no list of digests")
+        raise Damaged(f"{path} is missing, or not a list of digests")
     digests = {line[2]: line[1] for line in lines}
-    absent = [name for name in sorted({CONFIG, WEIGHTS, MOMENTS, RECORD, *digests})
-              if name not in digests or not (folder / name).is_file()]
-    if absent:
-        raise InputError(f"{folder} lacks {', '.join(absent)}, or {SUMS} does")
-    damaged = [name for name, digest in digests.items() if sha256(folder / name) != digest]
-    if damaged:
-        raise InputError(f"{folder} is damaged: {', '.join(damaged)} is not what was written (see {SUMS})")
+    wrong = [name for name in sorted({CONFIG, WEIGHTS, MOMENTS, RECORD, *digests})
+             if not (folder / name).is_file() or sha256(folder / name) != digests.get(name)]
+    if wrong:
+        raise Damaged(f"{folder} is damaged: {', '.join(wrong)} is missing, or not what was written (see {SUMS})")
 
 
-def checked_record(record: dict, path: Path) -> dict:
-    """training.json, every field of which has the type and range that it was written with. Raises InputError."""
-    best, norms, generators, betas = (record.get(name) for name in ("best", "norms", "generators", "betas"))
-    sound = (record.get("format") == 1
-             and all(is_integer(record.get(name)) and 0 <= record[name] < 2**53 for name in ("step", "updates", "skipped"))
-             and record["updates"] + record["skipped"] == record["step"]
-             and is_number(record.get("seconds")) and 0 <= record["seconds"] < SECONDS_LIMIT
-             and isinstance(betas, list) and len(betas) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in betas)
-             and isinstance(norms, list) and all(norm is None or is_number(norm) for norm in norms)
-             and (best is None or isinstance(best, dict) and best.keys() == set(Best._fields)
-                  and is_integer(best["step"]) and is_number(best["validation_loss"]))
-             and isinstance(generators, dict) and all(is_generator(generators.get(name)) for name in ("batches", "dropout"))
-             and isinstance(record.get("run"), dict))
-    if not sound:
-        raise InputError(f"{path} is no record of training, or one of another version of npgpt")
+def checked_record(record: dict, folder: Path) -> dict:
+    """training.json, with every field but the settings checked for the type and range in which it was written.
+
+    Raises EarlierFormat, or InputError.
+    """
+    if record.get("format") == 1:
+        raise EarlierFormat(f"{folder} was written by an earlier version of npgpt (format 1, where this one reads format "
+                            f"{FORMAT}): only that version can resume it")
+    rules = {
+        "format": lambda value: value == FORMAT,
+        "step": is_count, "updates": is_count, "skipped": is_count,
+        "seconds": lambda value: is_number(value) and 0 <= value < SECONDS_LIMIT,
+        "norms": lambda value: isinstance(value, list) and all(norm is None or is_number(norm) for norm in value),
+        "generators": lambda value: isinstance(value, dict) and all(map(is_generator, map(value.get, ("batches", "dropout")))),
+        "best": lambda value: value is None or (isinstance(value, dict) and value.keys() == set(Best._fields)
+                                                and is_integer(value["step"]) and is_number(value["validation_loss"])),
+        "replaced": lambda value: isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())}
+    wrong = [name for name, holds in rules.items() if not holds(record.get(name))]
+    if wrong or record["updates"] + record["skipped"] != record["step"]:
+        raise InputError(f"{folder / RECORD} is not a record of training that this version of npgpt reads: "
+                         f"{', '.join(wrong or ['step'])} cannot be right")
     return record
 
 
+def is_count(value: object) -> bool:
+    return is_integer(value) and 0 <= value < 2**53
+
+
 def is_generator(state: object) -> bool:
-    """Whether a state is one that NumPy's default generator takes, as it is."""
+    """Whether a state is one that NumPy's default generator takes unchanged."""
     generator = np.random.default_rng(0).bit_generator
     try:
         generator.state = state
@@ -166,14 +182,11 @@ def is_generator(state: object) -> bool:
     return generator.state == state
 
 
-def restored_state(checkpoint: Checkpoint, settings: TrainingSettings, threads: int = 1) -> TrainingState:
-    """The state as it was when the checkpoint was written, ready to go on."""
+def restored_state(checkpoint: Checkpoint, task: Task, settings: TrainingSettings, threads: int = 1) -> TrainingState:
+    """The state as it was when the checkpoint was written, ready to be trained further."""
     record = checkpoint.record
-    state = initial_state(checkpoint.parameters, checkpoint.config, settings, threads)
-    beta1, beta2 = record["betas"]                             # AdamW leaves the factors 1 - beta out of its moments
-    np.multiply(checkpoint.mean, (1 - beta1) / (1 - settings.beta1), out=state.optimiser.mean)
-    np.multiply(checkpoint.square, (1 - beta2) / (1 - settings.beta2), out=state.optimiser.square)
-    state.optimiser.updates = record["updates"]
+    state = initial_state(checkpoint.model.parameters, task, settings, threads)
+    state.optimiser.m[...], state.optimiser.v[...], state.optimiser.t = checkpoint.m, checkpoint.v, record["updates"]
     state.batch_rng.bit_generator.state = record["generators"]["batches"]
     state.dropout_rng.bit_generator.state = record["generators"]["dropout"]
     state.step, state.skipped, state.seconds = record["step"], record["skipped"], record["seconds"]

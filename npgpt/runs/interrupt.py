@@ -1,29 +1,29 @@
-"""Ctrl-C and SIGTERM: while training, the first asks for a stop after the step; the second stops at once."""
+"""Ctrl-C and SIGTERM: during training, the first one asks for a stop after the step; the second one stops at once."""
 import signal
 
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 class Interrupt:
-    """While the context lasts, either signal raises KeyboardInterrupt. While it is patient, the first only sets
-    `came`, to its number.
+    """While the context lasts, either signal raises KeyboardInterrupt. While it is patient, the first signal only sets
+    `came` to its number.
     """
 
     def __init__(self) -> None:
         self.patient, self.came = False, 0
 
     def __enter__(self) -> "Interrupt":
-        self.before = [signal.signal(number, self.note) for number in SIGNALS]
+        self.before = [signal.signal(number, self.handle) for number in SIGNALS]
         return self
 
-    def note(self, number: int, frame: object) -> None:
+    def handle(self, number: int, frame: object) -> None:
         first, self.came = not self.came, self.came or number
         if not (first and self.patient):
             raise KeyboardInterrupt
 
     @property
     def status(self) -> int:
-        """What a process that was stopped so exits with: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The exit status of a process that was stopped so: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.came or signal.SIGINT)
 
     def __exit__(self, *exception: object) -> None:

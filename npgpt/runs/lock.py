@@ -1,4 +1,4 @@
-"""Lock: one run at a time in a folder."""
+"""Lock: at most one process trains in a folder."""
 import contextlib
 import os
 from collections.abc import Iterator
@@ -18,58 +18,55 @@ LOCK_FILE = ".npgpt-lock"
 
 @contextlib.contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """While the context lasts, no other process gets in here for the same folder.
+    """While the context lasts, no other process enters it for the same folder.
 
-    The system drops the lock with the process that holds it, however it ends: what a killed run left is
-    no obstacle. Raises InputError, naming the process, where another holds it, and OSError, naming the
-    folder, where it cannot be written.
+    The system releases the lock when its process ends, however it ends: what a killed run left behind does not block
+    the next. Raises InputError, naming the process that holds the lock, and OSError, naming the folder, where it
+    cannot be written.
     """
     path = folder / LOCK_FILE
     with errors_named(folder):
-        file = take(path)
+        file = lock(path) if fcntl else create(path)
     try:
-        with contextlib.suppress(OSError):                     # on a full disk it does without the name
+        with contextlib.suppress(OSError):                     # on a full disk, the lock works without the number in it
             file.truncate(0)
             file.write(str(os.getpid()).encode())
             file.flush()
         yield
     finally:
-        if fcntl:
+        # Removed while it is locked, no other process locks it in between. Windows cannot remove an open file.
+        for call in (path.unlink, file.close) if fcntl else (file.close, path.unlink):
             with contextlib.suppress(OSError):
-                path.unlink()                                  # while it is held, so that nobody has it in between
-        with contextlib.suppress(OSError):
-            file.close()
-        if not fcntl:
-            with contextlib.suppress(OSError):
-                path.unlink()
+                call()
 
 
-def take(path: Path) -> BinaryIO:
-    """The lock file, open and held."""
+def lock(path: Path) -> BinaryIO:
+    """The lock file, open and locked."""
     while True:
-        if not fcntl:                                          # Windows lets nobody remove a file that is open
-            with contextlib.suppress(FileNotFoundError):
-                try:
-                    path.unlink()
-                except PermissionError:
-                    raise held(path) from None
-        file = open_own(path, "ab" if fcntl else "xb")
+        file = open_own(path, "ab")
         try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                 return file
         except BlockingIOError:
             file.close()
-            raise held(path) from None
-        except FileNotFoundError:                              # its holder removed it, and it is another's by now
+            raise in_use(path) from None
+        except FileNotFoundError:                              # its holder has removed it since it was opened
             pass
         file.close()
 
 
-def held(path: Path) -> InputError:
+def create(path: Path) -> BinaryIO:
+    """The lock file, created anew: on Windows, an open one cannot be removed."""
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        raise in_use(path) from None
+    return open_own(path, "xb")
+
+
+def in_use(path: Path) -> InputError:
+    process = "another process"
     with contextlib.suppress(OSError, ValueError):
-        return InputError(f"{path.parent} is being trained by process {int(path.read_text())}: "
-                          "wait for it, or choose another folder with --out")
-    return InputError(f"{path.parent} is being trained by another process: "
-                      "wait for it, or choose another folder with --out")
+        process = f"process {int(path.read_text())}"
+    return InputError(f"{path.parent} is being trained by {process}: wait for it, or choose another folder")

@@ -1,17 +1,15 @@
-"""Recorder: what a run leaves on the disk as it goes: its history, its checkpoints, the newest as the model itself."""
+"""Recorder: writes a run's history and checkpoints, and makes the newest checkpoint the model of the run's folder."""
 import math
-import shlex
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from npgpt.files import errors_named, link_or_copy, move_together, remove_folder, sha256, temporary_folder
-from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS, holds_model
-from npgpt.model.config import GPTConfig
-from npgpt.text.tokenizer import Tokenizer
-from npgpt.runs.checkpoint import (FOLDER, MOMENTS, RECORD, SUMS, Best, Checkpoint, checkpoint_folders, step_of,
-                                       write_checkpoint)
+from npgpt.files import remove_folder
+from npgpt.interop.huggingface import holds_model
+from npgpt.model.model import Model
+from npgpt.runs.checkpoint import CHECKPOINTS, Best, Checkpoint, checkpoint_folders, step_of, write_checkpoint
+from npgpt.runs.folder import publish, to_be_replaced
 from npgpt.runs.metrics import METRICS_FILE, Metrics
+from npgpt.runs.settings import RunSettings
 from npgpt.training.trainer import Step, TrainingState
 
 MINUTES = 5                  # between checkpoints, where no number of steps is given
@@ -20,34 +18,34 @@ MINUTES = 5                  # between checkpoints, where no number of steps is 
 class Recorder:
     """Keeps the newest few checkpoints, and the one with the smallest validation loss.
 
-    Checkpoints that were in the folder before and are not what this run goes on from are removed when
-    its own first one is on the disk, not earlier.
+    origin: the checkpoint from which the run was resumed. Other checkpoints in the folder, later than that
+    one or of a run to be replaced, are removed when this run's first own one is on the disk.
     """
 
-    def __init__(self, run: Path, state: TrainingState, config: GPTConfig, tokenizer: Tokenizer | None, how: dict,
-                 tokens_a_step: int, every: int | None = None, keep: int = 2, origin: Checkpoint | None = None) -> None:
-        self.run, self.state, self.config, self.tokenizer, self.how = run, state, config, tokenizer, how
-        self.tokens_a_step, self.every, self.keep = tokens_a_step, every, keep
+    def __init__(self, folder: Path, state: TrainingState, model: Model, settings: RunSettings,
+                 origin: Checkpoint | None = None) -> None:
+        self.folder, self.state, self.model, self.settings = folder, state, model, settings
+        self.replaced = origin.record["replaced"] if origin else to_be_replaced(folder)
         self.best: Best | None = origin and origin.best
-        self.others = [folder for folder in checkpoint_folders(run) if not origin or step_of(folder) > origin.step]
-        self.fresh = not origin and not holds_model(run) and not self.others
-        self.saved_step: int | None = origin.step if origin else None
-        self.metrics = Metrics(run, state.step)
+        self.saved_step: int | None = origin and origin.step
+        self.others = [path for path in checkpoint_folders(folder) if not origin or step_of(path) > origin.step]
+        self.fresh = not origin and not holds_model(folder) and not self.others
+        self.metrics = Metrics(folder, state.step)
         self.seconds = state.seconds           # at the last step that was noted
         self.saved_at = time.monotonic()
 
     def note(self, step: Step, validation_loss: float | None = None) -> bool:
-        """Write a step down  ->  whether it is time for a checkpoint: after so many steps or minutes, and where
-        the validation loss is the smallest yet
+        """Write a line about a step  ->  whether a checkpoint is due: after a number of steps or minutes, and where the
+        validation loss is the smallest so far
         """
-        speed = self.tokens_a_step / (self.state.seconds - self.seconds)
+        every = self.settings.checkpoint_every
+        tokens = self.settings.accumulate * self.settings.batch_size * self.model.config.n_positions
+        self.metrics.write(step, tokens / (self.state.seconds - self.seconds), self.state.seconds, validation_loss)
         self.seconds = self.state.seconds
-        self.metrics.write(step, speed, self.seconds, validation_loss)
-        best = validation_loss is not None and validation_loss < (self.best.validation_loss if self.best else math.inf)
-        if best:
+        if validation_loss is not None and validation_loss < (self.best.validation_loss if self.best else math.inf):
             self.best = Best(step.number, validation_loss)
-        due = step.number % self.every == 0 if self.every else time.monotonic() - self.saved_at > 60 * MINUTES
-        return best or due
+            return True
+        return step.number % every == 0 if every else time.monotonic() - self.saved_at > 60 * MINUTES
 
     def save(self) -> None:
         """Write a checkpoint, make it the model of the run's folder, and remove those that are not kept.
@@ -55,45 +53,16 @@ class Recorder:
         Raises OSError; what was good on the disk before is then as good as it was.
         """
         self.metrics.flush()
-        folder = write_checkpoint(self.run, self.state, self.config, self.tokenizer, self.best, self.how, self.remove_others)
-        publish(folder, self.run, self.how["replaced"])
+        newest = write_checkpoint(self.folder, self.state, self.model, self.settings, self.best, self.replaced,
+                                  self.remove_others)
+        publish(newest, self.folder, self.replaced)
         self.saved_step = self.state.step
-        kept = checkpoint_folders(self.run)[-self.keep:]
-        for old in checkpoint_folders(self.run):
-            if old not in kept and not (self.best and old.name == f"step-{self.best.step:08}"):
+        for old in checkpoint_folders(self.folder)[:-self.settings.keep_checkpoints]:
+            if not (self.best and step_of(old) == self.best.step):
                 remove_folder(old)
         self.saved_at = time.monotonic()
 
     def remove_others(self) -> None:
         while self.others:
             remove_folder(self.others.pop())
-        (self.run / FOLDER / METRICS_FILE).unlink(missing_ok=True)  # of a run that this one replaces
-
-    def how_to_go_on(self) -> str:
-        """What is on the disk, and the command that goes on from there, where there is more to do."""
-        if self.saved_step is None:
-            return "nothing was saved yet"
-        more = f"; go on with: {resume_command(self.run)}" * (self.saved_step < self.how["settings"]["steps"])
-        return f"{self.run} holds the model of step {self.saved_step}{more}"
-
-    def close(self) -> None:
-        self.metrics.close()
-
-
-def resume_command(run: Path) -> str:
-    return f"npgpt train --resume {shlex.quote(str(run))}"
-
-
-def publish(checkpoint: Path, run: Path, replaced: Mapping[str, str]) -> None:
-    """Make a checkpoint's model that of the run's folder: its files under a second name, so that it costs nothing.
-    Of another model's files, those go whose name and digest are in `replaced`.
-
-    Raises OSError, naming the folder.
-    """
-    with errors_named(run), temporary_folder(run / "model") as staging:
-        for path in checkpoint.iterdir():
-            if path.name not in (MOMENTS, RECORD, SUMS):
-                link_or_copy(path, staging / path.name)
-        stale = [name for name, digest in replaced.items()
-                 if name in MODEL_FILES and (run / name).is_file() and sha256(run / name) == digest]
-        move_together(staging, run, WEIGHTS, stale)
+        (self.folder / CHECKPOINTS / METRICS_FILE).unlink(missing_ok=True)  # of a run that this one replaces

@@ -10,6 +10,7 @@ import pytest
 from npgpt.__main__ import main
 from npgpt.interop.huggingface import save_model
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
 
@@ -37,7 +38,7 @@ def npgpt(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
 
 @pytest.fixture
 def refused(npgpt, tmp_path) -> Callable[..., str]:
-    """Runs a command that must fail as a user's mistake does, in one line and without a trace  ->  what it says"""
+    """Runs a command that must refuse its arguments in one line and leave every file as it is  ->  that line"""
     def run(*arguments) -> str:
         before = snapshot(tmp_path)
         status, out, err = npgpt(*arguments)
@@ -60,8 +61,8 @@ def text(tmp_path) -> Path:
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    """A model that has learned nothing, of the characters of the text."""
+    """An untrained model of the characters of the text."""
     tokenizer = CharacterTokenizer.of_text(TEXT)
     config = GPTConfig(vocab_size=tokenizer.vocab_size, n_positions=8, n_embd=8, n_layer=1, n_head=2, initializer_range=0.5)
-    save_model(tmp_path / "model", initial_parameters(config, 0, np.float64), config, tokenizer)
+    save_model(tmp_path / "model", initial_parameters(language_model_table(config), 0, np.float64), config, tokenizer)
     return tmp_path / "model"

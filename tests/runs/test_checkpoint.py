@@ -9,16 +9,22 @@ import pytest
 from npgpt.errors import InputError
 from npgpt.files import sha256
 from npgpt.interop.huggingface import load_model
+from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
+from npgpt.runs.checkpoint import (MOMENTS, RECORD, SUMS, Best, EarlierFormat, checkpoint_folders, newest_checkpoint,
+                                   read_checkpoint, restored_state, write_checkpoint)
+from npgpt.runs.settings import RunSettings
+from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.runs.checkpoint import (MOMENTS, RECORD, SUMS, Best, checkpoint_folders, newest_checkpoint, read_checkpoint,
-                                       restored_state, write_checkpoint)
-from npgpt.training.trainer import TrainingSettings, initial_state, train
+from npgpt.text.corpus import Corpus
+from npgpt.training.trainer import initial_state, train
 
 CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2)
-SETTINGS = TrainingSettings(steps=6, batch_size=3, warmup=2, skip_bad_steps=1)
+SETTINGS = RunSettings(steps=6, batch_size=3, warmup=2, skip_bad_steps=1, threads=1, eval_every=2, data=["/text"], sha256="0")
 TOKENS = np.random.default_rng(0).integers(9, size=300)
+TASK = LanguageModelling(CONFIG, Corpus(TOKENS, TOKENS))
 TOKENIZER = CharacterTokenizer("abcdefghi")
 
 
@@ -28,15 +34,17 @@ def fast(monkeypatch):
 
 
 def state_after(steps, dtype=np.float32):
-    state = initial_state(initial_parameters(CONFIG, 0, dtype), CONFIG, SETTINGS)
-    for step in train(state, CONFIG, SETTINGS, TOKENS):
+    state = initial_state(initial_parameters(TASK.table, 0, dtype), TASK, SETTINGS)
+    for step in train(state, TASK, SETTINGS):
         if step.number == steps:
             break
     return state
 
 
-def write(run, steps=3, best=None, **how):
-    return write_checkpoint(run, state_after(steps), CONFIG, TOKENIZER, best, how)
+def write(run, steps=3, state=None, **more):
+    """A checkpoint of a state, by default the one after so many steps."""
+    state = state or state_after(steps)
+    return write_checkpoint(run, state, Model(state.parameters, CONFIG, TOKENIZER), SETTINGS, **more)
 
 
 def reseal(folder):
@@ -48,47 +56,48 @@ def reseal(folder):
 def test_what_follows_is_bit_for_bit_what_would_have_followed(tmp_path, dtype):
     """Dropout included, which draws from the second generator."""
     whole = state_after(6, dtype)
-    folder = write_checkpoint(tmp_path, state_after(3, dtype), CONFIG, None, None, {})
-    state = restored_state(read_checkpoint(folder), SETTINGS)
-    assert [step.number for step in train(state, CONFIG, SETTINGS, TOKENS)] == [4, 5, 6]
+    state = restored_state(read_checkpoint(write(tmp_path, state=state_after(3, dtype))), TASK, SETTINGS)
+    assert [step.number for step in train(state, TASK, SETTINGS)] == [4, 5, 6]
     assert state.parameters.dtype == dtype
-    for got, expected in ((state.parameters, whole.parameters), (state.optimiser.mean, whole.optimiser.mean),
-                          (state.optimiser.square, whole.optimiser.square)):
+    for got, expected in ((state.parameters, whole.parameters), (state.optimiser.m, whole.optimiser.m),
+                          (state.optimiser.v, whole.optimiser.v)):
         assert got.tobytes() == expected.tobytes()
     assert state.batch_rng.bit_generator.state == whole.batch_rng.bit_generator.state
     assert state.dropout_rng.bit_generator.state == whole.dropout_rng.bit_generator.state
-    assert (state.optimiser.updates, state.norms) == (whole.optimiser.updates, whole.norms)
+    assert (state.optimiser.t, state.norms) == (whole.optimiser.t, whole.norms)
 
 
-def test_moments_mean_the_same_under_other_betas(tmp_path):
-    """AdamW leaves the factors 1 - beta out of them; with them they are the paper's."""
+def test_moments_are_the_same_under_other_betas(tmp_path):
+    """They are the paper's m and v, which need no conversion."""
     state = state_after(3)
     other = dataclasses.replace(SETTINGS, beta1=0.5, beta2=0.75)
-    restored = restored_state(read_checkpoint(write_checkpoint(tmp_path, state, CONFIG, None, None, {})), other)
-    np.testing.assert_allclose(0.5 * restored.optimiser.mean, (1 - SETTINGS.beta1) * state.optimiser.mean, rtol=1e-6)
-    np.testing.assert_allclose(0.25 * restored.optimiser.square, (1 - SETTINGS.beta2) * state.optimiser.square, rtol=1e-6)
+    restored = restored_state(read_checkpoint(write(tmp_path, state=state)), TASK, other)
+    assert (restored.optimiser.m == state.optimiser.m).all() and (restored.optimiser.v == state.optimiser.v).all()
+    assert (restored.optimiser.beta1, restored.optimiser.beta2) == (0.5, 0.75)
 
 
 def test_every_part_of_the_state_comes_back(tmp_path):
     """A field that is added to the state and forgotten here would be noticed."""
     state = dataclasses.replace(state_after(3), skipped=2, seconds=1.25, norms=[1.0, 1e300, 0.5])
-    state.optimiser.updates = 1
-    restored = restored_state(read_checkpoint(write_checkpoint(tmp_path, state, CONFIG, None, None, {})), SETTINGS)
+    state.optimiser.t = 1
+    restored = restored_state(read_checkpoint(write(tmp_path, state=state)), TASK, SETTINGS)
     assert {field.name for field in dataclasses.fields(state)} == {
         "parameters", "optimiser", "batch_rng", "dropout_rng", "step", "skipped", "seconds", "norms"}
     assert (restored.step, restored.skipped, restored.seconds, restored.norms) == (3, 2, 1.25, [1.0, 1e300, 0.5])
+    assert restored.optimiser.t == 1
 
 
 def test_a_checkpoint_is_a_model_directory(tmp_path):
     folder = write(tmp_path)
     assert folder == tmp_path / "checkpoints" / "step-00000003"
     assert (load_model(folder)[0] == state_after(3).parameters).all()
-    assert read_checkpoint(folder).tokenizer.vocabulary == TOKENIZER.vocabulary
+    assert read_checkpoint(folder).model.tokenizer.vocabulary == TOKENIZER.vocabulary
 
 
 def test_the_rest_comes_back_as_it_was_given(tmp_path):
-    checkpoint = read_checkpoint(write(tmp_path, best=Best(2, 1.5), colour="blue"))
-    assert checkpoint.best == Best(2, 1.5) and checkpoint.record["run"] == {"colour": "blue"} and checkpoint.step == 3
+    checkpoint = read_checkpoint(write(tmp_path, best=Best(2, 1.5), replaced={"config.json": "abc"}))
+    assert checkpoint.best == Best(2, 1.5) and checkpoint.settings == SETTINGS and checkpoint.step == 3
+    assert checkpoint.record["replaced"] == {"config.json": "abc"}
 
 
 def test_the_newest_is_found(tmp_path):
@@ -122,15 +131,15 @@ def test_the_last_good_one_is_taken_where_the_newest_is_damaged(tmp_path, name, 
 
 
 def test_where_none_is_whole_that_is_said(tmp_path):
-    with pytest.raises(InputError, match="holds no run to go on with"):
+    with pytest.raises(InputError, match="holds no run to resume"):
         newest_checkpoint(tmp_path)
     (write(tmp_path) / MOMENTS).write_bytes(b"")
-    with pytest.raises(InputError, match="has no checkpoint that is whole: .*training.safetensors is not what was written"):
+    with pytest.raises(InputError, match="training.safetensors"):
         newest_checkpoint(tmp_path)
 
 
 def test_the_folder_of_a_checkpoint_is_not_that_of_its_run(tmp_path):
-    with pytest.raises(InputError, match="is one checkpoint of a run: name the run's own folder"):
+    with pytest.raises(InputError, match="is one checkpoint of a run"):
         newest_checkpoint(write(tmp_path))
 
 
@@ -138,8 +147,9 @@ STATE = json.loads(json.dumps(np.random.default_rng(0).bit_generator.state))
 
 
 @pytest.mark.parametrize("changes", [
-    {"format": 2}, {"step": -1}, {"step": 3.0}, {"step": "3"}, {"step": True}, {"step": 2**70}, {"step": 4}, {"updates": None},
-    {"skipped": 1}, {"seconds": -1}, {"seconds": 1e17}, {"seconds": 10**300}, {"seconds": "1"}, {"norms": 1.0}, {"norms": ["1"]}, {"norms": None}, {"run": None}, {"run": []},
+    {"format": 3}, {"format": None}, {"step": -1}, {"step": 3.0}, {"step": "3"}, {"step": True}, {"step": 2**70}, {"step": 4}, {"updates": None},
+    {"skipped": 1}, {"seconds": -1}, {"seconds": 1e17}, {"seconds": 10**300}, {"seconds": "1"}, {"norms": 1.0}, {"norms": ["1"]}, {"norms": None}, {"replaced": None}, {"replaced": {"a": 1}},
+    {"settings": None}, {"settings": []}, {"settings": {}},
     {"best": 1.0}, {"best": {"step": 1}}, {"best": {"step": 1, "validation_loss": "1"}}, {"best": {"step": 1, "validation_loss": 1, "x": 1}},
     {"generators": None}, {"generators": {"batches": STATE}}, {"generators": {"batches": STATE, "dropout": None}},
     *({"generators": {"batches": STATE, "dropout": {**STATE, **change}}} for change in (
@@ -151,18 +161,17 @@ def test_a_record_that_is_wrong_is_refused_though_its_digest_is_right(tmp_path, 
     record = json.loads((folder / RECORD).read_text())
     (folder / RECORD).write_text(json.dumps(record | changes))
     reseal(folder)
-    with pytest.raises(InputError, match=f"{folder / RECORD} is no record of training"):
+    with pytest.raises(InputError, match=f"{folder / RECORD}"):
         read_checkpoint(folder)
 
 
-@pytest.mark.parametrize("moments", [{}, {"mean": 1}, {"mean": 1, "square": 0.5}])
+@pytest.mark.parametrize("moments", [{}, {"m": 1}, {"m": 1, "v": 0.5}])
 def test_moments_that_do_not_fit_are_refused(tmp_path, moments):
-    from npgpt.interop.safetensors import write_safetensors
     folder = write(tmp_path)
     N = len(load_model(folder)[0])
     write_safetensors(folder / MOMENTS, {name: np.zeros(int(N * part), np.float32) for name, part in moments.items()}, {})
     reseal(folder)
-    with pytest.raises(InputError, match="must hold '(mean|square)'"):
+    with pytest.raises(InputError, match="must hold '(m|v)'"):
         read_checkpoint(folder)
 
 
@@ -177,6 +186,16 @@ def test_a_list_of_digests_that_is_none_is_refused(tmp_path, sums):
 
 def test_what_it_is_to_replace_goes_when_it_is_whole_and_not_earlier(tmp_path):
     there = []
-    folder = write_checkpoint(tmp_path, state_after(3), CONFIG, None, None, {},
-                              lambda: there.append([path.name for path in (tmp_path / "checkpoints").iterdir()]))
+    folder = write(tmp_path, before=lambda: there.append([path.name for path in (tmp_path / "checkpoints").iterdir()]))
     assert len(there) == 1 and folder.name not in there[0] and len(there[0]) == 1
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_and_a_damaged_one_is_only_skipped(tmp_path):
+    """Whatever else is in it. An older one that could be read is not taken in its place."""
+    write(tmp_path, 2)
+    folder = write(tmp_path, 5)
+    (folder / RECORD).write_text(json.dumps({"format": 1}))
+    assert newest_checkpoint(tmp_path)[0].step == 2
+    reseal(folder)
+    with pytest.raises(EarlierFormat, match="earlier version of npgpt"):
+        newest_checkpoint(tmp_path)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from npgpt.errors import InputError
-from npgpt.training import lock
+from npgpt.runs import lock
 from npgpt.runs.lock import LOCK_FILE, only_run
 
 HOLDER = "import sys; from npgpt.runs.lock import only_run\nwith only_run(__import__('pathlib').Path(sys.argv[1])):\n    print(flush=True); input()"
@@ -23,7 +23,7 @@ def holder(tmp_path):
 
 
 def test_a_second_run_is_refused_while_the_first_lives(tmp_path, holder):
-    with pytest.raises(InputError, match=f"{tmp_path} is being trained by process {holder.pid}: wait for it, or choose"):
+    with pytest.raises(InputError, match=f"{tmp_path} is being trained by process {holder.pid}"):
         with only_run(tmp_path):
             pass
 

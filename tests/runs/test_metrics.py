@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.runs.metrics import METRICS_FILE, LONGEST, Metrics
+from npgpt.runs.metrics import LINE_LIMIT, METRICS_FILE, Metrics
 from npgpt.training.trainer import Step
 
 
@@ -75,7 +75,7 @@ def test_a_file_cut_short_anywhere_goes_on(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize("junk", [b"{}\n", b"[1]\n", b'"step"\n', b"7\n", b'{"step": "2"}\n', b"\xff\n", b"\n", b"[" * 3000 + b"\n",
-                                  b'{"step": 2' + b" " * LONGEST + b"}\n"])
+                                  b'{"step": 2' + b" " * LINE_LIMIT + b"}\n"])
 def test_what_is_no_line_is_cut(tmp_path, junk):
     write(tmp_path, [1])
     with open(tmp_path / METRICS_FILE, "ab") as file:

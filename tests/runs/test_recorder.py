@@ -1,4 +1,5 @@
 """What a run leaves on the disk as it goes."""
+import dataclasses
 import os
 import time
 
@@ -7,16 +8,20 @@ import pytest
 
 from npgpt.interop.huggingface import CONFIG as CONFIG_FILE, TOKENIZER_CONFIG, WEIGHTS, load_model, save_model
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
-from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
 from npgpt.runs.checkpoint import read_checkpoint, restored_state
 from npgpt.runs.recorder import MINUTES, Recorder
-from npgpt.training.trainer import Step, TrainingSettings, initial_state
+from npgpt.runs.settings import RunSettings
+from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.training.trainer import Step, initial_state
 
 CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2)
-SETTINGS = TrainingSettings(steps=100)
-HOW = {"settings": vars(SETTINGS), "replaced": {}}
+TASK = LanguageModelling(CONFIG)
+SETTINGS = RunSettings(steps=100, threads=1, eval_every=10, data=None, sha256="0")
 
 
 @pytest.fixture(autouse=True)
@@ -28,19 +33,20 @@ def fast(monkeypatch):
 def recorder(tmp_path):
     recorders = []
 
-    def make(origin=None, tokenizer=None, how=HOW, **settings):
-        state = restored_state(origin, SETTINGS) if origin else initial_state(initial_parameters(CONFIG), CONFIG, SETTINGS)
-        recorders.append(Recorder(tmp_path, state, CONFIG, tokenizer, how, 64, origin=origin, **settings))
+    def make(origin=None, tokenizer=None, every=None, keep=2):
+        state = restored_state(origin, TASK, SETTINGS) if origin else initial_state(initial_parameters(TASK.table), TASK, SETTINGS)
+        settings = dataclasses.replace(SETTINGS, checkpoint_every=every, keep_checkpoints=keep)
+        recorders.append(Recorder(tmp_path, state, Model(state.parameters, CONFIG, tokenizer), settings, origin))
         return recorders[-1]
     yield make
     for each in recorders:
-        each.close()
+        each.metrics.close()
 
 
 def step(recorder, number, validation_loss=None):
     """A step is made: every parameter is its number."""
     state = recorder.state
-    state.parameters[:], state.step, state.optimiser.updates, state.seconds = number, number, number, number
+    state.parameters[:], state.step, state.optimiser.t, state.seconds = number, number, number, number
     return recorder.note(Step(number, 2.0, 1.0, 1e-3), validation_loss)
 
 
@@ -133,22 +139,20 @@ def test_who_goes_on_replaces_only_what_comes_later(recorder, tmp_path):
     assert kept(tmp_path) == [1, 2, 5]
 
 
-def test_it_is_said_what_there_is_and_how_to_go_on(recorder, tmp_path):
+def test_it_tells_which_step_is_on_the_disk(recorder):
     made = recorder()
-    assert made.how_to_go_on() == "nothing was saved yet"
+    assert made.saved_step is None
     step(made, 1)
+    assert made.saved_step is None
     made.save()
-    assert made.how_to_go_on() == f"{tmp_path} holds the model of step 1; go on with: npgpt train --resume {tmp_path}"
-    step(made, 100)
-    made.save()
-    assert made.how_to_go_on() == f"{tmp_path} holds the model of step 100"
+    assert made.saved_step == 1
 
 
 @pytest.mark.parametrize("moment", range(60))
 def test_a_write_that_fails_at_any_moment_leaves_a_whole_checkpoint_and_a_whole_model(recorder, tmp_path, monkeypatch, moment):
     """Every call that changes the disk fails in turn, as on a full one; the models are of different sizes."""
     larger = GPTConfig(vocab_size=9, n_positions=8, n_embd=16, n_layer=1, n_head=2)
-    save_model(tmp_path, np.full_like(initial_parameters(larger), 7), larger)
+    save_model(tmp_path, np.full_like(initial_parameters(language_model_table(larger)), 7), larger)
     made = recorder(every=1)
     step(made, 1)
     countdown = iter([None] * moment)

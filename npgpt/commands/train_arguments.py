@@ -1,0 +1,103 @@
+"""The arguments of `npgpt train`, and the settings that they resolve to."""
+import argparse
+import dataclasses
+import os
+
+from npgpt.commands.arguments import OUT, count, path
+from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, OTHER_TOKENS, Materials, given
+from npgpt.model.presets import PRESETS, preset
+from npgpt.parallel.threads import available_cores
+from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint
+from npgpt.runs.recorder import MINUTES
+from npgpt.runs.settings import RunSettings
+from npgpt.training.settings import PRETRAINED, RATE_TIMES_WIDTH, TrainingSettings, default_settings
+
+PACE = ("threads", "eval_every", "checkpoint_every", "keep_checkpoints")
+TRAINING = {                                    # the fields of TrainingSettings
+    "steps": "updates",
+    "batch_size": "sequences in a batch",
+    "accumulate": "batches for one update",
+    "learning_rate": "its peak, after the warm-up",
+    "min_learning_rate": "where its cosine ends",
+    "warmup": "steps in which it rises",
+    "weight_decay": "of matrices and embeddings",
+    "beta1": "decay of AdamW's first moment",
+    "beta2": "decay of AdamW's second moment",
+    "clip": "largest norm of a gradient; 0 means no limit",
+    "seed": "the same seed gives the same model",
+    "skip_bad_steps": "how many steps whose loss or gradient is NaN or infinite may be skipped"}
+DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd",
+           "warmup": "a fifth of --steps"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The parser's own defaults are None, so that it can be told what is given: see resolve."""
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=path, nargs="+", metavar="FILE",
+                      help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
+                           "(default: the documentation that comes with Python)")
+    data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {OUT})")
+    data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
+    data.add_argument("--resume", type=path, metavar="DIR",
+                      help="resume the run in DIR from its newest checkpoint, as if it had never been interrupted; settings "
+                           "given on the command line change, all others stay")
+    data.add_argument("--tokenizer", choices=("char", "byte", "bpe"),
+                      help="a token for every character that occurs (char, the default), for every byte, or for "
+                           "frequent sequences of bytes, learned from the text as GPT-2's were (bpe)")
+    data.add_argument("--vocab-size", type=count, metavar="N",
+                      help=f"vocabulary size: of bpe, {OTHER_TOKENS} or more (default: {BPE_VOCABULARY}); or of train.bin, "
+                           f"where there is no tokenizer beside it (default: GPT-2's {GPT2_VOCABULARY})")
+
+    model, small = parser.add_argument_group("model"), preset("small")
+    model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
+    for name, text in (("n_layer", "blocks"), ("n_head", "attention heads in each"), ("n_embd", "channels"),
+                       ("n_positions", "context: how many tokens are seen at once")):
+        model.add_argument(flag(name), type=count, metavar="N", help=f"{text} (default: {getattr(small, name)})")
+    model.add_argument("--dropout", type=float, metavar="P", help="dropout probability (default: the preset's)")
+    model.add_argument("--init", type=path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
+    model.add_argument("--dtype", choices=("float32", "float64"), help="(default: float32)")
+
+    training = parser.add_argument_group("training")
+    for name, text in TRAINING.items():
+        default = getattr(TrainingSettings, name)
+        whole = isinstance(default, int)
+        training.add_argument(flag(name), type=float if not whole else int if name == "seed" else count,
+                              metavar="N" if whole else "X", help=f"{text} (default: {DERIVED.get(name, default)})")
+    training.add_argument("--eval-every", type=count, metavar="N",
+                          help="steps between validations (default: a tenth of --steps)")
+    training.add_argument("--checkpoint-every", type=count, metavar="N",
+                          help=f"steps between checkpoints (default: {MINUTES} minutes); others are written whenever the "
+                               "validation loss is the smallest so far, at Ctrl-C, and at the end")
+    training.add_argument("--keep-checkpoints", type=count, metavar="K",
+                          help=f"how many of the newest stay in DIR/{CHECKPOINTS} (default: {RunSettings.keep_checkpoints}), beside the one with the "
+                               "smallest validation loss")
+    training.add_argument("--threads", type=count, metavar="N",
+                          help="threads that divide each batch, or each layer; not more than there are cores; 1 computes "
+                               f"everything in the main thread, for the debugger (default: all cores, here {available_cores()})")
+    training.add_argument("--dry-run", action="store_true", help="print what would be trained, and stop")
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def resolve(args: argparse.Namespace, materials: Materials, origin: Checkpoint | None) -> RunSettings:
+    """The settings that are given. Others are those of the run that is resumed, or defaults that suit the model.
+
+    Raises InputError, naming the setting and the rule.
+    """
+    paths = materials.paths
+    data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": materials.sha256}
+    if origin:
+        return dataclasses.replace(origin.settings, **given(args, [*TRAINING, *PACE]), **data)
+    training = vars(default_settings(materials.task.config, materials.start is not None, **given(args, TRAINING)))
+    pace = {"threads": available_cores(), "eval_every": max(training["steps"] // 10, 1), **given(args, PACE)}
+    return RunSettings(**training, **pace, **data)
+
+
+def changes(origin: Checkpoint, materials: Materials, settings: RunSettings) -> str:
+    """The settings that a resumed run changes, for a message."""
+    before = {**vars(origin.settings), "dropout": origin.model.config.resid_pdrop}
+    after = {**vars(settings), "dropout": materials.task.config.resid_pdrop}
+    changed = [f"{name} {before[name]} -> {after[name]}" for name in (*TRAINING, *PACE, "dropout") if before[name] != after[name]]
+    return f"; changed: {', '.join(changed)}" if changed else ""

@@ -1,0 +1,90 @@
+"""A run's folder: the model's files, metrics.jsonl and checkpoints/. What is in it stays until there is something better."""
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from npgpt.errors import InputError
+from npgpt.files import (errors_named, link_or_copy, move_together, remove_temporaries, same_content, sha256,
+                         temporaries, temporary_folder)
+from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS
+from npgpt.runs.checkpoint import CHECKPOINTS, MOMENTS, RECORD, SUMS, Checkpoint, checkpoint_folders, newest_checkpoint
+from npgpt.runs.metrics import METRICS_FILE
+
+OTHER_WEIGHTS = ("model-*.safetensors", "pytorch_model*.bin")
+
+
+def occupants(folder: Path) -> list[str]:
+    """What a new run would replace. What a run leaves that was killed before its first checkpoint does not count."""
+    metrics, checkpoints = folder / METRICS_FILE, folder / CHECKPOINTS
+    empty = {METRICS_FILE: metrics.is_file() and not metrics.stat().st_size,
+             CHECKPOINTS: checkpoints.is_dir() and set(checkpoints.iterdir()) == set(temporaries(checkpoints))}
+    return [name for name in (*MODEL_FILES, *empty) if (folder / name).exists() and not empty.get(name)]
+
+
+def left_over(folder: Path) -> list[str]:
+    """Weights of another model that a run does not replace: the parts of an indexed model, and pickles."""
+    return sorted(path.name for pattern in OTHER_WEIGHTS for path in folder.glob(pattern))
+
+
+def make_room(folder: Path) -> None:
+    """Prepare a folder for a new run: where another is to be replaced, put its history aside."""
+    remove_all_temporaries(folder)
+    history, aside = folder / METRICS_FILE, folder / CHECKPOINTS / METRICS_FILE
+    if checkpoint_folders(folder) and history.exists() and not aside.exists():
+        os.replace(history, aside)
+
+
+def remove_all_temporaries(folder: Path) -> None:
+    remove_temporaries(folder)
+    remove_temporaries(folder / CHECKPOINTS)
+
+
+def take_up(folder: Path, read_only: bool = False) -> tuple[Checkpoint, list[str]]:
+    """Prepare a folder for a run that is resumed  ->  its newest checkpoint, and what is wrong with damaged later ones
+
+    The model of the checkpoint becomes the folder's, in case the run was killed between the two. The history
+    comes back that was put aside for a run that never reached a checkpoint. Only for a process that has locked the
+    folder, unless read_only. Raises InputError where there is nothing to resume, and where somebody has changed the
+    configuration or the tokenizer.
+    """
+    if not read_only:
+        remove_all_temporaries(folder)
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(folder / CHECKPOINTS / METRICS_FILE, folder / METRICS_FILE)
+    checkpoint, damaged = newest_checkpoint(folder)
+    holds_weights = (folder / WEIGHTS).is_file()
+    if holds_weights:
+        require_untouched(folder, checkpoint)
+    if not read_only and not (holds_weights and damaged):
+        publish(checkpoint.folder, folder, checkpoint.record["replaced"])
+    return checkpoint, damaged
+
+
+def require_untouched(folder: Path, checkpoint: Checkpoint) -> None:
+    """Raise InputError where the configuration or tokenizer beside the model is neither the run's nor what it replaces."""
+    for name in MODEL_FILES:
+        path, own = folder / name, checkpoint.folder / name
+        if name != WEIGHTS and own.is_file() and path.is_file() and not same_content(own, path):
+            if sha256(path) != checkpoint.record["replaced"].get(name):
+                raise InputError(f"{path} is not the run's, which is in {checkpoint.folder}: put it back, or start "
+                                 "another run in another folder")
+
+
+def to_be_replaced(folder: Path) -> dict[str, str]:
+    """Name and digest of another model's files that a run replaces, its weights excepted."""
+    return {name: sha256(folder / name) for name in MODEL_FILES if name != WEIGHTS and (folder / name).is_file()}
+
+
+def publish(checkpoint: Path, folder: Path, replaced: Mapping[str, str]) -> None:
+    """Make a checkpoint's model that of the run's folder: its files get a second name, which takes no space.
+
+    replaced: names and digests of another model's files, which are removed. Raises OSError, naming the folder.
+    """
+    with errors_named(folder), temporary_folder(folder / "model") as staging:
+        for path in checkpoint.iterdir():
+            if path.name not in (MOMENTS, RECORD, SUMS):
+                link_or_copy(path, staging / path.name)
+        stale = [name for name, digest in replaced.items()
+                 if name in MODEL_FILES and (folder / name).is_file() and sha256(folder / name) == digest]
+        move_together(staging, folder, WEIGHTS, stale)

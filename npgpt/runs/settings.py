@@ -1,0 +1,38 @@
+"""Settings of a run: those with which it was started or last resumed. Every checkpoint holds them."""
+import dataclasses
+from dataclasses import dataclass
+
+from npgpt.errors import InputError
+from npgpt.model.config import is_integer, require
+from npgpt.training.settings import LARGEST_COUNT, TrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(TrainingSettings):
+    """Raises InputError, naming the setting and the rule."""
+    threads: int
+    eval_every: int                             # steps between validations
+    checkpoint_every: int | None = None         # steps between checkpoints; None: a few minutes
+    keep_checkpoints: int = 2                   # how many of the newest
+    data: list[str] | None                      # absolute paths; None: the documentation that comes with Python
+    sha256: str                                 # of the data
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("threads", "eval_every", "checkpoint_every", "keep_checkpoints"):
+            if getattr(self, name) is not None or name != "checkpoint_every":
+                require(self, name, lambda value: is_integer(value) and 1 <= value <= LARGEST_COUNT, "1 or more")
+        require(self, "data", lambda value: value is None or isinstance(value, list) and value and all(map(is_path, value)),
+                "a list of paths, or None")
+        require(self, "sha256", lambda value: isinstance(value, str), "a digest")
+
+
+def is_path(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+def parse_settings(record: object) -> RunSettings:
+    """Settings from JSON. Raises InputError where any are missing, unknown or out of range."""
+    if not isinstance(record, dict) or record.keys() != {field.name for field in dataclasses.fields(RunSettings)}:
+        raise InputError("settings are missing or unknown")
+    return RunSettings(**record)
