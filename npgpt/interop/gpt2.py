@@ -1,6 +1,6 @@
-"""GPT-2's family in Hugging Face's files: the parameters of GPT2LMHeadModel, and the fields of GPT2Config.
+"""GPT-2 in Hugging Face's files: the parameters of GPT2LMHeadModel, and the fields of GPT2Config.
 
-The files fuse the matrices of queries, keys and values side by side in one of (C, 3C); npgpt holds them as (3, C, C).
+The files concatenate the matrices of queries, keys and values to one (C, 3C) matrix; npgpt has them as (3, C, C).
 """
 import dataclasses
 import re
@@ -15,7 +15,7 @@ from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import named_leaves, named_views
 
 ARCHITECTURE = "GPT2LMHeadModel"
-PREFIX = "transformer."                         # before all names but the untied head's; some files leave it out
+PREFIX = "transformer."                         # of all names except the untied head's; some files omit it
 NAMES = {"wte": "wte.weight", "wpe": "wpe.weight", "ln_f.gain": "ln_f.weight", "ln_f.bias": "ln_f.bias"}
 BLOCK_NAMES = {"ln_1.gain": "ln_1.weight", "ln_1.bias": "ln_1.bias",
                "attn.w_qkv": "attn.c_attn.weight", "attn.b_qkv": "attn.c_attn.bias",
@@ -23,12 +23,12 @@ BLOCK_NAMES = {"ln_1.gain": "ln_1.weight", "ln_1.bias": "ln_1.bias",
                "ln_2.gain": "ln_2.weight", "ln_2.bias": "ln_2.bias",
                "mlp.w_up": "mlp.c_fc.weight", "mlp.b_up": "mlp.c_fc.bias",
                "mlp.w_down": "mlp.c_proj.weight", "mlp.b_down": "mlp.c_proj.bias"}
-HEAD, TABLE, POSITIONS = "lm_head.weight", PREFIX + "wte.weight", PREFIX + "wpe.weight"
-CAUSAL_MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")       # buffers of old files, no parameters
-# Settings of GPT2Config that change what is computed, each with the only value that npgpt knows.
+HEAD, TOKEN_EMBEDDING, POSITIONS = "lm_head.weight", PREFIX + "wte.weight", PREFIX + "wpe.weight"
+CAUSAL_MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")       # buffers in old files, not parameters
+# Settings of GPT2Config that change the computation, each with the only value that npgpt supports.
 FIXED = {"model_type": "gpt2", "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
          "reorder_and_upcast_attn": False, "add_cross_attention": False}
-# Other names that GPT2Config accepts. n_ctx is not among them: many files hold one that differs, and it has no effect.
+# Other names that GPT2Config accepts. n_ctx is not included: it has no effect, and in many files it has another value.
 SYNONYMS = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head",
             "num_hidden_layers": "n_layer"}
 
@@ -44,8 +44,8 @@ def name_in_file(name: str) -> str:
 
 
 def views_as_in_file(vector: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
-    """Views of a flat vector, of parameters or their gradients, by the names in the file. The entries of each, in C order,
-    are those of the file's tensor in C order.
+    """Views of a flat vector of parameters or gradients, by their names in the file. In C order, the entries of each view
+    are those of the tensor in the file, but the shapes may differ.
     """
     return {name_in_file(name): view.swapaxes(0, 1) if name.endswith(".w_qkv") else view
             for name, view in named_views(vector, language_model_table(config)).items()}
@@ -61,13 +61,13 @@ def shapes_in_file(config: GPTConfig) -> dict[str, tuple[int, ...]]:
 
 
 def tensors_as_in_file(vector: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
-    """A flat vector as the file's tensors, by name. Those that npgpt holds in another order are copies."""
+    """A flat vector as the tensors of the file, by name. Those that have another order in npgpt are copies."""
     shapes = shapes_in_file(config)
     return {name: view.reshape(shapes[name]) for name, view in views_as_in_file(vector, config).items()}
 
 
 def tensors_to_save(parameters: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
-    """All tensors of a model's file. Sinusoidal positions are among them, because others have them as parameters."""
+    """All tensors of a model file, with sinusoidal positions, because other libraries read positions as parameters."""
     tensors = tensors_as_in_file(parameters, config)
     if config.position_embedding_type == "sinusoidal":
         tensors[POSITIONS] = sinusoidal_positions(np.arange(config.n_positions), config.n_embd, parameters.dtype)
@@ -75,9 +75,9 @@ def tensors_to_save(parameters: np.ndarray, config: GPTConfig) -> dict[str, np.n
 
 
 def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig) -> dict[str, np.ndarray]:
-    """The tensors of a file that are parameters, under their full names: no mask buffers, no positions that are computed.
+    """The tensors of a file that are parameters, by their full names: without mask buffers and sinusoidal positions.
 
-    Raises InputError where one is there twice, with the prefix and without.
+    Raises InputError if a tensor occurs twice, with the prefix and without.
     """
     full = {}
     for name, tensor in tensors.items():
@@ -92,12 +92,12 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig) -> d
 
 
 def without_tied_head(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Leaves out a tied head that equals the table of tokens, or takes it for the table where that is missing. A head that
-    differs stays: transformers computes with it too.
+    """Remove a tied head that equals the token embedding, or rename it to the token embedding if that is missing. A head
+    that differs is kept, because transformers uses it too.
     """
-    if HEAD not in tensors or not np.array_equal(tensors.get(TABLE, tensors[HEAD]), tensors[HEAD]):
+    if HEAD not in tensors or not np.array_equal(tensors.get(TOKEN_EMBEDDING, tensors[HEAD]), tensors[HEAD]):
         return tensors
-    return {TABLE: tensors[HEAD]} | {name: tensor for name, tensor in tensors.items() if name != HEAD}
+    return {TOKEN_EMBEDDING: tensors[HEAD]} | {name: tensor for name, tensor in tensors.items() if name != HEAD}
 
 
 def fields_to_save(config: GPTConfig) -> dict[str, object]:
@@ -105,7 +105,7 @@ def fields_to_save(config: GPTConfig) -> dict[str, object]:
 
 
 def parse_config(stored: dict, where: str) -> GPTConfig:
-    """The content of config.json. Raises InputError for a model that npgpt does not compute, naming the field."""
+    """Check the content of config.json. Raises InputError for a model that npgpt does not support, naming the field."""
     for name, value in FIXED.items():
         if stored.get(name, value) != value:
             raise InputError(f"{where}: {name} is {stored[name]!r}; npgpt supports {value!r} only")
@@ -125,5 +125,5 @@ def parse_config(stored: dict, where: str) -> GPTConfig:
 
 
 def never_occurs(token: object, vocab_size: object) -> bool:
-    """Whether a token id lies outside the vocabulary: transformers writes GPT-2's 50256 for smaller ones too."""
+    """Whether a token id is outside the vocabulary: transformers writes GPT-2's 50256 for smaller vocabularies too."""
     return is_integer(token) and is_integer(vocab_size) and token >= vocab_size

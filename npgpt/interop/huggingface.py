@@ -1,4 +1,4 @@
-"""Model directories in Hugging Face's layout: config.json, model.safetensors, and the tokenizer's files."""
+"""Model directories in the layout of Hugging Face: config.json, model.safetensors, and the files of the tokenizer."""
 import dataclasses
 import sys
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-# What belongs to a model in a folder: with another model's it would be read wrongly.
+# All files that describe a model. They must not be mixed with those of another model in a folder.
 MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE, TOKENIZER_CONFIG,
                "special_tokens_map.json", "added_tokens.json", "generation_config.json")
 
 
 def load(folder: Path | str, dtype: np.dtype | None = None) -> Model:
-    """Read a model directory: parameters, configuration, and the tokenizer where there is one. As load_model otherwise."""
+    """Read a model directory: parameters, configuration and, if present, the tokenizer. For dtype, see load_model."""
     parameters, config = load_model(folder, dtype)
     return Model(parameters, config, load_tokenizer(folder) if holds_tokenizer(folder) else None)
 
 
 def save(folder: Path | str, model: Model) -> None:
-    """Write a model directory that transformers opens. As save_model."""
+    """Write a model directory that transformers can load. See save_model."""
     save_model(folder, *model)
 
 
@@ -42,10 +42,10 @@ def holds_model(folder: Path) -> bool:
 
 
 def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None = None) -> None:
-    """Write a model directory that GPT2LMHeadModel.from_pretrained opens.
+    """Write a model directory that GPT2LMHeadModel.from_pretrained can load.
 
-    A model that is there already is replaced only when all of the new one is on the disk. Raises OSError,
-    naming the folder.
+    A model that is already in the folder is replaced only after all files of the new one are on the disk. Raises
+    OSError, naming the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenize
 
 
 def write_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None) -> None:
-    """The files of a model directory, one after the other, each whole."""
+    """Write the files of a model directory, one after the other. Each is written completely or not at all."""
     write_json(folder / CONFIG, {**gpt2.fields_to_save(config), "dtype": str(parameters.dtype)})
     if tokenizer is not None:
         tokenizer.save(folder)
@@ -67,14 +67,14 @@ def write_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokeniz
 
 
 def named_special_tokens(tokenizer: Tokenizer, config: GPTConfig) -> dict[str, str]:
-    """bos_token and eos_token, where they are special tokens of the tokenizer."""
+    """bos_token and eos_token, if they are special tokens of the tokenizer."""
     names = {token_id: token for token, token_id in getattr(tokenizer, "special_tokens", {}).items()}
     ids = {"bos_token": config.bos_token_id, "eos_token": config.eos_token_id}
     return {role: names[token_id] for role, token_id in ids.items() if token_id in names}
 
 
 def load_config(folder: Path | str) -> GPTConfig:
-    """Read config.json. Raises InputError for a model that npgpt does not compute, naming the field."""
+    """Read config.json. Raises InputError for a model that npgpt does not support, naming the field."""
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise InputError(f"{folder} is no model directory: there is no {CONFIG} in it")
@@ -84,15 +84,16 @@ def load_config(folder: Path | str) -> GPTConfig:
 def load_model(folder: Path | str, dtype: np.dtype | None = None) -> tuple[np.ndarray, GPTConfig]:
     """Read a model directory  ->  the flat vector of parameters, configuration
 
-    dtype: float32 or float64; by default float64 where the file has it, else float32. Raises InputError for a directory
-    that holds no model, and for weights that do not fit the configuration: all that is missing, unexpected or of a wrong
-    shape is named. Parameters that are NaN or infinite are named on standard error, and so is a head that should be the
-    table of tokens but differs from it.
+    dtype: float32 or float64; by default float64 if the file has float64 tensors, otherwise float32.
+
+    Raises InputError for a directory without a model, and for weights that do not match the configuration: the message
+    names all tensors that are missing or unexpected, or have a wrong shape. Prints a warning to standard error for tensors
+    with NaN or infinite values, and for a tied head that differs from the token embedding.
     """
     config = load_config(folder)
     tensors = gpt2.parameter_tensors(read_weights(folder), config)
     if config.tie_word_embeddings and gpt2.HEAD in tensors:
-        warn(f"{folder}: {CONFIG} says that the head is the table of tokens, but {gpt2.HEAD} differs from it: it is kept")
+        warn(f"{folder}: {CONFIG} says that the head is tied to the token embedding, but {gpt2.HEAD} differs: it is kept")
         config = dataclasses.replace(config, tie_word_embeddings=False)
     require_fit(tensors, config, weights_file(folder))
     if dtype is None:
@@ -102,10 +103,10 @@ def load_model(folder: Path | str, dtype: np.dtype | None = None) -> tuple[np.nd
 
     def fill(name: str) -> bool:
         views[name][...] = tensors[name].reshape(views[name].shape)
-        return holds_infinities(tensors[name])
+        return has_nan_or_infinity(tensors[name])
 
-    with ThreadPoolExecutor() as pool:                              # most of the time is the first access to new memory
-        damaged = [name for name, holds in zip(views, pool.map(fill, views)) if holds]
+    with ThreadPoolExecutor() as pool:                              # the first access to new memory takes most of the time
+        damaged = [name for name, is_damaged in zip(views, pool.map(fill, views)) if is_damaged]
     if damaged:
         warn(f"{folder}: some numbers are NaN or infinite in {', '.join(damaged[:5])}"
              f"{f' and {len(damaged) - 5} other tensors' if damaged[5:] else ''}")
@@ -117,23 +118,24 @@ def warn(message: str) -> None:
 
 
 def require_fit(tensors: Mapping[str, np.ndarray], config: GPTConfig, path: Path) -> None:
-    """Raise InputError unless the tensors are the parameters of the configuration, in name and shape."""
-    if config.n_layer > len(tensors):                              # before a list of a lying n_layer's names is made
+    """Raise InputError unless the tensors have the names and shapes of the configuration's parameters."""
+    if config.n_layer > len(tensors):                              # a wrong n_layer could make the list of names enormous
         raise InputError(f"{path} holds {len(tensors)} parameters: too few for n_layer {config.n_layer} of its {CONFIG}")
     shapes = gpt2.shapes_in_file(config)
     problems = [f"{name} is missing" for name in shapes if name not in tensors]
     problems += [f"{name} is unexpected" for name in tensors if name not in shapes]
     problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in shapes.items()
                  if name in tensors and tensors[name].shape != shape]
-    problems += [f"{name} holds {tensor.dtype}, and weights are fractions" for name, tensor in tensors.items()
-                 if tensor.dtype.kind != "f"]
+    problems += [f"{name} holds {tensor.dtype}, but weights must be floating-point numbers"
+                 for name, tensor in tensors.items() if tensor.dtype.kind != "f"]
     if problems:
-        raise InputError(f"{path} does not fit its {CONFIG}: {'; '.join(problems)}")
+        raise InputError(f"{path} does not match its {CONFIG}: {'; '.join(problems)}")
 
 
-def holds_infinities(tensor: np.ndarray) -> bool:
-    """Whether a tensor holds NaN or infinity. The sum of squares tells at the speed of memory; only where that
-    overflows is every number examined."""
+def has_nan_or_infinity(tensor: np.ndarray) -> bool:
+    """Whether a tensor contains NaN or infinite values. The sum of squares, which is fast, is NaN or infinite if one of
+    them is. It can also overflow, so that then all values are examined.
+    """
     flat = tensor.reshape(-1)
     with np.errstate(all="ignore"):
         return not np.isfinite(flat @ flat) and not np.isfinite(flat).all()

@@ -1,8 +1,8 @@
-"""safetensors: tensors in a file, with a header that is checked before it is believed.
+"""Read and write safetensors files. Every value in a header is checked before it is used.
 
-Format (https://github.com/huggingface/safetensors): 8 bytes, the header's length as a little-endian
-integer; the header, JSON: {name: {"dtype", "shape", "data_offsets": [begin, end]}}, and strings under
-"__metadata__"; then the tensors' bytes, side by side, little-endian, in C order.
+Format (https://github.com/huggingface/safetensors): 8 bytes, the length of the header as a little-endian
+integer; the header, as JSON: {name: {"dtype", "shape", "data_offsets": [begin, end]}}, and strings in
+"__metadata__"; then the bytes of the tensors without gaps, little-endian, in C order.
 """
 import json
 import math
@@ -20,12 +20,12 @@ DTYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")
           "BOOL": np.dtype("?")}
 NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
 HEADER_LIMIT = 100_000_000    # bytes, as in the reference implementation
-HEADER_ITEMS = 2**18          # of JSON, about nine for a tensor
+HEADER_ITEMS = 2**18          # of JSON, about nine for each tensor
 ALIGNMENT = 8                 # bytes; the header is padded so that the tensors start at a multiple
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write tensors and metadata, whole or not at all."""
+    """Write tensors and metadata. The file is written completely or not at all."""
     header, offset = {"__metadata__": dict(metadata)}, 0
     for name, tensor in tensors.items():
         dtype = NAMES[tensor.dtype.newbyteorder("<")]
@@ -40,9 +40,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: M
 def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Read a file  ->  tensors by name, metadata
 
-    The tensors are read-only views of the mapped file: nothing is copied until it is used. BF16, which
-    NumPy does not have, is widened to float32. Raises InputError for a file that breaks the format in
-    any way: offsets outside the file, gaps, overlaps, a shape that does not match its bytes.
+    The tensors are read-only views of the memory-mapped file. BF16, which NumPy does not have, is converted to float32.
+    Raises InputError for a file that violates the format: for example, offsets outside the file, gaps between tensors,
+    overlapping tensors, or a shape that does not match the number of bytes.
     """
     size = Path(path).stat().st_size
     if size < 8:
@@ -51,7 +51,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
         length = int.from_bytes(file.read(8), "little")
         if length > min(size - 8, HEADER_LIMIT):
             raise InputError(f"{path}: the header claims {length:,} bytes; the file has {size - 8:,} after its first 8 "
-                             f"and a header may have {HEADER_LIMIT:,}: cut short, or no safetensors file")
+                             f"and a header may have {HEADER_LIMIT:,}: the file is incomplete, or not a safetensors file")
         header = parse_json(file.read(length), f"{path}: header", HEADER_ITEMS)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
@@ -65,31 +65,32 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
 
 
 def checked_entry(entry: object, where: str) -> tuple[str, tuple[int, ...], int, int]:
-    """One tensor's header entry, every claim checked  ->  dtype, shape, begin, end"""
+    """Check the header entry of one tensor  ->  dtype, shape, begin, end"""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise InputError(f"{where}: expected dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise InputError(f"{where}: the dtype {dtype!r} is none of {', '.join(DTYPES)}")
+        raise InputError(f"{where}: the dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     if not is_counts(shape) or len(shape) > 32:
-        raise InputError(f"{where}: the shape {shape!r} is no list of at most 32 sizes")
-    if math.prod(size or 1 for size in shape) >= 2**60:                # NumPy refuses it, even with a size of 0
+        raise InputError(f"{where}: the shape {shape!r} is not a list of at most 32 sizes")
+    if math.prod(size or 1 for size in shape) >= 2**60:                # too large for NumPy, even if one size is 0
         raise InputError(f"{where}: the shape {shape!r} is too large")
     if not is_counts(offsets) or len(offsets) != 2:
-        raise InputError(f"{where}: data_offsets {offsets!r} are no two positions")
+        raise InputError(f"{where}: data_offsets {offsets!r} are not a list of two positions")
     begin, end = offsets
     needed = math.prod(shape) * DTYPES[dtype].itemsize
     if end - begin != needed:
-        raise InputError(f"{where}: {dtype} of shape {shape} takes {needed:,} bytes, its offsets span {end - begin:,}")
+        raise InputError(f"{where}: {dtype} of shape {shape} takes {needed:,} bytes, but its offsets span {end - begin:,}")
     return dtype, tuple(shape), begin, end
 
 
 def is_counts(value: object) -> bool:
+    """Whether a value from JSON is a list of integers from 0 to 2**63 - 1."""
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
 
 
 def require_tiling(layout: Mapping[str, tuple], size: int, path: Path) -> None:
-    """Raise InputError unless the tensors lie side by side and fill the file."""
+    """Raise InputError unless the tensors fill the file without gaps or overlaps."""
     position = 0
     for name, (_, _, begin, end) in sorted(layout.items(), key=lambda item: item[1][2:]):
         if begin != position:
@@ -97,14 +98,14 @@ def require_tiling(layout: Mapping[str, tuple], size: int, path: Path) -> None:
                              f"tensors {'overlap' if begin < position else 'leave a gap'}")
         position = end
     if position != size:
-        raise InputError(f"{path}: the header describes {position:,} bytes of tensors, the file holds {size:,}: "
-                         f"{'cut short' if position > size else 'something was appended'}")
+        raise InputError(f"{path}: the header describes {position:,} bytes of tensors, but the file holds {size:,}: "
+                         f"{'it is incomplete' if position > size else 'something was appended'}")
 
 
 def view_tensor(data: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     tensor = data.view(DTYPES[dtype]).reshape(shape)
     if dtype == "BF16":
         wide = tensor.astype(np.uint32)
-        wide <<= 16                                                  # bfloat16 is float32's upper half
+        wide <<= 16                                                  # bfloat16 is the upper half of float32
         return wide.view(np.float32)
     return tensor

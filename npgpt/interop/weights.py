@@ -1,4 +1,4 @@
-"""The tensors of a model directory: in one file, or in several that an index lists."""
+"""Read the tensors of a model directory, from one file or from several files listed in an index."""
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,49 +13,50 @@ PICKLED = "pytorch_model.bin"
 
 
 def weights_file(folder: Path) -> Path | None:
-    """What a folder's weights begin with: the one file, else the index of several, else nothing."""
+    """The file to open first: model.safetensors, otherwise the index of several files, otherwise None."""
     return next((Path(folder) / name for name in (WEIGHTS, INDEX) if (Path(folder) / name).is_file()), None)
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
-    """All tensors by name, mapped from the disk. Raises InputError where there are none, or a file is damaged."""
+    """All tensors by name, memory-mapped. Raises InputError if there are no weights, or a file is damaged."""
     path = weights_file(folder)
     if path is None:
-        pickled = (Path(folder) / PICKLED).is_file()
-        raise InputError(f"{folder} is no model directory: there is no {WEIGHTS} in it"
-                         f"{f' ({PICKLED} holds Python code, which npgpt does not run: save the model with a newer transformers)' * pickled}")
+        pickled = (f" ({PICKLED} holds Python code, which npgpt does not run: save the model with a newer transformers)"
+                   if (Path(folder) / PICKLED).is_file() else "")
+        raise InputError(f"{folder} is no model directory: there is no {WEIGHTS} in it{pickled}")
     return read_safetensors(path)[0] if path.name == WEIGHTS else read_shards(path)
 
 
 def read_shards(index: Path) -> dict[str, np.ndarray]:
-    """The tensors that an index lists, each from the file that it names.
+    """The tensors in the files that an index lists.
 
-    Raises InputError where a file is missing or outside the folder, and where the index and the files
-    differ about where a tensor is: all such tensors are named.
+    Raises InputError if a file is missing or outside the folder, or if the index and the files disagree on the file of a
+    tensor. The message names all such tensors.
     """
-    places = checked_places(read_json(index).get("weight_map"), index)
-    names = sorted(set(places.values()))
+    file_of = checked_weight_map(read_json(index).get("weight_map"), index)
+    names = sorted(set(file_of.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
-        raise InputError(f"{index} lists files that are not there: {', '.join(missing)}")
+        raise InputError(f"{index} lists missing files: {', '.join(missing)}")
     tensors, problems = {}, []
     for name in names:
         found, _ = read_safetensors(index.parent / name)
-        problems += [f"{tensor} is not in {name}" for tensor, place in places.items()
-                     if place == name and tensor not in found]
-        problems += [f"{tensor} is in {name}, and listed in {places.get(tensor, 'none')}" for tensor in found
-                     if places.get(tensor) != name]
+        problems += [f"{tensor} is not in {name}"
+                     for tensor, file in file_of.items() if file == name and tensor not in found]
+        problems += [f"{tensor} is in {name}, but listed in {file_of.get(tensor, 'none')}"
+                     for tensor in found if file_of.get(tensor) != name]
         tensors |= found
     if problems:
-        raise InputError(f"{index} does not fit its files: {'; '.join(problems)}")
+        raise InputError(f"{index} does not match its files: {'; '.join(problems)}")
     return tensors
 
 
-def checked_places(places: object, index: Path) -> Mapping[str, str]:
-    """An index's weight_map: {tensor: file}. A file is a name in the index's own folder, and no way out of it."""
-    if not isinstance(places, dict) or not places:
-        raise InputError(f"{index}: weight_map must map the name of every tensor to that of a file")
-    for tensor, name in places.items():
-        if not isinstance(name, str) or not name.endswith(".safetensors") or Path(name).name != name or set(name) & {"\0", "\\"}:
-            raise InputError(f"{index}: the tensor {tensor!r} is placed in {name!r}, which is no safetensors file of this folder")
-    return places
+def checked_weight_map(file_of: object, index: Path) -> Mapping[str, str]:
+    """The weight_map of an index, {tensor: file}. Raises InputError unless all are safetensors files in its own folder."""
+    if not isinstance(file_of, dict) or not file_of:
+        raise InputError(f"{index}: weight_map must map the name of every tensor to the name of a file")
+    for tensor, name in file_of.items():
+        if (not isinstance(name, str) or not name.endswith(".safetensors") or Path(name).name != name
+                or set(name) & {"\0", "\\"}):
+            raise InputError(f"{index}: the file of tensor {tensor!r} is {name!r}, not a safetensors file in this folder")
+    return file_of

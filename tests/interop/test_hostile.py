@@ -171,5 +171,5 @@ def test_a_file_outside_the_directory_is_not_even_looked_for(kinds, tmp_path, na
     shutil.copy(sound / "0.safetensors", tmp_path / "outside.safetensors")
     index["weight_map"] = {tensor: name if place == "0.safetensors" else place for tensor, place in index["weight_map"].items()}
     (tmp_path / "model" / INDEX).write_text(json.dumps(index))
-    with pytest.raises(InputError, match="which is no safetensors file of this folder"):
+    with pytest.raises(InputError, match="not a safetensors file in this folder"):
         load_model(tmp_path / "model")

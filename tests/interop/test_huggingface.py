@@ -157,8 +157,8 @@ def test_a_head_that_should_be_tied_and_differs_is_kept_with_a_warning(folder, p
     parameters, config = load_model(folder)
     assert config == dataclasses.replace(GPT, tie_word_embeddings=False)
     np.testing.assert_array_equal(named_views(parameters, config)["lm_head.weight"], head)
-    assert capsys.readouterr().err == (f"npgpt: warning: {folder}: config.json says that the head is the table of tokens, "
-                                       "but lm_head.weight differs from it: it is kept\n")
+    assert capsys.readouterr().err == (f"npgpt: warning: {folder}: config.json says that the head is tied to the token embedding, "
+                                       "but lm_head.weight differs: it is kept\n")
 
 
 @pytest.mark.parametrize("stored, dtype, expected", [("f4", None, "f4"), ("f8", None, "f8"), ("f2", None, "f4"),
@@ -204,13 +204,13 @@ def test_a_model_in_several_files_is_the_model(folder):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("names, said", [(["h.1.ln_2.bias"], "transformer.h.1.ln_2.bias"),
                                          (["wte.weight", "h.0.mlp.c_fc.weight"], "transformer.wte.weight, transformer.h.0.mlp.c_fc.weight")])
-def test_weights_that_are_no_numbers_are_named(folder, capsys, bad, names, said):
+def test_weights_that_are_nan_or_infinite_are_named(folder, capsys, bad, names, said):
     def damage(tensors):
         for name in names:
             tensors["transformer." + name].flat[-1] = bad
     edit_weights(folder, damage)
     load_model(folder)
-    assert capsys.readouterr().err == f"npgpt: warning: {folder}: not all numbers are finite in {said}\n"
+    assert capsys.readouterr().err == f"npgpt: warning: {folder}: some numbers are NaN or infinite in {said}\n"
 
 
 def test_a_long_list_of_damage_is_cut_short_and_large_numbers_are_no_damage(folder, capsys):

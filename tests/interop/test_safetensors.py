@@ -1,4 +1,4 @@
-"""safetensors: what is written comes back, and a file that lies is refused."""
+"""safetensors: tensors are read as they were written, and files that violate the format are refused."""
 import json
 
 import numpy as np
@@ -40,7 +40,7 @@ def small_file(path):
 
 
 @given(tensors, st.dictionaries(names, names, max_size=2))
-def test_every_tensor_comes_back_bit_for_bit(tmp_path_factory, tensors, metadata):
+def test_every_tensor_is_read_bit_for_bit(tmp_path_factory, tensors, metadata):
     path = tmp_path_factory.mktemp("st") / "file"
     write_safetensors(path, tensors, metadata)
     loaded, loaded_metadata = read_safetensors(path)
@@ -61,7 +61,7 @@ def test_the_format_is_length_header_and_bytes_in_order(tmp_path):
 
 
 @pytest.mark.parametrize("tensor", [np.arange(6.0).reshape(2, 3).T, np.arange(10.0)[::-3], np.arange(3, dtype=">i4")])
-def test_tensors_that_lie_otherwise_in_memory_are_written_in_c_order_little_endian(tmp_path, tensor):
+def test_tensors_with_any_strides_and_byte_order_are_written_in_c_order_little_endian(tmp_path, tensor):
     write_safetensors(tmp_path / "file", {"x": tensor}, {})
     loaded = read_safetensors(tmp_path / "file")[0]["x"]
     np.testing.assert_array_equal(loaded, tensor)
@@ -85,7 +85,7 @@ def test_bfloat16_is_widened_to_float32(tmp_path):
     np.testing.assert_allclose(loaded, values, rtol=2**-7)
 
 
-def test_tensors_may_stand_in_any_order_and_begin_at_odd_places(tmp_path):
+def test_tensors_may_be_in_any_order_and_begin_at_odd_offsets(tmp_path):
     header = {"late": {"dtype": "F32", "shape": [1], "data_offsets": [1, 5]},
               "early": {"dtype": "U8", "shape": [], "data_offsets": [0, 1]},
               "empty": {"dtype": "F64", "shape": [0, 5], "data_offsets": [1, 1]}}
@@ -94,7 +94,7 @@ def test_tensors_may_stand_in_any_order_and_begin_at_odd_places(tmp_path):
     assert loaded["late"].tolist() == [1.5] and loaded["early"] == 7 and loaded["empty"].shape == (0, 5) and metadata == {}
 
 
-def test_a_file_cut_short_anywhere_is_refused(tmp_path):
+def test_an_incomplete_file_is_refused(tmp_path):
     data = small_file(tmp_path / "file")
     for length in range(len(data)):
         (tmp_path / "file").write_bytes(data[:length])
@@ -103,13 +103,13 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 7])
-def test_a_file_without_even_a_length_is_refused(tmp_path, length):
+def test_a_file_without_a_length_is_refused(tmp_path, length):
     (tmp_path / "file").write_bytes(bytes(length))
     with pytest.raises(InputError, match=f"{length} bytes are too few for a safetensors file"):
         read_safetensors(tmp_path / "file")
 
 
-def test_a_file_that_goes_on_is_refused(tmp_path):
+def test_a_file_with_bytes_after_the_tensors_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(small_file(tmp_path / "file") + b"\0")
     with pytest.raises(InputError, match="something was appended"):
         read_safetensors(tmp_path / "file")
@@ -122,10 +122,10 @@ def test_a_header_longer_than_the_file_is_not_read(tmp_path, length):
         read_safetensors(tmp_path / "file")
 
 
-def test_a_header_over_the_formats_limit_is_not_read_even_where_the_file_has_it(tmp_path):
+def test_a_header_over_the_formats_limit_is_not_read_even_if_the_file_is_large_enough(tmp_path):
     with open(tmp_path / "file", "wb") as file:
         file.write((100_000_001).to_bytes(8, "little"))
-        file.truncate(200_000_000)                             # a hole: it takes no room
+        file.truncate(200_000_000)                             # a sparse file: it takes no space on the disk
     with pytest.raises(InputError, match="header claims 100,000,001 bytes"):
         read_safetensors(tmp_path / "file")
 
@@ -145,9 +145,9 @@ def without(name):
     (b"{" * 100_000, "not valid JSON"),
     (b'{"x":' * 100_000, "nested too deeply"),
     (b'{"x": {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}, "x": {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}}',
-     "'x' stands twice"),
-    (b'{"x": {"dtype": "U8", "shape": [8], "shape": [8], "data_offsets": [0, 8]}}', "'shape' stands twice"),
-    (b'{"x": {"dtype": "U8", "shape": [NaN], "data_offsets": [0, 8]}}', "NaN is no JSON number"),
+     "'x' occurs twice"),
+    (b'{"x": {"dtype": "U8", "shape": [8], "shape": [8], "data_offsets": [0, 8]}}', "'shape' occurs twice"),
+    (b'{"x": {"dtype": "U8", "shape": [NaN], "data_offsets": [0, 8]}}', "NaN is not a JSON number"),
     ({"__metadata__": None}, "__metadata__ must map names to strings"),
     ({"__metadata__": ["pt"]}, "__metadata__ must map names to strings"),
     ({"__metadata__": {"format": 1}}, "__metadata__ must map names to strings"),
@@ -157,47 +157,47 @@ def without(name):
     (without("shape"), "expected dtype, shape and data_offsets"),
     (without("data_offsets"), "expected dtype, shape and data_offsets"),
     (entry(strides=[1]), "expected dtype, shape and data_offsets"),
-    (entry(dtype="F33"), "the dtype 'F33' is none of"),
-    (entry(dtype=4), "the dtype 4 is none of"),
-    (entry(dtype=["F32"]), "is none of"),
-    (entry(shape=2), "is no list of at most 32 sizes"),
-    (entry(shape="2"), "is no list of at most 32 sizes"),
-    (entry(shape={"0": 2}), "is no list of at most 32 sizes"),
-    (entry(shape=[2.0]), "is no list of at most 32 sizes"),
-    (entry(shape=[True, 2]), "is no list of at most 32 sizes"),
-    (entry(shape=[None]), "is no list of at most 32 sizes"),
-    (entry(shape=[-2, -1]), "is no list of at most 32 sizes"),
-    (entry(shape=[2] + [1] * 32), "is no list of at most 32 sizes"),
-    (entry(shape=[2**63]), "is no list of at most 32 sizes"),
+    (entry(dtype="F33"), "the dtype 'F33' is not one of"),
+    (entry(dtype=4), "the dtype 4 is not one of"),
+    (entry(dtype=["F32"]), "is not one of"),
+    (entry(shape=2), "is not a list of at most 32 sizes"),
+    (entry(shape="2"), "is not a list of at most 32 sizes"),
+    (entry(shape={"0": 2}), "is not a list of at most 32 sizes"),
+    (entry(shape=[2.0]), "is not a list of at most 32 sizes"),
+    (entry(shape=[True, 2]), "is not a list of at most 32 sizes"),
+    (entry(shape=[None]), "is not a list of at most 32 sizes"),
+    (entry(shape=[-2, -1]), "is not a list of at most 32 sizes"),
+    (entry(shape=[2] + [1] * 32), "is not a list of at most 32 sizes"),
+    (entry(shape=[2**63]), "is not a list of at most 32 sizes"),
     (entry(shape=[0, 2**62], data_offsets=[0, 0]), "is too large"),
     (entry(shape=[0] + [2**62] * 31, data_offsets=[0, 0]), "is too large"),
-    (entry(data_offsets=[0]), "are no two positions"),
-    (entry(data_offsets=[0, 4, 8]), "are no two positions"),
-    (entry(data_offsets=[0.0, 8.0]), "are no two positions"),
-    (entry(data_offsets=["0", "8"]), "are no two positions"),
-    (entry(data_offsets=[-8, 0]), "are no two positions"),
-    (entry(data_offsets=[0, 2**64]), "are no two positions"),
-    (entry(data_offsets={"0": 0, "1": 8}), "are no two positions"),
-    (entry(data_offsets=[8, 0]), "takes 8 bytes, its offsets span -8"),
-    (entry(shape=[3]), "takes 12 bytes, its offsets span 8"),
-    (entry(shape=[2**20, 2**20]), "its offsets span 8"),
-    (entry(dtype="F64"), "takes 16 bytes, its offsets span 8"),
-    (entry(shape=[]), "takes 4 bytes, its offsets span 8"),
+    (entry(data_offsets=[0]), "are not a list of two positions"),
+    (entry(data_offsets=[0, 4, 8]), "are not a list of two positions"),
+    (entry(data_offsets=[0.0, 8.0]), "are not a list of two positions"),
+    (entry(data_offsets=["0", "8"]), "are not a list of two positions"),
+    (entry(data_offsets=[-8, 0]), "are not a list of two positions"),
+    (entry(data_offsets=[0, 2**64]), "are not a list of two positions"),
+    (entry(data_offsets={"0": 0, "1": 8}), "are not a list of two positions"),
+    (entry(data_offsets=[8, 0]), "takes 8 bytes, but its offsets span -8"),
+    (entry(shape=[3]), "takes 12 bytes, but its offsets span 8"),
+    (entry(shape=[2**20, 2**20]), "but its offsets span 8"),
+    (entry(dtype="F64"), "takes 16 bytes, but its offsets span 8"),
+    (entry(shape=[]), "takes 4 bytes, but its offsets span 8"),
     (entry(data_offsets=[1, 9]), "tensors leave a gap"),
     (entry(shape=[1], data_offsets=[0, 4]), "something was appended"),
-    (entry(shape=[4], data_offsets=[0, 16]), "cut short"),
+    (entry(shape=[4], data_offsets=[0, 16]), "it is incomplete"),
     ({"x": FLOATS, "y": FLOATS}, "tensors overlap"),
     ({"x": entry(shape=[1], data_offsets=[0, 4])["x"], "y": entry(data_offsets=[2, 10])["x"]}, "tensors overlap"),
     ({"x": entry(shape=[1], data_offsets=[0, 4])["x"], "y": entry(shape=[1], data_offsets=[5, 9])["x"]}, "tensors leave a gap"),
     ({}, "something was appended"),
 ])
-def test_a_header_that_lies_is_refused(tmp_path, header, complaint):
+def test_a_wrong_header_is_refused(tmp_path, header, complaint):
     path = write_raw(tmp_path / "file", header, bytes(8))
     with pytest.raises(InputError, match=f"^{path}: .*{complaint}"):
         read_safetensors(path)
 
 
-def test_the_tensor_at_fault_is_named(tmp_path):
+def test_the_wrong_tensor_is_named(tmp_path):
     path = write_raw(tmp_path / "file", {"right": FLOATS, "wrong": {**FLOATS, "shape": [5]}}, bytes(8))
     with pytest.raises(InputError, match="tensor 'wrong'"):
         read_safetensors(path)
@@ -209,7 +209,7 @@ def test_a_missing_file_is_an_os_error(tmp_path):
 
 
 def require_right_or_input_error(path):
-    """What is loaded is what the header says, tensor by tensor, and they fill the file."""
+    """The loaded tensors are those that the header describes, and fill the file."""
     try:
         loaded, _ = read_safetensors(path)
     except InputError as error:
@@ -223,14 +223,14 @@ def require_right_or_input_error(path):
     for name, claims in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         begin, end = claims["data_offsets"]
         assert loaded[name].shape == tuple(claims["shape"])
-        if claims["dtype"] != "BF16":                          # which is not loaded as it is stored
+        if claims["dtype"] != "BF16":                          # converted to float32
             assert loaded[name].tobytes() == content[position:position + end - begin]
         position += end - begin
     assert position == len(content)
 
 
 @given(st.data())
-def test_a_file_with_wrong_bytes_loads_right_or_is_an_input_error(tmp_path_factory, data):
+def test_a_file_with_wrong_bytes_is_loaded_correctly_or_raises_input_error(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("st") / "file"
     content = bytearray(small_file(path))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -244,7 +244,7 @@ scalars = st.none() | st.booleans() | counts | st.floats(allow_nan=False, allow_
 
 
 @given(st.data())
-def test_a_file_with_wrong_claims_loads_right_or_is_an_input_error(tmp_path_factory, data):
+def test_a_file_with_a_wrong_header_is_loaded_correctly_or_raises_input_error(tmp_path_factory, data):
     header = json.loads(json.dumps(PAIR))
     for _ in range(data.draw(st.integers(1, 3))):
         claims = header[data.draw(st.sampled_from(["a", "b"]))]

@@ -1,4 +1,4 @@
-"""Weights in one file or in several."""
+"""Weights in one file or in several files."""
 import json
 
 import numpy as np
@@ -24,7 +24,7 @@ def write_index(folder, places):
     (folder / INDEX).write_text(json.dumps({"metadata": {"total_size": 48}, "weight_map": places}))
 
 
-def test_the_tensors_of_all_files_are_there(folder):
+def test_the_tensors_of_all_files_are_read(folder):
     tensors = read_weights(folder)
     expected = SHARDS["one.safetensors"] | SHARDS["two.safetensors"]
     assert set(tensors) == set(expected)
@@ -32,18 +32,18 @@ def test_the_tensors_of_all_files_are_there(folder):
         np.testing.assert_array_equal(tensor, expected[name], strict=True)
 
 
-def test_one_file_that_holds_all_comes_before_an_index(folder):
+def test_model_safetensors_is_preferred_to_an_index(folder):
     write_safetensors(folder / WEIGHTS, {"z": np.zeros(2)}, {})
     assert set(read_weights(folder)) == {"z"} and weights_file(folder) == folder / WEIGHTS
 
 
-def test_a_folder_with_neither_is_no_model(tmp_path):
+def test_a_folder_with_neither_is_not_a_model(tmp_path):
     assert weights_file(tmp_path) is None
     with pytest.raises(InputError, match=f"no model directory: there is no {WEIGHTS} in it"):
         read_weights(tmp_path)
 
 
-def test_of_a_pickled_model_it_is_said_that_it_is_one(tmp_path):
+def test_the_error_for_a_pickled_model_says_so(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(InputError, match=r"no model.safetensors in it \(pytorch_model.bin holds Python code"):
         read_weights(tmp_path)
@@ -52,31 +52,31 @@ def test_of_a_pickled_model_it_is_said_that_it_is_one(tmp_path):
 def test_all_missing_files_are_named(folder):
     for name in SHARDS:
         (folder / name).unlink()
-    with pytest.raises(InputError, match=f"{INDEX} lists files that are not there: one.safetensors, two.safetensors"):
+    with pytest.raises(InputError, match=f"{INDEX} lists missing files: one.safetensors, two.safetensors"):
         read_weights(folder)
 
 
-def test_a_folder_in_the_place_of_a_file_is_a_missing_file(folder):
+def test_a_folder_with_the_name_of_a_file_is_a_missing_file(folder):
     (folder / "two.safetensors").unlink()
     (folder / "two.safetensors").mkdir()
-    with pytest.raises(InputError, match="not there: two.safetensors"):
+    with pytest.raises(InputError, match="missing files: two.safetensors"):
         read_weights(folder)
 
 
 @pytest.mark.parametrize("name", ["../two.safetensors", "/tmp/two.safetensors", "sub/two.safetensors", "..", "", "two.bin", "two\\..\\x.safetensors",
                                   "two\0.safetensors", None, 3, ["two.safetensors"]])
-def test_a_name_that_is_no_file_of_the_folder_is_refused(folder, name):
+def test_a_name_that_is_not_a_file_in_the_folder_is_refused(folder, name):
     write_index(folder, PLACES | {"c": name})
-    with pytest.raises(InputError, match="the tensor 'c' is placed in .*, which is no safetensors file of this folder"):
+    with pytest.raises(InputError, match="the file of tensor 'c' is .*, not a safetensors file in this folder"):
         read_weights(folder)
 
 
-def test_all_tensors_that_are_elsewhere_are_named(folder):
+def test_all_tensors_in_other_files_than_listed_are_named(folder):
     write_index(folder, {"a": "two.safetensors", "c": "two.safetensors", "d": "one.safetensors"})
     with pytest.raises(InputError) as error:
         read_weights(folder)
-    for complaint in ("d is not in one.safetensors", "a is not in two.safetensors", "a is in one.safetensors, and listed in two.safetensors",
-                      "b is in one.safetensors, and listed in none"):
+    for complaint in ("d is not in one.safetensors", "a is not in two.safetensors", "a is in one.safetensors, but listed in two.safetensors",
+                      "b is in one.safetensors, but listed in none"):
         assert complaint in str(error.value)
 
 
