@@ -133,14 +133,14 @@ def test_help_goes_to_standard_output(capsys, name):
 def test_as_a_process_it_says_a_mistake_without_a_trace(tmp_path):
     result = npgpt("evaluate", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "npgpt: error: out is no model directory: there is no config.json in it\n"
+    assert result.stderr == "npgpt: error: out is not a model directory: there is no config.json in it\n"
 
 
 def test_as_a_process_it_refuses_a_binary_file(tmp_path):
     (tmp_path / "data").write_bytes(b"\x7fELF\0\0")
     result = npgpt("train", "--data", "data", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "npgpt: error: data is no text: it has a zero byte at offset 4\n"
+    assert result.stderr == "npgpt: error: data is not a text file: it has a zero byte at offset 4\n"
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 

@@ -77,7 +77,7 @@ def load_config(folder: Path | str) -> GPTConfig:
     """Read config.json. Raises InputError for a model that npgpt does not support, naming the field."""
     path = Path(folder) / CONFIG
     if not path.is_file():
-        raise InputError(f"{folder} is no model directory: there is no {CONFIG} in it")
+        raise InputError(f"{folder} is not a model directory: there is no {CONFIG} in it")
     return gpt2.parse_config(read_json(path), str(path))
 
 

@@ -23,7 +23,7 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
     if path is None:
         pickled = (f" ({PICKLED} holds Python code, which npgpt does not run: save the model with a newer transformers)"
                    if (Path(folder) / PICKLED).is_file() else "")
-        raise InputError(f"{folder} is no model directory: there is no {WEIGHTS} in it{pickled}")
+        raise InputError(f"{folder} is not a model directory: there is no {WEIGHTS} in it{pickled}")
     return read_safetensors(path)[0] if path.name == WEIGHTS else read_shards(path)
 
 

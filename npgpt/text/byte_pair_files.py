@@ -36,7 +36,7 @@ def read_merges(path: Path) -> list[tuple[str, str]]:
     if path.stat().st_size > JSON_LIMIT:
         raise InputError(f"{path}: {path.stat().st_size:,} bytes are too many for a list of merges (at most {JSON_LIMIT:,})")
     data = path.read_bytes()
-    if data.count(b"\n") > MERGES_LIMIT:                           # before Python makes an object of each
+    if data.count(b"\n") > MERGES_LIMIT:                           # checked before Python makes an object of each
         raise InputError(f"{path}: more than {MERGES_LIMIT:,} lines are too many for a list of merges")
     try:
         lines = data.decode().rstrip().split("\n")

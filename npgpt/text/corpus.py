@@ -33,7 +33,7 @@ def read_text_file(path: Path) -> str:
     if not data:
         raise InputError(f"{path} is empty: a text file was expected")
     if b"\0" in data:
-        raise InputError(f"{path} is no text: it has a zero byte at offset {data.index(0)}")
+        raise InputError(f"{path} is not a text file: it has a zero byte at offset {data.index(0)}")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,7 +77,7 @@ def open_tokens(path: Path) -> np.ndarray:
     """
     size = Path(path).stat().st_size
     if size == 0 or size % TOKEN.itemsize:
-        raise InputError(f"{path} is no token file: {size:,} bytes are not one or more uint16 numbers")
+        raise InputError(f"{path} is not a token file: {size:,} bytes are not one or more uint16 numbers")
     return np.memmap(path, TOKEN, mode="r")
 
 

@@ -85,5 +85,5 @@ def test_a_text_that_cannot_be_read_is_refused(refused, model, tmp_path, data, c
 
 
 def test_a_folder_that_is_no_model_is_refused(refused, text):
-    assert "nowhere is no model directory" in refused("evaluate", "--model", "nowhere", "--data", text)
-    assert "out is no model directory" in refused("evaluate")
+    assert "nowhere is not a model directory" in refused("evaluate", "--model", "nowhere", "--data", text)
+    assert "out is not a model directory" in refused("evaluate")

@@ -166,14 +166,14 @@ def test_a_folder_that_is_no_model_is_refused(refused, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("not a folder")
     for name in ("missing", "empty", "file"):
-        assert f"{name} is no model directory: there is no {CONFIG} in it" in refused("generate", "--model", name)
+        assert f"{name} is not a model directory: there is no {CONFIG} in it" in refused("generate", "--model", name)
 
 
 def test_without_a_model_it_is_said_how_to_get_one(refused):
     assert "there is no model in out yet: npgpt train makes one there" in refused("generate")
 
 
-@pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"no model directory: there is no {WEIGHTS}"),
+@pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"not a model directory: there is no {WEIGHTS}"),
                                              (TOKENIZER_FILE, f"no tokenizer: there is no {TOKENIZER_FILE}")])
 def test_a_model_that_lacks_a_file_is_refused(refused, model, name, complaint):
     (model / name).unlink()

@@ -92,7 +92,7 @@ def test_mistakes_are_explained(refused, model):
     assert "the text has 1 token, 2 or more are needed" in refused("trace", "--model", model, "--text", "t")
     assert "the text has 0 tokens" in refused("trace", "--model", model, "--text", "")
     assert "the character 'X'" in refused("trace", "--model", model, "--text", "foX")
-    assert "out is no model directory" in refused("trace", "--text", "fox")
+    assert "out is not a model directory" in refused("trace", "--text", "fox")
     assert "nowhere/a.npz: No such file or directory" in refused("trace", "--save", "nowhere/a.npz")
     assert "--seed must be 0 or more" in refused("trace", "--seed", -1)
     assert "not allowed with argument" in refused("trace", "--text", "fox", "--ids", 1, 2)

@@ -289,7 +289,7 @@ def test_a_run_that_fails_at_its_last_step_can_go_on_from_the_one_before(npgpt, 
 
 @pytest.mark.parametrize("data, complaint", [
     (b"", "bad.txt is empty: a text file was expected"),
-    (b"some\0thing", "bad.txt is no text: it has a zero byte at offset 4"),
+    (b"some\0thing", "bad.txt is not a text file: it has a zero byte at offset 4"),
     (b"caf\xe9", "bad.txt is not UTF-8 text: byte 0xe9 at offset 3"),
     (b"12345678", "the training text has 7 tokens, and a context of 8 needs 9 or more: give more text, or a smaller context"),
     (b"1234567890", "the validation text (the last tenth) has 1 tokens"),
@@ -301,8 +301,8 @@ def test_a_text_that_cannot_be_learned_is_refused(refused, tmp_path, data, compl
 
 
 @pytest.mark.parametrize("train, validation, complaint", [
-    (b"", b"12", "train.bin is no token file: 0 bytes"),
-    (bytes(40), b"123", "val.bin is no token file: 3 bytes"),
+    (b"", b"12", "train.bin is not a token file: 0 bytes"),
+    (bytes(40), b"123", "val.bin is not a token file: 3 bytes"),
     (bytes(16), bytes(4), "the training text has 8 tokens, and a context of 8 needs 9"),
     (bytes(40), bytes(2), "the validation text (the last tenth) has 1 tokens"),
     (bytes(40), None, "val.bin: No such file or directory"),
@@ -348,7 +348,7 @@ def test_token_ids_outside_the_vocabulary_stop_it_in_one_line(npgpt, tokens):
     (["--tokenizer", "word"], "argument --tokenizer: invalid choice: 'word' (choose from"),
     (["--preset", "gpt5"], "argument --preset: invalid choice: 'gpt5' (choose from"),
     (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' (choose from"),
-    (["--init", "nowhere"], "nowhere is no model directory: there is no config.json in it"),
+    (["--init", "nowhere"], "nowhere is not a model directory: there is no config.json in it"),
     (["--data"], "argument --data: expected at least one argument"),
     (["--out", "text.txt"], "text.txt: File exists"),
     (["--out", "text.txt/below"], "text.txt/below: Not a directory"),

@@ -231,7 +231,7 @@ def test_loaded_parameters_may_be_changed_and_the_file_stays(folder):
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
 def test_a_folder_that_lacks_a_file_is_no_model(folder, name):
     (folder / name).unlink()
-    with pytest.raises(InputError, match=f"{folder} is no model directory: there is no {name} in it"):
+    with pytest.raises(InputError, match=f"{folder} is not a model directory: there is no {name} in it"):
         load_model(folder)
 
 

@@ -39,7 +39,7 @@ def test_model_safetensors_is_preferred_to_an_index(folder):
 
 def test_a_folder_with_neither_is_not_a_model(tmp_path):
     assert weights_file(tmp_path) is None
-    with pytest.raises(InputError, match=f"no model directory: there is no {WEIGHTS} in it"):
+    with pytest.raises(InputError, match=f"not a model directory: there is no {WEIGHTS} in it"):
         read_weights(tmp_path)
 
 

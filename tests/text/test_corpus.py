@@ -95,7 +95,7 @@ def test_a_token_folder_has_nanogpts_two_files(tmp_path):
 
 @pytest.mark.parametrize("data", [b"", b"123"])
 def test_a_file_that_is_not_a_sequence_of_uint16_is_refused(tmp_path, data):
-    with pytest.raises(InputError, match="tokens.bin is no token file"):
+    with pytest.raises(InputError, match="tokens.bin is not a token file"):
         open_tokens(write(tmp_path / "tokens.bin", data))
 
 
