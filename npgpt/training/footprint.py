@@ -2,6 +2,7 @@
 import dataclasses
 import math
 import os
+import sys
 import tracemalloc
 from collections.abc import Callable
 from typing import NamedTuple
@@ -66,13 +67,18 @@ def token_batch(batch_size: int, config: GPTConfig) -> TokenBatch:
 
 
 def peak_allocated(work: Callable[[], object]) -> int:
-    """The most bytes that a call holds at once, beyond those allocated before it (NumPy reports its arrays to tracemalloc)."""
+    """The most bytes that a call holds at once, beyond those allocated before it (NumPy reports its arrays to tracemalloc).
+
+    Meanwhile breakpoint() does nothing: in a layer, it is meant for the training step.
+    """
+    hook, sys.breakpointhook = sys.breakpointhook, lambda *_, **__: None
     tracemalloc.start()
     try:
         work()
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+        sys.breakpointhook = hook
 
 
 def machine_memory() -> int | None:
