@@ -1,8 +1,12 @@
-"""The key-value cache: where what was read is kept."""
+"""The key-value cache, and attention through it."""
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.generation.kv_cache import KeyValueCache, empty_cache
+from helpers import draw, seeds
+from npgpt.checking.layer import check_layer
+from npgpt.generation.kv_cache import CachedAttention, KeyValueCache, empty_cache
+from npgpt.layers.attention import attention, attention_backward
 from npgpt.model.config import GPTConfig
 
 CONFIG = GPTConfig(vocab_size=3, n_positions=5, n_embd=6, n_layer=2, n_head=3)
@@ -15,13 +19,13 @@ def filled(texts: int) -> KeyValueCache:
     return cache
 
 
-def test_there_is_room_for_the_whole_context_of_every_text_from_the_start():
+def test_an_empty_cache_has_room_for_the_whole_context_of_every_text():
     cache = empty_cache(CONFIG, 4, np.float32)
     assert len(cache.keys) == len(cache.values) == CONFIG.n_layer
     assert {(array.shape, array.dtype) for array in cache.arrays()} == {((4, 3, 5, 2), np.dtype(np.float32))}
 
 
-def test_a_part_is_written_into_the_whole():
+def test_writing_into_a_part_writes_into_the_whole():
     cache = filled(3)
     part = cache.text(1, first=2)
     assert {array.shape for array in part.arrays()} == {(1, 3, 3, 2)}
@@ -33,9 +37,88 @@ def test_a_part_is_written_into_the_whole():
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=4), st.integers(0, 5))
-def test_texts_are_rearranged_where_they_stand_in_the_columns_that_are_used(rows, length):
+def test_texts_are_rearranged_in_place_in_the_columns_in_use(rows, length):
     cache, before = filled(4), filled(4)
     cache.rearrange(np.array(rows), length)
     for array, old in zip(cache.arrays(), before.arrays()):
         np.testing.assert_array_equal(array[:, :, :length], old[rows, :, :length])
         np.testing.assert_array_equal(array[:, :, length:], old[:, :, length:])
+
+
+B, H, T, D = 2, 3, 7, 4
+
+
+def draw_qkv(seed):
+    return draw(seed, *[(B, H, T, D)] * 3)
+
+
+def cached_attention(q, k, v, length=0, mask=None, seed=0):
+    """A layer: attention through a cache whose first `length` columns were filled before."""
+    keys, values = draw(seed, *[(B, H, length + T, D)] * 2)
+    pattern = CachedAttention(keys.astype(q.dtype), values.astype(q.dtype), length, mask)
+    y, cache = pattern.forward(q, k, v)
+    return y, (pattern, cache)
+
+
+def cached_attention_backward(dy, cache):
+    pattern, cache = cache
+    return pattern.backward(dy, cache)
+
+
+@given(st.lists(st.integers(1, T), max_size=4), seeds)
+def test_attention_through_the_cache_is_causal_attention_however_the_text_is_divided(ends, seed):
+    """In one part or in several; columns that were not written yet are NaN, and must not be read."""
+    q, k, v = draw_qkv(seed)
+    keys, values = np.full((2, B, H, T + 2, D), np.nan)
+    expected, _ = attention(q, k, v, causal=True)
+    ends = sorted({*ends, T})
+    for start, end in zip([0, *ends], ends):
+        part = slice(start, end)
+        y, _ = CachedAttention(keys, values, start).forward(q[:, :, part], k[:, :, part], v[:, :, part])
+        np.testing.assert_allclose(y, expected[:, :, part], rtol=1e-12, atol=1e-14)
+    assert (keys[:, :, :T] == k).all() and (values[:, :, :T] == v).all() and np.isnan(keys[:, :, T:]).all()
+
+
+@given(st.lists(st.integers(0, 3), min_size=B, max_size=B), seeds)
+def test_in_a_left_padded_batch_every_text_is_what_it_is_alone(first, seed):
+    """Text b starts in column first[b]: the three columns before the queries, or some of them, are its own."""
+    q, k, v = draw_qkv(seed)
+    mask = (np.arange(3 + T) >= np.array(first)[:, None])[:, None, None, :]
+    y, (pattern, _) = cached_attention(q, k, v, length=3, mask=mask, seed=seed)
+    for b, start in enumerate(first):
+        alone, _ = attention(q[b], pattern.keys[b, :, start:], pattern.values[b, :, start:], causal=True)
+        np.testing.assert_allclose(y[b], alone, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@given(length=st.integers(0, 3), seed=seeds)
+def test_gradients_of_the_new_positions(masked, length, seed):
+    """Keys and values that were in the cache before are constant."""
+    mask = (np.arange(length + T) >= np.array([[0], [min(length, 2)]]))[:, None, None, :] if masked else None
+    check_layer(cached_attention, cached_attention_backward, *draw_qkv(seed), length=length, mask=mask, methods=["complex"],
+                seed=seed).require()
+
+
+@given(seeds)
+def test_gradients_with_nothing_cached_are_those_of_causal_attention(seed):
+    q, k, v = draw_qkv(seed)
+    (y, cache), (_, plain) = cached_attention(q, k, v), attention(q, k, v, causal=True)
+    for d, expected in zip(cached_attention_backward(y, cache), attention_backward(y, plain), strict=True):
+        np.testing.assert_allclose(d, expected, rtol=0, atol=1e-13)
+
+
+def test_the_pattern_of_some_heads_writes_their_part_of_the_cache():
+    q, k, v = draw_qkv(seed=0)
+    keys, values = np.zeros((2, B, H, T, D))
+    expected, _ = attention(q, k, v, causal=True)
+    own = slice(1, 3)
+    y, _ = CachedAttention(keys, values, 0).of_heads(own).forward(q[:, own], k[:, own], v[:, own])
+    np.testing.assert_allclose(y, expected[:, own], rtol=1e-12, atol=1e-14)
+    assert (keys[:, own] == k[:, own]).all() and (values[:, own] == v[:, own]).all() and not keys[:, 0].any()
+
+
+def test_the_patterns_of_a_cache_are_one_for_each_block():
+    cache = filled(2)
+    patterns = cache.patterns(3)
+    assert [pattern.length for pattern in patterns] == [3] * CONFIG.n_layer
+    assert all(pattern.keys is keys and pattern.values is values for pattern, keys, values in zip(patterns, *cache, strict=True))
