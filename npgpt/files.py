@@ -26,11 +26,8 @@ def errors_named(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file under a temporary name beside it, flush it to the disk, and rename it into place.
-
-    Whoever reads `path` finds the old content or the new, never half of either, even after a crash.
-    Raises OSError, naming the file, where the disk is full or the folder read-only; the temporary file
-    is then removed.
+    """Write a file under a temporary name beside it, flush it to the disk, and rename it: whoever reads `path` finds the
+    old content or the new, even after a crash. Raises OSError, naming the file.
     """
     temporary = temporary_name(path)
     with errors_named(path):
@@ -84,9 +81,8 @@ def remove_folder(folder: Path) -> None:
 def move_together(staging: Path, folder: Path, key: str, stale: Iterable[str] = ()) -> None:
     """Move the files of `staging` to `folder`, `key` last, and remove those named in `stale` that `staging` lacks.
 
-    Readers look for `key`. If it alone has changed, one rename replaces it. Otherwise the old one is removed first,
-    so that after a crash at any moment the folder holds the old files, or the new ones, or no `key`: never the key
-    of one set beside files of the other.
+    If `key` alone has changed, one rename replaces it. Otherwise the old one is removed first: after a crash at any
+    moment, the folder holds the old files, or the new ones, or no `key`, but never one key beside the other's files.
     """
     new = [file.name for file in sorted(staging.iterdir()) if file.name != key]
     changed = [name for name in new if not same_content(staging / name, folder / name)]
@@ -137,10 +133,7 @@ def chunks_of(path: Path) -> Iterator[bytes]:
 
 
 def temporary_name(path: Path) -> Path:
-    """The name of a file or folder until it is complete. A killed process leaves it behind: see remove_temporaries.
-
-    Raises IsADirectoryError for a path without a name of its own, such as /.
-    """
+    """The name of a file or folder until it is complete. Raises IsADirectoryError for a path without a name, such as /."""
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     return path.with_name(f".npgpt-{os.getpid()}-{path.name}.tmp")
@@ -151,9 +144,9 @@ def temporaries(folder: Path) -> list[Path]:
     return list(folder.glob(".npgpt-*.tmp"))
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left incomplete. Only for a process that has the folder to itself."""
-    for path in temporaries(folder):
+def remove_temporaries(*folders: Path) -> None:
+    """Remove what killed processes left incomplete. Only for a process that has the folders to itself."""
+    for path in (path for folder in folders for path in temporaries(folder)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -1,5 +1,6 @@
 """Types and defaults of arguments that several commands have."""
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from npgpt.training.settings import LARGEST_COUNT
@@ -23,3 +24,8 @@ def count(text: str) -> int:
     if value is None or value > LARGEST_COUNT:
         raise argparse.ArgumentTypeError(f"a whole number of at most {LARGEST_COUNT:,} was expected, not {text}")
     return value
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, object]:
+    """Those of the named arguments that the command line sets, or that have a default."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}

@@ -26,16 +26,14 @@ NARROW = 512                 # channels; in a narrower model, BLAS's threads wai
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=path, metavar="DIR", help=f"a model directory (default: {OUT})")
-    parser.add_argument("--prompt", metavar="TEXT",
-                        help="the beginning of the text (default: the end-of-text token, or a new line)")
+    parser.add_argument("--prompt", metavar="TEXT", help="begin with TEXT (default: the end-of-text token, or a new line)")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
                         help=f"(default: {NEW_TOKENS}; with --beams, no more than fit into the context)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many texts (default: 1)")
-    parser.add_argument("--stop", action="append", metavar="TEXT",
-                        help="end a text before TEXT; may be given more than once")
+    parser.add_argument("--stop", action="append", metavar="TEXT", help="end before TEXT; may be given more than once")
     parser.add_argument("--ignore-end", action="store_true", help="continue after the model's end-of-text token")
     parser.add_argument("--show-log-probabilities", action="store_true",
-                        help="a line for each token: the logarithm of the probability that the model gave it, and the token")
+                        help="a line for each token: ln of the probability that the model gave it, and the token")
 
     choice = parser.add_argument_group("how a token is chosen",
                                        "A token is drawn by its probability, unless --greedy or --beams is given.")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npgpt.commands.arguments import given
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
@@ -85,11 +86,6 @@ def require_agreement(args: argparse.Namespace, own: Mapping[str, object], folde
                              "train a new model in another folder")
 
 
-def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, object]:
-    """Those of the arguments that the command line sets."""
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-
-
 def sizes(config: GPTConfig) -> dict[str, int]:
     return {name: getattr(config, name) for name in SIZES}
 
@@ -113,7 +109,7 @@ def recorded_paths(settings: RunSettings) -> list[Path] | None:
 
 
 def read_data(paths: list[Path] | None) -> tuple[str | Corpus, str]:
-    """A text, or the tokens of one folder  ->  it, and its digest"""
+    """A text, or the tokens of one folder; and the digest"""
     if paths and len(paths) == 1 and paths[0].is_dir():
         data = open_token_folder(paths[0])
         digest = hashlib.sha256(data.train)
@@ -153,12 +149,12 @@ def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
     """Train a BPE vocabulary and show the progress. It is smaller than asked for where the text has no more pairs."""
     if vocab_size < OTHER_TOKENS:
         raise InputError(f"--vocab-size must be {OTHER_TOKENS} or more, not {vocab_size}: {BYTES} bytes and {END_OF_TEXT}")
-    merges = []
+    wanted, merges = vocab_size - OTHER_TOKENS, []
     with Progress() as progress:
         progress.status("vocabulary: counting words")
-        for pair in itertools.islice(learn_merges(count_words(text)), vocab_size - OTHER_TOKENS):
+        for pair in itertools.islice(learn_merges(count_words(text)), wanted):
             merges.append(pair)
-            progress.status(f"vocabulary: {len(merges):,} of {vocab_size - OTHER_TOKENS:,} merges")
+            progress.status(f"vocabulary: {len(merges):,} of {wanted:,} merges")
     tokenizer = tokenizer_of_merges(merges)
     fewer = f" ({vocab_size:,} were asked for, but no other pair occurs twice)" * (tokenizer.vocab_size < vocab_size)
     progress.line(f"vocabulary of {tokenizer.vocab_size:,}: {BYTES} bytes, {len(merges):,} merges learned from the "

@@ -63,9 +63,7 @@ class Session:
         return self.loss(VALIDATION_TOKENS)
 
     def sound(self) -> bool:
-        """Whether the loss is finite in the first context of the validation text: otherwise the model must not replace
-        a good one.
-        """
+        """Whether the model may replace a good one: its loss is finite in the first context of the validation text."""
         return math.isfinite(self.loss(self.task.config.n_positions))
 
     def conclude(self, step: Step) -> None:
@@ -82,10 +80,8 @@ class Session:
     def saved(self) -> str:
         """What is on the disk, and the command that resumes from it where steps are left."""
         step, folder = self.recorder.saved_step, self.recorder.folder
-        if step is None:
-            return "nothing was saved yet"
-        resume = f"; resume with: {resume_command(folder)}" * (step < self.settings.steps)
-        return f"{folder} holds the model of step {step}{resume}"
+        resume = f"; resume with: {resume_command(folder)}" * (step is not None and step < self.settings.steps)
+        return "nothing was saved yet" if step is None else f"{folder} holds the model of step {step}{resume}"
 
 
 def resume_command(folder: Path) -> str:

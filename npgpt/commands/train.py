@@ -27,7 +27,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    """The loop is here, so that there are few calls between the command and a layer."""
+    """The loop stands here, so that few calls lie between the command and a layer."""
     session = None
     with contextlib.ExitStack() as stack, Interrupt() as interrupt:
         try:
@@ -60,15 +60,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | None:
-    """Everything before the first step. None where there is nothing to train, which has been said then.
+    """Everything before the first step; None where there is nothing to train. Raises InputError or OSError.
 
-    The folder is locked until the stack is closed. Raises InputError or OSError.
+    The folder is locked until the stack is closed.
     """
     folder, say = args.resume or args.out or OUT, Progress().line
-    origin = None
-    if args.resume:
-        origin = resumed(args, stack, say)
-    elif not args.dry_run:
+    origin = resumed(args, stack, say) if args.resume else None
+    if not (origin or args.dry_run):
         require_free(folder, args.overwrite)
     materials = gather(args, origin)
     settings = resolve(args, materials, origin)
@@ -93,11 +91,9 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | 
 def resumed(args: argparse.Namespace, stack: contextlib.ExitStack, say: Callable) -> Checkpoint:
     """The checkpoint from which the run in --resume is resumed."""
     folder = args.resume
-    if args.out not in (None, folder):
-        raise InputError(f"--resume continues in the folder of its run, {folder}: leave out --out")
-    for flag, given in (("--init", args.init), ("--overwrite", args.overwrite)):
+    for flag, given in (("--out", args.out not in (None, folder)), ("--init", args.init), ("--overwrite", args.overwrite)):
         if given:
-            raise InputError(f"{flag} starts a run, and --resume continues one: choose one of them")
+            raise InputError(f"{flag} starts a new run, and --resume continues the one in {folder}: choose one of them")
     locked = not args.dry_run and bool(checkpoint_folders(folder))
     if locked:
         stack.enter_context(only_run(folder))
@@ -112,8 +108,7 @@ def resumed(args: argparse.Namespace, stack: contextlib.ExitStack, say: Callable
 
 def require_free(folder: Path, overwrite: bool) -> None:
     """Raise InputError where a folder holds what a run would replace, unless that is allowed."""
-    names = occupants(folder)
-    if names and not overwrite:
+    if not overwrite and (names := occupants(folder)):
         is_run = bool(checkpoint_folders(folder))
         what = "a run" if is_run else "a model" if holds_model(folder) else ", ".join(names)
         raise InputError(f"{folder} already holds {what}: {f'resume it with --resume {folder}, ' * is_run}choose another "

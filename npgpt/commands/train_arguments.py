@@ -3,8 +3,8 @@ import argparse
 import dataclasses
 import os
 
-from npgpt.commands.arguments import OUT, count, path
-from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, OTHER_TOKENS, Materials, given
+from npgpt.commands.arguments import OUT, count, given, path
+from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, Materials, described
 from npgpt.model.presets import PRESETS, preset
 from npgpt.parallel.threads import available_cores
 from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint
@@ -34,19 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser's own defaults are None, so that it can be told what is given: see resolve."""
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=path, nargs="+", metavar="FILE",
-                      help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
-                           "(default: the documentation that comes with Python)")
+                      help=f"UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin (default: {described(None)})")
     data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {OUT})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
     data.add_argument("--resume", type=path, metavar="DIR",
                       help="resume the run in DIR from its newest checkpoint, as if it had never been interrupted; settings "
                            "given on the command line change, all others stay")
-    data.add_argument("--tokenizer", choices=("char", "byte", "bpe"),
-                      help="a token for every character that occurs (char, the default), for every byte, or for "
-                           "frequent sequences of bytes, learned from the text as GPT-2's were (bpe)")
+    data.add_argument("--tokenizer", choices=tuple(KINDS.values()),
+                      help="a token for every character (char, the default), for every byte, or for frequent sequences of "
+                           "bytes, which are learned from the text (bpe)")
     data.add_argument("--vocab-size", type=count, metavar="N",
-                      help=f"vocabulary size: of bpe, {OTHER_TOKENS} or more (default: {BPE_VOCABULARY}); or of train.bin, "
-                           f"where there is no tokenizer beside it (default: GPT-2's {GPT2_VOCABULARY})")
+                      help=f"of bpe, {OTHER_TOKENS} or more (default: {BPE_VOCABULARY}); of train.bin without a tokenizer "
+                           f"beside it (default: GPT-2's {GPT2_VOCABULARY})")
 
     model, small = parser.add_argument_group("model"), preset("small")
     model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
@@ -63,8 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         whole = isinstance(default, int)
         training.add_argument(flag(name), type=float if not whole else int if name == "seed" else count,
                               metavar="N" if whole else "X", help=f"{text} (default: {DERIVED.get(name, default)})")
-    training.add_argument("--eval-every", type=count, metavar="N",
-                          help="steps between validations (default: a tenth of --steps)")
+    training.add_argument("--eval-every", type=count, metavar="N", help="steps between validations (default: a tenth of --steps)")
     training.add_argument("--checkpoint-every", type=count, metavar="N",
                           help=f"steps between checkpoints (default: {MINUTES} minutes); others are written whenever the "
                                "validation loss is the smallest so far, at Ctrl-C, and at the end")
@@ -72,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                           help=f"how many of the newest stay in DIR/{CHECKPOINTS} (default: {RunSettings.keep_checkpoints}), beside the one with the "
                                "smallest validation loss")
     training.add_argument("--threads", type=count, metavar="N",
-                          help="threads that divide each batch, or each layer; not more than there are cores; 1 computes "
-                               f"everything in the main thread, for the debugger (default: all cores, here {available_cores()})")
+                          help="threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger "
+                               f"(default: as many as there are cores, {available_cores()} here)")
     training.add_argument("--dry-run", action="store_true", help="print what would be trained, and stop")
 
 
@@ -82,10 +80,7 @@ def flag(name: str) -> str:
 
 
 def resolve(args: argparse.Namespace, materials: Materials, origin: Checkpoint | None) -> RunSettings:
-    """The settings that are given. Others are those of the run that is resumed, or defaults that suit the model.
-
-    Raises InputError, naming the setting and the rule.
-    """
+    """What is given, and else the settings of the run that is resumed, or defaults. Raises InputError, naming the setting."""
     paths = materials.paths
     data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": materials.sha256}
     if origin:

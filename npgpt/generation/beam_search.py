@@ -69,7 +69,7 @@ def likeliest(opened: list[Beam], texts: list[list[int]], logits: np.ndarray, co
               repetition_penalty: float) -> list[tuple[int, Beam]]:
     """The `count` likeliest continuations by one token, likeliest first, each with the row of what it continues.
 
-    logits (N, V), the scores of what follows each of the N open beams
+    logits (N, V) of what follows each of the N open beams
     """
     if not np.isfinite(logits).all():
         raise InputError(NOT_FINITE)

@@ -16,7 +16,7 @@ from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import groups
 from npgpt.text.tokenizer import Tokenizer
 
-NOT_FINITE = "the model's scores are no finite numbers: its weights are damaged, or its training diverged"
+NOT_FINITE = "the model's logits are NaN or infinite: its weights are damaged, or its training diverged"
 
 
 class Choice(NamedTuple):
@@ -57,7 +57,7 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     depends on where the window begins, and on nothing before: text that was forgotten is as if never written.
 
     Raises InputError for no or an empty prompt, for ids outside the vocabulary, for settings out of range, and
-    for a model whose scores are no finite numbers.
+    for a model whose logits are NaN or infinite.
     """
     check_sampling(repetition_penalty=repetition_penalty, **sampling)
     texts = [checked_prompt(prompt, config) for prompt in prompts]
@@ -96,7 +96,7 @@ def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
 
 def prefill_texts(texts: list[list[int]], p: GPTParameters, config: GPTConfig,
                   cache: KeyValueCache) -> tuple[np.ndarray, int, np.ndarray | None]:
-    """Fill the cache with the texts, so that all end in the same column  ->  scores (B, V) of what follows
+    """Fill the cache with the texts, so that all end in the same column  ->  logits (B, V) of what follows
     each, columns in use, and each text's first column (B,) as first_columns has it.
     """
     length = max(len(text) for text in texts)
@@ -143,7 +143,7 @@ def first_columns(lengths: Sequence[int]) -> np.ndarray | None:
 
 def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, greedy: bool,
            repetition_penalty: float, sampling: dict) -> Choice:
-    """One token from the scores (V,) of what may follow the text. Raises InputError where they are no finite numbers."""
+    """One token, from the logits (V,) of what may follow the text. Raises InputError where they are NaN or infinite."""
     normaliser = logsumexp(logits)
     if not math.isfinite(normaliser):
         raise InputError(NOT_FINITE)

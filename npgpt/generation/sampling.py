@@ -1,4 +1,4 @@
-"""Sampling: from scores to the next token."""
+"""Sampling: from logits to the next token."""
 import math
 from collections.abc import Collection
 
@@ -34,7 +34,7 @@ def next_token(logits: np.ndarray, rng: np.random.Generator, temperature: float 
 def check_sampling(temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
                    repetition_penalty: float = 1.0) -> None:
     if not 0 < temperature < np.inf:
-        raise InputError(f"temperature must be above 0, not {temperature}; for the likeliest token always, use --greedy")
+        raise InputError(f"temperature must be above 0, not {temperature}")
     if top_k is not None and top_k < 1:
         raise InputError(f"top-k must be 1 or more, not {top_k}")
     if top_p is not None and not 0 < top_p <= 1:

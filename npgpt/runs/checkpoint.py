@@ -41,7 +41,7 @@ class EarlierFormat(InputError):
 
 
 class Best(NamedTuple):
-    """The step with the smallest validation loss so far."""
+    """The smallest validation loss so far."""
     step: int
     validation_loss: float
 
@@ -77,10 +77,9 @@ def step_of(folder: Path) -> int:
 
 def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: RunSettings, best: Best | None = None,
                      replaced: Mapping[str, str] = {}, before: Callable = lambda: None) -> Path:
-    """Write a checkpoint of the state, whose parameters are the model's  ->  its folder
+    """Write a checkpoint of the state, whose parameters are the model's  ->  its folder. Raises OSError, naming it.
 
     replaced: see folder.publish. `before` is called when everything is on the disk and only the name is temporary.
-    Raises OSError, naming the folder; an incomplete checkpoint is removed.
     """
     folder = Path(run) / CHECKPOINTS / f"step-{state.step:08}"
     with errors_named(folder.parent):
@@ -145,10 +144,7 @@ def require_sums(folder: Path) -> None:
 
 
 def checked_record(record: dict, folder: Path) -> dict:
-    """training.json, with every field but the settings checked for the type and range in which it was written.
-
-    Raises EarlierFormat, or InputError.
-    """
+    """training.json, with the type and range of every field but the settings checked. Raises EarlierFormat, or InputError."""
     if record.get("format") == 1:
         raise EarlierFormat(f"{folder} was written by an earlier version of npgpt (format 1, where this one reads format "
                             f"{FORMAT}): only that version can resume it")

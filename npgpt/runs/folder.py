@@ -29,27 +29,21 @@ def left_over(folder: Path) -> list[str]:
 
 def make_room(folder: Path) -> None:
     """Prepare a folder for a new run: where another is to be replaced, put its history aside."""
-    remove_all_temporaries(folder)
+    remove_temporaries(folder, folder / CHECKPOINTS)
     history, aside = folder / METRICS_FILE, folder / CHECKPOINTS / METRICS_FILE
     if checkpoint_folders(folder) and history.exists() and not aside.exists():
         os.replace(history, aside)
 
 
-def remove_all_temporaries(folder: Path) -> None:
-    remove_temporaries(folder)
-    remove_temporaries(folder / CHECKPOINTS)
-
-
 def take_up(folder: Path, read_only: bool = False) -> tuple[Checkpoint, list[str]]:
     """Prepare a folder for a run that is resumed  ->  its newest checkpoint, and what is wrong with damaged later ones
 
-    The model of the checkpoint becomes the folder's, in case the run was killed between the two. The history
-    comes back that was put aside for a run that never reached a checkpoint. Only for a process that has locked the
-    folder, unless read_only. Raises InputError where there is nothing to resume, and where somebody has changed the
-    configuration or the tokenizer.
+    The folder must be locked, unless read_only. What a killed run has not finished is finished: the model of the
+    checkpoint becomes the folder's, and a history that was put aside comes back. Raises InputError where there is
+    nothing to resume, and where somebody has changed the configuration or the tokenizer.
     """
     if not read_only:
-        remove_all_temporaries(folder)
+        remove_temporaries(folder, folder / CHECKPOINTS)
         with contextlib.suppress(FileNotFoundError):
             os.replace(folder / CHECKPOINTS / METRICS_FILE, folder / METRICS_FILE)
     checkpoint, damaged = newest_checkpoint(folder)

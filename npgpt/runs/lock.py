@@ -18,11 +18,9 @@ LOCK_FILE = ".npgpt-lock"
 
 @contextlib.contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """While the context lasts, no other process enters it for the same folder.
+    """While the context lasts, no other process enters it for the same folder. The lock of a killed process does not count.
 
-    The system releases the lock when its process ends, however it ends: what a killed run left behind does not block
-    the next. Raises InputError, naming the process that holds the lock, and OSError, naming the folder, where it
-    cannot be written.
+    Raises InputError, naming the process that holds the lock, and OSError, naming the folder, where it cannot be written.
     """
     path = folder / LOCK_FILE
     with errors_named(folder):

@@ -13,11 +13,8 @@ LINE_LIMIT = 2**12                                             # bytes; a longer
 
 
 class Metrics:
-    """Appends to a run's metrics.jsonl. Each line is handed to the system when its step is made, and flushed to the disk
-    before a checkpoint of that step or a later one is written.
-
-    A run that is resumed after `step` removes the lines of later steps, and incomplete ones. Raises OSError, naming
-    the file.
+    """Appends to a run's metrics.jsonl, which is flushed to the disk before each checkpoint. A run that is resumed after
+    `step` removes the lines of later steps, and incomplete ones. Raises OSError, naming the file.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
@@ -27,11 +24,11 @@ class Metrics:
 
     def write(self, step: Step, tokens_per_second: float, seconds: float, validation_loss: float | None = None) -> None:
         """Numbers that are NaN or infinite, which JSON does not have, are written as null."""
-        line = {"step": step.number, "loss": step.loss, "validation_loss": validation_loss,
-                "learning_rate": step.learning_rate, "gradient_norm": step.gradient_norm,
-                "tokens_per_second": round(tokens_per_second, 1), "seconds": round(seconds, 4)}
-        if validation_loss is None:
-            del line["validation_loss"]
+        line = {"step": step.number, "loss": step.loss, "learning_rate": step.learning_rate,
+                "gradient_norm": step.gradient_norm, "tokens_per_second": round(tokens_per_second, 1),
+                "seconds": round(seconds, 4)}
+        if validation_loss is not None:
+            line["validation_loss"] = validation_loss
         line = {key: value if math.isfinite(value) else None for key, value in line.items()}
         with errors_named(self.path):
             self.file.write(json.dumps(line, allow_nan=False).encode() + b"\n")

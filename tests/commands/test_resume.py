@@ -153,9 +153,9 @@ def test_the_same_settings_given_again_are_no_change(npgpt, run):
     (["--vocab-size", 99], "vocab_size 99 was asked for, but out/checkpoints/step-00000008 has 28"),
     (["--seed", 1], "seed 1 was asked for, but out/checkpoints/step-00000008 has 0"),
     (["--data", "other.txt"], "other.txt: not the data that the run was trained on, "),
-    (["--init", "out"], "--init starts a run, and --resume continues one"),
-    (["--overwrite"], "--overwrite starts a run, and --resume continues one"),
-    (["--out", "other"], "--resume continues in the folder of its run, out: leave out --out"),
+    (["--init", "out"], "--init starts a new run, and --resume continues the one in out"),
+    (["--overwrite"], "--overwrite starts a new run, and --resume continues the one in out"),
+    (["--out", "other"], "--out starts a new run, and --resume continues the one in out"),
     (["--threads", 0], "threads must be 1 or more, not 0"), (["--keep-checkpoints", 0], "keep_checkpoints must be 1 or more, not 0"),
     (["--learning-rate", -1], "learning_rate must be 0 or more, not -1.0")])
 def test_what_a_run_cannot_change_is_refused(npgpt, run, tmp_path, arguments, complaint):
