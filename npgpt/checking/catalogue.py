@@ -128,7 +128,7 @@ CASES = [
     case("attention", "dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
     case("causal_attention", "", causal_attention, causal_attention_backward, *QKV),
     case("causal_attention", "tiles", causal_attention, causal_attention_backward, *[normal(1, QUERY_TILE + 3, 2)] * 3),
-    case("causal_attention", "cached keys", attention_after_a_prefix, attention_after_a_prefix_backward, *QKV),
+    case("causal_attention", "cached", attention_after_a_prefix, attention_after_a_prefix_backward, *QKV),
     case("self_attention", "causal", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H),
     case("self_attention", "padded", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H,
          pattern=bidirectional(PADDING)),
