@@ -1,4 +1,4 @@
-"""How many examples hypothesis draws: NPGPT_TESTS=quick, default or thorough; mutants need no smallest one."""
+"""How many examples hypothesis draws, by NPGPT_TESTS: quick, default, thorough, or mutants, which does not shrink them."""
 import os
 
 from hypothesis import HealthCheck, Phase, settings

@@ -1,14 +1,15 @@
-"""Models that transformers made: npgpt computes what PyTorch computed."""
+"""Models written by transformers: npgpt computes what PyTorch computed."""
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helpers import logits_of
 from npgpt.generation.beam_search import beam_search
+from npgpt.interop.gpt2 import tensors_as_in_file
 from npgpt.interop.huggingface import load_model, save_model
 from npgpt.interop.safetensors import read_safetensors
-from npgpt.model.gpt import gpt, loss_and_gradients
-from npgpt.model.parameters import named_views
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 GOLDEN = Path(__file__).parent / "golden"
 END = 0
@@ -28,29 +29,30 @@ def folder(request):
     return request.param
 
 
-def test_there_are_golden_models_with_a_tied_and_with_a_separate_head():
+def test_there_are_golden_models_with_a_tied_and_with_an_untied_head():
     assert {load_model(folder)[1].tie_word_embeddings for folder in FOLDERS} == {True, False}
 
 
 def test_logits(folder):
     parameters, config = load_model(folder)
     expected, _ = read_safetensors(folder / EXPECTED)
-    require_equal(gpt(expected["ids"], parameters, config)[0], expected["logits"], "logits")
+    require_equal(logits_of(expected["ids"], parameters, config), expected["logits"], "logits")
 
 
 def test_loss_and_every_gradient(folder):
     parameters, config = load_model(folder)
     expected, _ = read_safetensors(folder / EXPECTED)
-    loss, gradients = loss_and_gradients(expected["ids"], expected["targets"], parameters, config)
+    batch = TokenBatch(expected["ids"], expected["targets"])
+    loss, gradients = LanguageModelling(config).loss_and_gradients(batch, parameters)
     require_equal(np.float64(loss), expected["loss"], "loss")
-    views = named_views(gradients, config)
-    assert {f"gradient.{name}" for name in views} == {name for name in expected if name.startswith("gradient.")}
-    for name, gradient in views.items():
+    tensors = tensors_as_in_file(gradients, config)
+    assert {f"gradient.{name}" for name in tensors} == {name for name in expected if name.startswith("gradient.")}
+    for name, gradient in tensors.items():
         require_equal(gradient, expected[f"gradient.{name}"], name)
 
 
 def test_the_best_continuations(folder):
-    """Texts that ended are filled up with the end token."""
+    """Texts that ended early are followed by end tokens."""
     parameters, config = load_model(folder)
     expected, _ = read_safetensors(folder / EXPECTED)
     beams, new = expected["beams"].shape
@@ -58,7 +60,7 @@ def test_the_best_continuations(folder):
     assert [beam.tokens + [END] * (new - len(beam.tokens)) for beam in found] == expected["beams"].tolist()
 
 
-def test_a_model_that_came_from_transformers_goes_back_as_it_was(folder, tmp_path):
+def test_a_model_of_transformers_is_saved_with_the_same_bytes_in_every_tensor(folder, tmp_path):
     save_model(tmp_path, *load_model(folder))
     before, after = (read_safetensors(path / "model.safetensors")[0] for path in (folder, tmp_path))
     assert {name: tensor.tobytes() for name, tensor in before.items()} == {name: tensor.tobytes() for name, tensor in after.items()}

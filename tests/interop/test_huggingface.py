@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import language_model, seeds
 from npgpt.errors import InputError
-from npgpt.interop.huggingface import CONFIG, FIXED, TOKENIZER_CONFIG, WEIGHTS, holds_model, load_config, load_model, save_model
+from npgpt.interop.gpt2 import FIXED, shapes_in_file, tensors_as_in_file
+from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, holds_model, load, load_config, load_model, save, save_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.interop.weights import INDEX
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.config import GPTConfig
-from npgpt.model.parameters import initial_parameters, named_views, parameter_shapes
+from npgpt.model.model import Model
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.tokenizer import load_tokenizer
 
@@ -32,7 +34,7 @@ configs = st.builds(lambda heads, width, **fields: GPTConfig(n_head=heads, n_emb
 @pytest.fixture
 def folder(tmp_path):
     """A model on the disk, in float32."""
-    save_model(tmp_path, initial_parameters(GPT), GPT)
+    save_model(tmp_path, language_model(GPT), GPT)
     return tmp_path
 
 
@@ -47,10 +49,10 @@ def edit_weights(folder, change):
     write_safetensors(folder / WEIGHTS, change(tensors) or tensors, {})
 
 
-@given(configs, st.sampled_from([np.float32, np.float64]), st.integers(0, 10**6))
-def test_a_model_comes_back_bit_for_bit(tmp_path_factory, config, dtype, seed):
+@given(configs, st.sampled_from([np.float32, np.float64]), seeds)
+def test_a_saved_model_is_loaded_bit_for_bit(tmp_path_factory, config, dtype, seed):
     folder = tmp_path_factory.mktemp("model")
-    parameters = initial_parameters(config, seed, dtype)
+    parameters = language_model(config, seed, dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)              # slow on some disks
         save_model(folder, parameters, config)
@@ -59,9 +61,18 @@ def test_a_model_comes_back_bit_for_bit(tmp_path_factory, config, dtype, seed):
     assert loaded.dtype == dtype and loaded.tobytes() == parameters.tobytes()
 
 
+def test_load_and_save_have_the_tokenizer_too(tmp_path):
+    for tokenizer in (CharacterTokenizer("abcde"), None):
+        folder = tmp_path / str(tokenizer is None)
+        save(folder, Model(language_model(GPT), GPT, tokenizer))
+        loaded = load(folder)
+        assert loaded.parameters.tobytes() == language_model(GPT).tobytes() and loaded.config == GPT
+        assert tokenizer is None and loaded.tokenizer is None or loaded.tokenizer.vocabulary == tokenizer.vocabulary
+
+
 def test_the_weights_are_named_and_shaped_as_in_gpt2lmheadmodel(folder):
     tensors, metadata = read_safetensors(folder / WEIGHTS)
-    assert {name: tensor.shape for name, tensor in tensors.items()} == parameter_shapes(GPT)
+    assert {name: tensor.shape for name, tensor in tensors.items()} == shapes_in_file(GPT)
     assert metadata == {"format": "pt"}                            # without it transformers does not load the file
 
 
@@ -72,25 +83,25 @@ def test_the_config_is_gpt2configs(folder):
     assert stored["activation_function"] == "gelu_new" and stored["scale_attn_weights"] is True
 
 
-def test_sinusoidal_positions_are_written_for_those_who_have_them_as_parameters(tmp_path):
+def test_sinusoidal_positions_are_written_for_libraries_that_have_them_as_parameters(tmp_path):
     config = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=1, n_head=2, position_embedding_type="sinusoidal")
-    save_model(tmp_path, initial_parameters(config), config)
+    save_model(tmp_path, language_model(config), config)
     stored = read_safetensors(tmp_path / WEIGHTS)[0]["transformer.wpe.weight"]
-    np.testing.assert_array_equal(stored, sinusoidal_positions(3, 4, np.float32))
+    np.testing.assert_array_equal(stored, sinusoidal_positions(np.arange(3), 4, np.float32))
 
 
-def test_the_tokenizer_lies_beside_the_weights(tmp_path):
-    save_model(tmp_path, initial_parameters(GPT), GPT, CharacterTokenizer("abcde"))
+def test_the_tokenizer_is_written_beside_the_weights(tmp_path):
+    save_model(tmp_path, language_model(GPT), GPT, CharacterTokenizer("abcde"))
     assert load_tokenizer(tmp_path).vocabulary == list("abcde")
     stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
     assert stored["tokenizer_class"] == "PreTrainedTokenizerFast" and stored["model_max_length"] == 3
 
 
-def test_special_tokens_of_the_tokenizer_are_named_and_no_others(tmp_path):
+def test_only_special_tokens_of_the_tokenizer_are_named(tmp_path):
     class Special(CharacterTokenizer):
         special_tokens = {"e": 4}
     for tokenizer, expected in ((Special("abcde"), "e"), (CharacterTokenizer("abcde"), None)):
-        save_model(tmp_path, initial_parameters(GPT), GPT, tokenizer)
+        save_model(tmp_path, language_model(GPT), GPT, tokenizer)
         stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
         assert stored.get("bos_token") == expected and "eos_token" not in stored
 
@@ -99,23 +110,24 @@ def test_only_a_folder_with_weights_holds_a_model(folder, tmp_path_factory):
     assert holds_model(folder) and not holds_model(tmp_path_factory.mktemp("empty")) and not holds_model(folder / "missing")
 
 
-def test_a_folder_is_made_with_its_parents_and_holds_the_model_alone(tmp_path):
-    save_model(tmp_path / "a" / "b", initial_parameters(GPT), GPT)
+def test_a_folder_is_created_with_its_parents_and_contains_only_the_model(tmp_path):
+    save_model(tmp_path / "a" / "b", language_model(GPT), GPT)
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == [CONFIG, WEIGHTS]
 
 
-def test_a_model_that_does_not_fit_the_disk_leaves_the_old_one_as_it_was(folder):
-    """Another configuration in between would spoil it. A limit on the size of files stands for the full disk."""
+def test_a_model_that_does_not_fit_on_the_disk_leaves_the_old_one_unchanged(folder):
+    """Its configuration too. A limit on the size of files takes the place of a full disk."""
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     program = f"""
 import resource
 from npgpt.interop.huggingface import save_model
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 config = GPTConfig(vocab_size=500, n_positions=3, n_embd=4, n_layer=1, n_head=1)
 try:
-    save_model({str(folder)!r}, initial_parameters(config), config)
+    save_model({str(folder)!r}, initial_parameters(language_model_table(config)), config)
 except OSError as error:
     assert error.filename == {str(folder)!r}
 else:
@@ -126,13 +138,13 @@ else:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_names_without_the_prefix_are_understood(folder):
+def test_names_without_the_prefix_are_accepted(folder):
     expected, _ = load_model(folder)
     edit_weights(folder, lambda tensors: {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()})
     np.testing.assert_array_equal(load_model(folder)[0], expected)
 
 
-def test_mask_buffers_and_the_copy_of_a_tied_head_are_no_parameters(folder):
+def test_mask_buffers_and_a_copy_of_the_tied_head_are_ignored(folder):
     expected, _ = load_model(folder)
     edit_weights(folder, lambda tensors: tensors | {
         "transformer.h.0.attn.bias": np.tri(3, dtype=np.uint8), "h.1.attn.masked_bias": np.float32(-1e4),
@@ -140,7 +152,7 @@ def test_mask_buffers_and_the_copy_of_a_tied_head_are_no_parameters(folder):
     np.testing.assert_array_equal(load_model(folder)[0], expected)
 
 
-def test_a_tied_table_may_stand_under_the_heads_name_alone(folder, capsys):
+def test_a_tied_table_may_have_only_the_name_of_the_head(folder, capsys):
     expected, _ = load_model(folder)
     edit_weights(folder, lambda tensors: {name.replace("transformer.wte", "lm_head"): tensor for name, tensor in tensors.items()})
     parameters, config = load_model(folder)
@@ -149,30 +161,30 @@ def test_a_tied_table_may_stand_under_the_heads_name_alone(folder, capsys):
 
 
 @pytest.mark.parametrize("prefix", ["", "transformer."])
-def test_a_head_that_should_be_tied_and_differs_is_kept_with_a_warning(folder, prefix, capsys):
-    """As transformers does: the weights say what the model computes."""
+def test_a_head_that_should_be_tied_but_differs_is_kept_with_a_warning(folder, prefix, capsys):
+    """As transformers does."""
     head = np.arange(20, dtype=np.float32).reshape(5, 4)
     edit_weights(folder, lambda tensors: {prefix + name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
                  | {"lm_head.weight": head})
     parameters, config = load_model(folder)
     assert config == dataclasses.replace(GPT, tie_word_embeddings=False)
-    np.testing.assert_array_equal(named_views(parameters, config)["lm_head.weight"], head)
+    np.testing.assert_array_equal(tensors_as_in_file(parameters, config)["lm_head.weight"], head)
     assert capsys.readouterr().err == (f"npgpt: warning: {folder}: config.json says that the head is tied to the token embedding, "
                                        "but lm_head.weight differs: it is kept\n")
 
 
 @pytest.mark.parametrize("stored, dtype, expected", [("f4", None, "f4"), ("f8", None, "f8"), ("f2", None, "f4"),
                                                      ("f8", np.float32, "f4"), ("f4", np.float64, "f8")])
-def test_the_dtype_is_the_files_unless_another_is_asked_for(folder, stored, dtype, expected):
+def test_the_dtype_is_that_of_the_file_unless_another_is_asked_for(folder, stored, dtype, expected):
     edit_weights(folder, lambda tensors: {name: tensor.astype(stored) for name, tensor in tensors.items()})
     parameters, _ = load_model(folder, dtype)
     assert parameters.dtype == expected
-    np.testing.assert_array_equal(parameters, initial_parameters(GPT).astype(stored).astype(expected))
+    np.testing.assert_array_equal(parameters, language_model(GPT).astype(stored).astype(expected))
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "bf16"])
 def test_half_precision_is_widened_exactly(folder, dtype):
-    """A tensor of bfloat16 is written by hand: its bits are the upper half of float32's."""
+    """A bfloat16 tensor is written by hand: its bits are the upper half of those of float32."""
     expected = {name: tensor.copy() for name, tensor in read_safetensors(folder / WEIGHTS)[0].items()}
     for tensor in expected.values():
         tensor[...] = tensor.astype("<f2") if dtype == "<f2" else (tensor.view(np.uint32) & 0xFFFF0000).view(np.float32)
@@ -184,11 +196,11 @@ def test_half_precision_is_widened_exactly(folder, dtype):
     (folder / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + data[length:])
     parameters, config = load_model(folder)
     assert parameters.dtype == np.float32
-    for name, view in named_views(parameters, config).items():
-        np.testing.assert_array_equal(view, expected[name])
+    for name, tensor in tensors_as_in_file(parameters, config).items():
+        np.testing.assert_array_equal(tensor, expected[name])
 
 
-def test_a_model_in_several_files_is_the_model(folder):
+def test_a_model_may_be_in_several_files(folder):
     expected, _ = load_model(folder)
     tensors = dict(read_safetensors(folder / WEIGHTS)[0])
     places = {name: f"model-{'wte' in name}.safetensors" for name in tensors}
@@ -202,18 +214,18 @@ def test_a_model_in_several_files_is_the_model(folder):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("names, said", [(["h.1.ln_2.bias"], "transformer.h.1.ln_2.bias"),
+@pytest.mark.parametrize("names, listed", [(["h.1.ln_2.bias"], "transformer.h.1.ln_2.bias"),
                                          (["wte.weight", "h.0.mlp.c_fc.weight"], "transformer.wte.weight, transformer.h.0.mlp.c_fc.weight")])
-def test_weights_that_are_nan_or_infinite_are_named(folder, capsys, bad, names, said):
+def test_weights_that_are_nan_or_infinite_are_named(folder, capsys, bad, names, listed):
     def damage(tensors):
         for name in names:
             tensors["transformer." + name].flat[-1] = bad
     edit_weights(folder, damage)
     load_model(folder)
-    assert capsys.readouterr().err == f"npgpt: warning: {folder}: some numbers are NaN or infinite in {said}\n"
+    assert capsys.readouterr().err == f"npgpt: warning: {folder}: some numbers are NaN or infinite in {listed}\n"
 
 
-def test_a_long_list_of_damage_is_cut_short_and_large_numbers_are_no_damage(folder, capsys):
+def test_a_long_list_of_damaged_tensors_is_shortened_and_large_numbers_are_not_damage(folder, capsys):
     edit_weights(folder, lambda tensors: {name: np.full_like(tensor, np.nan) for name, tensor in tensors.items()})
     load_model(folder)
     assert capsys.readouterr().err.endswith("and 23 other tensors\n")
@@ -222,14 +234,14 @@ def test_a_long_list_of_damage_is_cut_short_and_large_numbers_are_no_damage(fold
     assert capsys.readouterr().err == ""
 
 
-def test_loaded_parameters_may_be_changed_and_the_file_stays(folder):
+def test_changing_loaded_parameters_does_not_change_the_file(folder):
     parameters, _ = load_model(folder)
     parameters += 1
-    np.testing.assert_array_equal(load_model(folder)[0], initial_parameters(GPT))
+    np.testing.assert_array_equal(load_model(folder)[0], language_model(GPT))
 
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
-def test_a_folder_that_lacks_a_file_is_no_model(folder, name):
+def test_a_folder_without_one_of_the_files_is_refused(folder, name):
     (folder / name).unlink()
     with pytest.raises(InputError, match=f"{folder} is not a model directory: there is no {name} in it"):
         load_model(folder)
@@ -238,7 +250,7 @@ def test_a_folder_that_lacks_a_file_is_no_model(folder, name):
 @pytest.mark.parametrize("changes", [{name: None} for name in FIXED] + [
     {"model_type": "llama"}, {"scale_attn_weights": False}, {"scale_attn_by_inverse_layer_idx": True}, {"reorder_and_upcast_attn": True},
     {"add_cross_attention": True}])
-def test_a_model_that_computes_otherwise_is_refused_with_the_setting_named(folder, changes):
+def test_a_model_with_an_unsupported_setting_is_refused_with_the_setting_named(folder, changes):
     edit_config(folder, **changes)
     with pytest.raises(InputError, match=f"{CONFIG}: {next(iter(changes))} is "):
         load_config(folder)
@@ -254,7 +266,7 @@ def test_a_field_that_is_wrong_is_named_with_the_file(folder, changes):
 
 @pytest.mark.parametrize("synonym, name, value", [("hidden_size", "n_embd", 4), ("num_attention_heads", "n_head", 2), ("num_hidden_layers", "n_layer", 2),
                                                   ("max_position_embeddings", "n_positions", 3)])
-def test_a_size_under_its_other_name_is_understood_and_must_not_differ(folder, synonym, name, value):
+def test_a_size_with_its_other_name_is_accepted_and_must_not_differ(folder, synonym, name, value):
     edit_config(folder, **{synonym: value})
     assert load_config(folder) == GPT
     stored = json.loads((folder / CONFIG).read_text())
@@ -266,23 +278,23 @@ def test_a_size_under_its_other_name_is_understood_and_must_not_differ(folder, s
         load_config(folder)
 
 
-def test_special_tokens_past_the_vocabulary_are_none(folder):
-    """transformers writes GPT-2's own, whatever the vocabulary."""
+def test_special_tokens_outside_the_vocabulary_are_none(folder):
+    """transformers writes those of GPT-2 for any vocabulary."""
     edit_config(folder, bos_token_id=50256, eos_token_id=3)
     assert (load_config(folder).bos_token_id, load_config(folder).eos_token_id) == (None, 3)
 
 
-def test_settings_that_change_nothing_here_are_accepted(folder):
+def test_settings_without_effect_are_accepted(folder):
     edit_config(folder, summary_type="cls_index", summary_activation="tanh", use_cache=False, n_ctx=1024)
     assert load_config(folder) == GPT
 
 
-def test_fields_that_are_missing_have_gpt2s_values_and_others_do_not_matter(folder):
+def test_missing_fields_have_gpt2s_values_and_unknown_ones_are_ignored(folder):
     (folder / CONFIG).write_text('{"n_layer": 3, "summary_type": "cls_index"}')
     assert load_config(folder) == GPTConfig(n_layer=3)
 
 
-def test_all_that_does_not_fit_is_named(folder):
+def test_all_tensors_that_do_not_match_are_named(folder):
     def damage(tensors):
         del tensors["transformer.h.1.ln_2.bias"]
         tensors["transformer.h.0.mlp.c_fc.weight"] = tensors["transformer.h.0.mlp.c_fc.weight"].T
@@ -296,7 +308,7 @@ def test_all_that_does_not_fit_is_named(folder):
     assert "transformer.h.0.mlp.c_fc.weight has shape (16, 4) for (4, 16)" in str(error.value)
 
 
-def test_a_parameter_that_stands_twice_or_is_of_whole_numbers_is_refused(folder):
+def test_a_parameter_that_occurs_twice_or_has_integers_is_refused(folder):
     edit_weights(folder, lambda tensors: tensors | {"wte.weight": tensors["transformer.wte.weight"]})
     with pytest.raises(InputError, match="the weights hold 'wte.weight' twice"):
         load_model(folder)
@@ -306,7 +318,7 @@ def test_a_parameter_that_stands_twice_or_is_of_whole_numbers_is_refused(folder)
 
 
 @pytest.mark.parametrize("field, value", [("n_layer", 10**9), ("vocab_size", 10**12), ("n_positions", 10**18), ("n_inner", 10**30)])
-def test_a_config_that_claims_enormous_sizes_is_refused_at_once(folder, field, value):
+def test_a_configuration_with_enormous_sizes_is_refused_at_once(folder, field, value):
     edit_config(folder, **{field: value})
     with pytest.raises(InputError):
         load_model(folder)
@@ -314,14 +326,14 @@ def test_a_config_that_claims_enormous_sizes_is_refused_at_once(folder, field, v
 
 def test_an_untied_head_is_a_parameter(tmp_path):
     config = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=1, n_head=2, tie_word_embeddings=False)
-    save_model(tmp_path, initial_parameters(config), config)
+    save_model(tmp_path, language_model(config), config)
     edit_weights(tmp_path, lambda tensors: {name: tensor for name, tensor in tensors.items() if name != "lm_head.weight"})
     with pytest.raises(InputError, match="lm_head.weight is missing"):
         load_model(tmp_path)
 
 
 @given(st.data())
-def test_a_damaged_config_is_a_config_or_an_input_error(tmp_path_factory, data):
+def test_a_damaged_configuration_is_loaded_or_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("model")
     values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
     stored = data.draw(st.dictionaries(st.sampled_from([*FIXED, "n_head", "n_inner", "attn_pdrop", "layer_norm_epsilon", "eos_token_id",
@@ -333,12 +345,12 @@ def test_a_damaged_config_is_a_config_or_an_input_error(tmp_path_factory, data):
         assert str(error).startswith(str(folder))
 
 
-def test_the_index_of_a_model_in_several_files_goes_with_it(folder):
-    """Else, after a crash before the new weights come, it would be read beside another configuration."""
+def test_the_index_of_a_model_in_several_files_is_removed_with_it(folder):
+    """Otherwise, after a crash before the new weights are written, it would be used with another configuration."""
     os.rename(folder / WEIGHTS, folder / "model-00001-of-00001.safetensors")
-    places = {name: "model-00001-of-00001.safetensors" for name in parameter_shapes(GPT)}
+    places = {name: "model-00001-of-00001.safetensors" for name in shapes_in_file(GPT)}
     (folder / INDEX).write_text(json.dumps({"weight_map": places}))
     load_model(folder)
     other = GPTConfig(vocab_size=3, n_positions=2, n_embd=2, n_layer=1, n_head=1)
-    save_model(folder, initial_parameters(other), other)
+    save_model(folder, language_model(other), other)
     assert not (folder / INDEX).exists() and load_model(folder)[1] == other

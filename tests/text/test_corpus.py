@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import seeds
 from npgpt.errors import InputError
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import (encode_corpus, every_batch, open_token_folder, open_tokens, python_documentation,
@@ -10,7 +11,6 @@ from npgpt.text.corpus import (encode_corpus, every_batch, open_token_folder, op
 from npgpt.text.raw_bytes import ByteTokenizer
 
 sizes = st.integers(1, 7)
-seeds = st.integers(0, 10**6)
 
 
 def write(path, data):
