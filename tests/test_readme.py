@@ -1,6 +1,6 @@
-"""What the README shows is what there is: every command in it is run, every experiment made, every listing compared.
+"""What the README files show is what there is: every command is run, every experiment made, every listing compared.
 
-All of it happens in a copy of the project, in the README's order, so that what one command leaves is there for the next.
+All of it happens in a copy of the project, in the order of the pages, so that later commands find what earlier ones left.
 """
 import math
 import os
@@ -19,7 +19,9 @@ import npgpt
 from benchmarks.__main__ import make_parser as benchmark_parser
 
 PROJECT = Path(__file__).parent.parent
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+NAMES = ("README.md", "npgpt/layers/README.md", "npgpt/model/README.md", "npgpt/README.md", "tests/README.md", "benchmarks/README.md")
+PAGES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in NAMES}
+TEXT = "\n".join(PAGES.values())
 PARTS = ("npgpt", "tests", "setup.cfg", "LICENSE")
 # What pytest reads from the environment and prints otherwise for: a reader's terminal has none of it.
 CHANGES_THE_OUTPUT = {"CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PY_COLORS", "FORCE_COLOR"}
@@ -36,8 +38,9 @@ if not THOROUGH:
 # Not run here, and why.
 NOT_RUN = {
     r"python3 -m venv \.venv|\.venv/bin/pip install .+": "needs the network; .ci/ runs the line that ends in pytest, in a fresh clone",
-    r"\.venv/bin/python -m pytest": "is this suite",
-    r"\.venv/bin/python -m benchmarks.*": "takes minutes; its arguments are parsed below",
+    r"hf download openai-community/gpt2 .+ --local-dir gpt2": "needs the network; copy_project puts another model in its place",
+    r"(\.venv/bin/)?python -m pytest": "is this suite",
+    r"(\.venv/bin/)?python -m benchmarks.*": "takes minutes; its arguments are parsed below",
 }
 OTHERS_LIBRARIES = "import torch"        # examples that import it are compiled, not run: the tests need NumPy alone
 
@@ -48,21 +51,21 @@ NUMBER = re.compile(r"([-+]?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?)")
 
 
 class Command(NamedTuple):
-    """A command of the README."""
+    """A command of a page."""
     line: str
     shown: str = ""                      # its output there
-    changes: tuple = ()                  # to the source, before it is run: file, what stands there, what takes its place
+    changes: tuple = ()                  # to the source, before it is run: file, what it contains, the replacement
 
     @property
     def fails(self) -> bool:
-        """Whether it ends with status 1, as checks do that find something, and what one leaves by pdb's q."""
+        """Whether it ends with status 1: checks that find something do, and a program that pdb's q ends."""
         return any(sign in self.shown for sign in ("WRONG", "FAILED", "(Pdb) q"))
 
 
 def commands():
-    """Every command, in the README's order."""
+    """Every command, in the order of the pages."""
     changes, example = (), None
-    for language, text, inline in BLOCK.findall(README):
+    for language, text, inline in BLOCK.findall(TEXT):
         if example:
             yield example._replace(shown="" if language or inline else text)
             example = None
@@ -80,7 +83,7 @@ def commands():
 
 
 def changes_of(diff):
-    """A diff block's first line is the file, then come lines that go, each with those that take its place."""
+    """A diff block's first line is the file; then come lines to remove, each with the lines that replace it."""
     name, *lines = diff.splitlines()
     pairs = re.findall(r"^-(.*\n)((?:\+.*\n)*)", "\n".join(lines) + "\n", re.MULTILINE)
     return tuple((name, right, re.sub(r"^\+", "", wrong, flags=re.MULTILINE)) for right, wrong in pairs)
@@ -93,21 +96,21 @@ def is_run(command):
 SHOWN = {command.line for command in commands() if command.shown}
 COMMANDS = [command for command in dict.fromkeys(commands()) if is_run(command) and (command.shown or command.line not in SHOWN)]
 BREAKS = [(Command(f"npgpt gradcheck {layer} --method complex", changes=((f"npgpt/layers/{file}", right, wrong),)), arguments)
-          for file, right, wrong, layer, arguments in BREAK.findall(README)]
+          for file, right, wrong, layer, arguments in BREAK.findall(TEXT)]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Of every command, the finished process, when it has finished. All are run in one copy of the project, one after
-    the other; beside them, each in a copy of its own, those that change the source.
+    """The finished process of every command, as futures. One thread runs them one after the other in one copy of the
+    project; a second one runs those that change the source, each in a copy of its own.
     """
     together = tmp_path_factory.mktemp("readme")
-    with ThreadPoolExecutor(1) as walk, ThreadPoolExecutor(1) as beside:
-        walk.submit(copy_project, together)
+    with ThreadPoolExecutor(1) as in_order, ThreadPoolExecutor(1) as beside:
+        in_order.submit(copy_project, together)
         yield {command: beside.submit(run_alone, command, tmp_path_factory.mktemp("experiment")) if command.changes
-               else walk.submit(run, command, together)
+               else in_order.submit(run, command, together)
                for command in [*COMMANDS, *(command for command, _ in BREAKS)]}
-        walk.shutdown(cancel_futures=True)
+        in_order.shutdown(cancel_futures=True)
         beside.shutdown(cancel_futures=True)
 
 
@@ -127,6 +130,8 @@ def run_alone(command, project):
 
 def run(command, project):
     line = command.line.removeprefix(".venv/bin/")
+    if "--model gpt2 " in line and not (project / "gpt2").exists():
+        shutil.copytree(project / "out", project / "gpt2")
     program, *arguments = shlex.split(f"{line} {SHORTER.get(line, '')}")
     typed = "".join(f"{line}\n" for line in re.findall(r"^\(Pdb\) (.*)$", command.shown, re.MULTILINE))
     environment = {**{name: value for name, value in os.environ.items() if name not in CHANGES_THE_OUTPUT},
@@ -167,12 +172,16 @@ def first_line_missing(shown, printed):
 
 
 def same_line(shown, printed):
-    """Whether two lines are the same but for spaces, seconds, line numbers, and the last digits of fractions."""
+    """Whether two lines are the same except for spaces, seconds, line numbers, and the last digits of fractions."""
     if shown.endswith("..."):
         shown, printed = shown[:-3], printed[:len(shown) - 3]
     one, other = (NUMBER.split(re.sub(r"\.py\(\d+\)", ".py()", re.sub(r"; \d+ s$", "", line))) for line in (shown, printed))
-    return (["".join(text.split()) for text in one[::2]] == ["".join(text.split()) for text in other[::2]]
-            and all(map(same_number, one[1::2], other[1::2])))
+    return words(one) == words(other) and all(map(same_number, one[1::2], other[1::2]))
+
+
+def words(parts):
+    """What stands between the numbers of a line that NUMBER has split."""
+    return ["".join(text.split()) for text in parts[::2]]
 
 
 def same_number(one, other):
@@ -194,45 +203,65 @@ def test_the_break_is_found_where_it_is_said(command, arguments, results):
     assert {line[27:53].strip() for line in printed if line.endswith("WRONG")} == set(arguments.split(", "))
 
 
+def test_training_says_what_is_shown_with_other_numbers(results):
+    training = next(command for command in COMMANDS if command.line == ".venv/bin/npgpt train")
+    listing = re.search(r"```\n(text .*?)```", PAGES["README.md"], re.DOTALL)[1]
+    shown = re.findall(r"^(?:text|model|steps?) .*$", listing, re.MULTILINE)
+    printed = results[training].result().stderr.splitlines()
+    said = [[words(NUMBER.split(line.replace("threads", "thread"))) for line in lines] for lines in (shown, printed)]
+    assert len(shown) >= 4 and all(line in said[1] for line in said[0])
+
+
 def test_nothing_is_left_out():
-    languages = {language for language, _, inline in BLOCK.findall(README) if not inline}
+    languages = {language for language, _, inline in BLOCK.findall(TEXT) if not inline}
     assert languages == {"sh", "console", "diff", "python", ""}
-    assert len(BREAKS) >= 9 and len([command for command in COMMANDS if command.changes]) >= 7
+    assert len(BREAKS) >= 10 and len([command for command in COMMANDS if command.changes]) >= 7
     skipped = [command.line for command in commands() if not is_run(command)]
     assert all(any(re.fullmatch(pattern, line) for line in skipped) for pattern in NOT_RUN)
     assert SHORTER.keys() <= {command.line.removeprefix(".venv/bin/") for command in COMMANDS}
 
 
 def test_benchmarks_take_the_arguments_shown():
-    shown = re.findall(r"^\.venv/bin/python -m benchmarks (.*)$", README, re.MULTILINE)
+    shown = [line.partition("-m benchmarks")[2] for command in commands() for line in [command.line] if "-m benchmarks" in line]
     assert shown and all(benchmark_parser().parse_args(shlex.split(line)) for line in shown)
 
 
 def test_examples_with_other_libraries_compile():
-    shown = [text for language, text, _ in BLOCK.findall(README) if language == "python" and OTHERS_LIBRARIES in text]
+    shown = [text for language, text, _ in BLOCK.findall(TEXT) if language == "python" and OTHERS_LIBRARIES in text]
     assert shown and all(compile(code, "README.md", "exec") for code in shown)
 
 
 def test_the_layer_shown_is_the_source():
     source = (PROJECT / "npgpt/layers/layer_norm.py").read_text(encoding="utf-8")
-    shown = next(text for language, text, _ in BLOCK.findall(README) if language == "python" and text.startswith("def layer_norm("))
+    shown = next(text for language, text, _ in BLOCK.findall(TEXT) if language == "python" and text.startswith("def layer_norm("))
     assert shown.strip() in source
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?:npgpt|tests|benchmarks)[^)]*)\)", README))))
-def test_every_link_leads_somewhere(path):
-    assert (PROJECT / path).exists()
+def links(name):
+    """The files and folders that a page links to, relative to the project."""
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", PAGES[name])
+    return {Path(os.path.normpath(Path(name).parent / target)).as_posix() for target in targets}
 
 
-ROOMS = ("layers", "model", "text", "training", "generation", "checking", "interop")
-
-
-def test_every_source_file_is_in_the_walk():
-    shown = set(re.findall(r"\]\((npgpt/[^)]*)\)", README))
-    files = {path.relative_to(PROJECT).as_posix() for room in ROOMS for path in (PROJECT / "npgpt" / room).glob("*.py")}
-    assert {path for path in files if not path.endswith("__init__.py")} <= shown
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_leads_somewhere(name):
+    assert not [path for path in links(name) if not (PROJECT / path).exists()]
+    headings = re.findall(r"^#+ (.*)$", PAGES[name], re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGES[name])) <= anchors
 
 
 def test_every_source_file_is_in_the_reading_order():
-    files = {path.stem for room in (*ROOMS, "looking") for path in (PROJECT / "npgpt" / room).glob("*.py")}
-    assert files - {"__init__"} <= set(re.findall(r"\w+", npgpt.__doc__))
+    shown = set().union(*map(links, NAMES))
+    files = {path.relative_to(PROJECT).as_posix() for part in ("npgpt", "benchmarks") for path in (PROJECT / part).rglob("*.py")}
+    assert not {path for path in files if not path.endswith("__init__.py")} - shown
+
+
+def test_every_room_is_in_the_packages_own_list():
+    rooms = {path.parent.name for path in (PROJECT / "npgpt").glob("*/__init__.py")}
+    assert not {room for room in rooms if f"{room}/" not in npgpt.__doc__}
+
+
+def test_the_first_page_is_short_and_leads_to_all_others():
+    assert len(PAGES["README.md"].encode()) <= 8192
+    assert set(NAMES[1:]) <= links("README.md")
