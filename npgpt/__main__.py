@@ -8,36 +8,36 @@ from collections.abc import Sequence
 try:
     from npgpt.commands import attention, evaluate, generate, gradcheck, plot, tokenize, trace, train
     from npgpt.errors import InputError
-except KeyboardInterrupt:                                          # NumPy is a long import: Ctrl-C may well come in it
+except KeyboardInterrupt:                                          # NumPy takes a while to import
     sys.exit(130)
 
 COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck,
             "trace": trace, "attention": attention, "plot": plot}
-LONGEST = 4000    # characters of a message at its beginning, and as many at its end
+MESSAGE_PART = 4000     # characters at the beginning of a long message, and as many at its end
 
 
 class Parser(argparse.ArgumentParser):
-    """Says a mistake in one line, as every other error is said."""
+    """Reports a wrong command line as every other error is reported, in one line."""
 
     def error(self, message: str) -> None:
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command  ->  exit status: 0, 2 for a mistake of the user's, 130 after Ctrl-C"""
+    """Run a command  ->  exit status: 0, 2 for an error that the user can correct, 130 after Ctrl-C"""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")       # a character that the terminal lacks is no reason to stop
+        sys.stdout.reconfigure(errors="replace")       # a character that the terminal lacks is not an error
     try:
         try:
             args = make_parser().parse_args(arguments)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)     # the commands look at their numbers themselves
+                warnings.simplefilter("ignore", RuntimeWarning)     # the commands check their numbers themselves
                 return args.run(args)
         finally:
-            sys.stdout.flush()                         # while what goes wrong with it can still be said
+            sys.stdout.flush()                         # while an error in it can still be reported
     except InputError as error:
         return complain(str(error))
-    except BrokenPipeError:                            # whoever read our output has left: nothing to say
+    except BrokenPipeError:                            # whoever read our output has left
         drop_output()
         return 141
     except OSError as error:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="npgpt", description="A GPT in NumPy alone: train it, let it write, read how it works.",
+    parser = Parser(prog="npgpt", description="Transformers in NumPy alone: train them, generate text, see how they work.",
                     epilog="Start with: npgpt train", allow_abbrev=False)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():
@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def drop_output() -> None:
-    """Let go of what standard output cannot take, of which Python would complain once more at its exit."""
+    """Discard what standard output cannot take: otherwise Python reports the error once more at its exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -72,9 +72,9 @@ def drop_output() -> None:
 
 
 def complain(message: str) -> int:
-    """Say it in one line, whatever stands in the names and texts that it quotes, and however long they are."""
-    if len(message) > 2 * LONGEST:
-        message = f"{message[:LONGEST]} ... {message[-LONGEST:]}"
+    """Print a message in one line, whatever the names and texts are that it quotes, and however long."""
+    if len(message) > 2 * MESSAGE_PART:
+        message = f"{message[:MESSAGE_PART]} ... {message[-MESSAGE_PART:]}"
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     print(f"npgpt: error: {line}", file=sys.stderr)
     return 2

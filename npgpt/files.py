@@ -168,11 +168,11 @@ def write_json(path: Path, value: dict) -> None:
     write_whole(path, [(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()])
 
 
-def read_json(path: Path, limit: int = JSON_LIMIT) -> dict:
+def read_json(path: Path) -> dict:
     """The object in a JSON file. Raises InputError where the file is too large or holds anything else."""
     size = path.stat().st_size
-    if size > limit:
-        raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {limit:,})")
+    if size > JSON_LIMIT:
+        raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {JSON_LIMIT:,})")
     return parse_json(path.read_bytes(), str(path))
 
 

@@ -6,39 +6,28 @@ import time
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import Step
 
-ERASE = "\r\x1b[K"
-
 
 class Progress:
     """Writes to standard error, so that standard output holds results only. A context removes the status at its end."""
 
     def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
-        self.shown = False
+        self.erase = "\r\x1b[K" if sys.stderr.isatty() else ""
 
     def __enter__(self) -> "Progress":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.clear()
+        self.status("")
 
     def status(self, text: str) -> None:
         """What happens now. Only a terminal shows it, and the next line replaces it."""
-        if self.terminal:
+        if self.erase:
             width = shutil.get_terminal_size().columns
-            print(f"{ERASE}{text[:width - 1]}", end="", file=sys.stderr, flush=True)
-            self.shown = True
+            print(f"{self.erase}{text[:width - 1]}", end="", file=sys.stderr, flush=True)
 
     def line(self, text: str) -> None:
         """A line that stays."""
-        self.clear()
-        print(text, file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Remove the status."""
-        if self.shown:
-            print(ERASE, end="", file=sys.stderr, flush=True)
-            self.shown = False
+        print(f"{self.erase}{text}", file=sys.stderr, flush=True)
 
 
 class TrainingProgress(Progress):

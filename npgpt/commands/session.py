@@ -7,7 +7,6 @@ from pathlib import Path
 from npgpt import library
 from npgpt.commands.progress import TrainingProgress, clock
 from npgpt.inspection.terminal_curve import curve_of
-from npgpt.model.model import Model
 from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
@@ -74,7 +73,8 @@ class Session:
                            f"tokens of its split; {self.saved()}")
         self.progress.line(curve_of(self.recorder.folder, sys.stderr.encoding))
         if self.recorder.model.tokenizer is not None:
-            print_sample(self.recorder.model, self.settings.seed)
+            text = library.generate(self.recorder.model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
+            print("\n" + text.strip() + "\n", flush=True)
         self.progress.line(f"next: npgpt generate --model {self.recorder.folder}")
 
     def saved(self) -> str:
@@ -86,8 +86,3 @@ class Session:
 
 def resume_command(folder: Path) -> str:
     return f"npgpt train --resume {shlex.quote(str(folder))}"
-
-
-def print_sample(model: Model, seed: int) -> None:
-    text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=seed, temperature=0.8)
-    print("\n" + text.strip() + "\n", flush=True)

@@ -23,9 +23,6 @@ from npgpt.runs.settings import RunSettings
 from npgpt.training.footprint import footprint, machine_memory
 from npgpt.training.trainer import Diverged, initial_state, train
 
-__all__ = ["add_arguments", "run"]
-
-
 def run(args: argparse.Namespace) -> int:
     """The loop stands here, so that few calls lie between the command and a layer."""
     session = None
@@ -76,7 +73,13 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | 
     elif not args.dry_run:
         occupy(folder, args.overwrite, stack, say)
     say(describe(materials, settings))
-    if args.dry_run or origin and is_finished(folder, origin.step, settings.steps, say):
+    if args.dry_run:
+        return None
+    if origin and origin.step > settings.steps:
+        raise InputError(f"--steps {settings.steps} is fewer than {folder} has made: {origin.step}")
+    if origin and origin.step == settings.steps:
+        say(f"{folder} is finished: all {origin.step:,} steps are made; "
+            f"for more: {resume_command(folder)} --steps {2 * origin.step}")
         return None
     keep_freed_memory()
     model = materials.model(settings.seed)
@@ -127,22 +130,13 @@ def occupy(folder: Path, overwrite: bool, stack: contextlib.ExitStack, say: Call
     make_room(folder)
 
 
-def is_finished(folder: Path, step: int, steps: int, say: Callable) -> bool:
-    """Raises InputError where fewer steps are asked for than were made."""
-    if step > steps:
-        raise InputError(f"--steps {steps} is fewer than {folder} has made: {step}")
-    if step == steps:
-        say(f"{folder} is finished: all {steps:,} steps are made; for more: {resume_command(folder)} --steps {2 * steps}")
-    return step == steps
-
-
 def describe(materials: Materials, settings: RunSettings) -> str:
-    corpus, config = materials.task.corpus, materials.task.config
-    need, there = footprint(config, settings.batch_size, settings.threads, materials.dtype, settings.accumulate), machine_memory()
+    corpus, config, there = materials.task.corpus, materials.task.config, machine_memory()
+    need = footprint(config, settings.batch_size, settings.threads, materials.dtype, settings.accumulate)
     parts = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in need._asdict().items())
     too_much = f", more than the {there / 2**20:,.0f} MB of this machine" if there and need.total > there else ""
-    return (f"text   {described(materials.paths)}: {len(corpus.train):,} tokens to train on, {len(corpus.validation):,} to validate on, "
-            f"vocabulary size {config.vocab_size:,}\n"
+    return (f"text   {described(materials.paths)}: {len(corpus.train):,} tokens to train on, "
+            f"{len(corpus.validation):,} to validate on, vocabulary size {config.vocab_size:,}\n"
             f"model  {parameter_count(materials.task.table):,} parameters in {materials.dtype}: {config.n_layer} layers, "
             f"{config.n_head} heads, {config.n_embd} channels, context {config.n_positions}\n"
             f"steps  {settings.steps:,} of {settings.accumulate * settings.batch_size} sequences each, "

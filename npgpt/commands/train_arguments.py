@@ -12,7 +12,6 @@ from npgpt.runs.recorder import MINUTES
 from npgpt.runs.settings import RunSettings
 from npgpt.training.settings import PRETRAINED, RATE_TIMES_WIDTH, TrainingSettings, default_settings
 
-PACE = ("threads", "eval_every", "checkpoint_every", "keep_checkpoints")
 TRAINING = {                                    # the fields of TrainingSettings
     "steps": "updates",
     "batch_size": "sequences in a batch",
@@ -26,6 +25,14 @@ TRAINING = {                                    # the fields of TrainingSettings
     "clip": "largest norm of a gradient; 0 means no limit",
     "seed": "the same seed gives the same model",
     "skip_bad_steps": "how many steps whose loss or gradient is NaN or infinite may be skipped"}
+PACE = {                                        # the other fields of RunSettings that have arguments
+    "eval_every": "steps between validations (default: a tenth of --steps)",
+    "checkpoint_every": f"steps between checkpoints (default: {MINUTES} minutes); others are written whenever the validation "
+                        "loss is the smallest so far, at Ctrl-C, and at the end",
+    "keep_checkpoints": f"how many of the newest stay in DIR/{CHECKPOINTS} (default: {RunSettings.keep_checkpoints}), beside "
+                        "the one with the smallest validation loss",
+    "threads": "threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger (default: as "
+               f"many as there are cores, {available_cores()} here)"}
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd",
            "warmup": "a fifth of --steps"}
 
@@ -62,16 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         whole = isinstance(default, int)
         training.add_argument(flag(name), type=float if not whole else int if name == "seed" else count,
                               metavar="N" if whole else "X", help=f"{text} (default: {DERIVED.get(name, default)})")
-    training.add_argument("--eval-every", type=count, metavar="N", help="steps between validations (default: a tenth of --steps)")
-    training.add_argument("--checkpoint-every", type=count, metavar="N",
-                          help=f"steps between checkpoints (default: {MINUTES} minutes); others are written whenever the "
-                               "validation loss is the smallest so far, at Ctrl-C, and at the end")
-    training.add_argument("--keep-checkpoints", type=count, metavar="K",
-                          help=f"how many of the newest stay in DIR/{CHECKPOINTS} (default: {RunSettings.keep_checkpoints}), beside the one with the "
-                               "smallest validation loss")
-    training.add_argument("--threads", type=count, metavar="N",
-                          help="threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger "
-                               f"(default: as many as there are cores, {available_cores()} here)")
+    for name, text in PACE.items():
+        training.add_argument(flag(name), type=count, metavar="N", help=text)
     training.add_argument("--dry-run", action="store_true", help="print what would be trained, and stop")
 
 

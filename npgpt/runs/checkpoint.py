@@ -18,7 +18,7 @@ from npgpt.interop.huggingface import CONFIG, WEIGHTS, load, write_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.model.config import is_integer, is_number
 from npgpt.model.model import Model
-from npgpt.runs.settings import RunSettings, parse_settings
+from npgpt.runs.settings import RunSettings
 from npgpt.tasks.task import Task
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import TrainingState, initial_state
@@ -118,8 +118,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     require_sums(folder)
     record = checked_record(read_json(folder / RECORD), folder)
     try:
-        settings = parse_settings(record.get("settings"))
-    except InputError as error:
+        settings = RunSettings(**record["settings"])
+    except (TypeError, InputError) as error:
         raise InputError(f"{folder / RECORD} does not hold the settings of a run: {error}") from None
     model, (moments, _) = load(folder), read_safetensors(folder / MOMENTS)
     shape, dtype = model.parameters.shape, model.parameters.dtype
@@ -144,7 +144,7 @@ def require_sums(folder: Path) -> None:
 
 
 def checked_record(record: dict, folder: Path) -> dict:
-    """training.json, with the type and range of every field but the settings checked. Raises EarlierFormat, or InputError."""
+    """training.json, with the type and range of all but the single settings checked. Raises EarlierFormat, or InputError."""
     if record.get("format") == 1:
         raise EarlierFormat(f"{folder} was written by an earlier version of npgpt (format 1, where this one reads format "
                             f"{FORMAT}): only that version can resume it")
@@ -156,7 +156,8 @@ def checked_record(record: dict, folder: Path) -> dict:
         "generators": lambda value: isinstance(value, dict) and all(map(is_generator, map(value.get, ("batches", "dropout")))),
         "best": lambda value: value is None or (isinstance(value, dict) and value.keys() == set(Best._fields)
                                                 and is_integer(value["step"]) and is_number(value["validation_loss"])),
-        "replaced": lambda value: isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())}
+        "replaced": lambda value: isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values()),
+        "settings": lambda value: isinstance(value, dict)}
     wrong = [name for name, holds in rules.items() if not holds(record.get(name))]
     if wrong or record["updates"] + record["skipped"] != record["step"]:
         raise InputError(f"{folder / RECORD} is not a record of training that this version of npgpt reads: "

@@ -1,5 +1,4 @@
 """Settings of a run: those with which it was started or last resumed. Every checkpoint holds them."""
-import dataclasses
 from dataclasses import dataclass
 
 from npgpt.errors import InputError
@@ -22,17 +21,8 @@ class RunSettings(TrainingSettings):
         for name in ("threads", "eval_every", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) is not None or name != "checkpoint_every":
                 require(self, name, lambda value: is_integer(value) and 1 <= value <= LARGEST_COUNT, "1 or more")
-        require(self, "data", lambda value: value is None or isinstance(value, list) and value and all(map(is_path, value)),
-                "a list of paths, or None")
+        require(self, "data", lambda value: value is None or isinstance(value, list) and value != [], "a list, or None")
+        for path in self.data or ():
+            if not isinstance(path, str) or path == "" or "\0" in path:
+                raise InputError(f"data must be paths, not {path!r}")
         require(self, "sha256", lambda value: isinstance(value, str), "a digest")
-
-
-def is_path(value: object) -> bool:
-    return isinstance(value, str) and value != "" and "\0" not in value
-
-
-def parse_settings(record: object) -> RunSettings:
-    """Settings from JSON. Raises InputError where any are missing, unknown or out of range."""
-    if not isinstance(record, dict) or record.keys() != {field.name for field in dataclasses.fields(RunSettings)}:
-        raise InputError("settings are missing or unknown")
-    return RunSettings(**record)

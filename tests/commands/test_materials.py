@@ -53,7 +53,7 @@ def test_a_terminal_shows_how_the_vocabulary_grows(monkeypatch):
     seen = []
     monkeypatch.setattr("npgpt.commands.materials.Progress.status", lambda self, line: seen.append(line))
     learn_vocabulary("ab ab ab", 258)
-    assert seen == ["vocabulary: counting words", "vocabulary: 1 of 1 merges"]
+    assert seen == ["vocabulary: counting words", "vocabulary: 1 of 1 merges", ""]
 
 
 @pytest.mark.parametrize("arguments, complaint", [

@@ -36,7 +36,7 @@ def test_a_line_that_stays_takes_the_statuss_place(monkeypatch):
     progress.status("passing")
     progress.line("staying")
     progress.line("staying too")
-    assert shown.getvalue() == "\r\x1b[Kpassing\r\x1b[Kstaying\nstaying too\n"
+    assert shown.getvalue() == "\r\x1b[Kpassing\r\x1b[Kstaying\n\r\x1b[Kstaying too\n"
 
 
 def test_what_comes_after_it_finds_a_clean_line_an_error_too(monkeypatch):
@@ -57,7 +57,6 @@ def test_elsewhere_there_are_only_the_lines_that_stay(capsys):
     progress = Progress()
     progress.status("passing")
     progress.line("staying")
-    progress.clear()
     assert capsys.readouterr() == ("", "staying\n")
 
 

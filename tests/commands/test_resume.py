@@ -192,7 +192,7 @@ def test_where_there_is_nothing_to_go_on_from_nothing_happens(npgpt, run, model,
     ({"eval_every": 10**400}, "eval_every must be"), ({"keep_checkpoints": None}, "keep_checkpoints must be"),
     ({"data": ["a\0b"]}, "data must be"), ({"data": [""]}, "data must be"), ({"data": []}, "data must be"), ({"sha256": 1}, "sha256 must be"),
     ({"steps": 10**400}, "steps must be at most 1,000,000,000"), ({"batch_size": 2**70}, "batch_size must be at most"),
-    ({"unknown": 1}, "settings are missing or unknown"), (None, "settings are missing or unknown"),
+    ({"unknown": 1}, "does not hold the settings of a run"), (None, "does not hold the settings of a run"),
     ({"data": ["/dev/zero"]}, "/dev/zero, which the run was trained on, is not a file: name its data with --data"),
     ({"data": ["pipe"]}, "pipe, which the run was trained on, is not a file")])
 def test_forged_settings_are_refused(npgpt, run, tmp_path, changes, complaint):

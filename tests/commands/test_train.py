@@ -432,9 +432,9 @@ def test_ctrl_c_while_a_step_is_looked_at_is_heard_when_the_next_one_can_be_save
     assert status == 130 and f"interrupted at step {stopped_at} of 4: out holds the model of step {stopped_at}" in err
 
 
-@pytest.mark.parametrize("moment", ["Session.conclude", "print_sample"])
+@pytest.mark.parametrize("moment", ["Session.conclude", "library.generate"])
 def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tmp_path, monkeypatch, moment):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
     monkeypatch.setattr(f"npgpt.commands.session.{moment}", interrupt)
     status, out, err = npgpt(*QUICK, "--eval-every", 4)
