@@ -1,4 +1,4 @@
-"""The suite has teeth: every mutant of mutants.py is caught, by the test that is said to catch it."""
+"""Every mutant of mutants.py is caught by the test that should catch it."""
 import os
 import shutil
 import subprocess
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from mutants import MUTANTS
+
 PROJECT = Path(__file__).parent.parent
-SURROUNDINGS = {"NPGPT_TESTS": "mutants", "OPENBLAS_NUM_THREADS": "1"}
-sys.path.insert(0, str(Path(__file__).parent))
-from mutants import MUTANTS  # noqa: E402
+ENVIRONMENT = {"NPGPT_TESTS": "mutants", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def run_against(mutant, folder):
@@ -22,7 +22,7 @@ def run_against(mutant, folder):
     path = folder / "npgpt" / mutant.file
     path.write_text(path.read_text(encoding="utf-8").replace(mutant.right, mutant.wrong), encoding="utf-8")
     return subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{mutant.caught_by}"],
-                          cwd=folder, env={**os.environ, **SURROUNDINGS, "PYTHONPATH": str(folder)},
+                          cwd=folder, env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(folder)},
                           capture_output=True, text=True)
 
 
@@ -36,7 +36,7 @@ def results(tmp_path_factory):
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug)
 def test_the_mutant_is_caught(mutant, results):
-    """By a failing test (pytest's status 1), not by a test that cannot be found or run."""
+    """By a test that fails (exit status 1), not by one that is missing or cannot be run."""
     assert (PROJECT / "npgpt" / mutant.file).read_text(encoding="utf-8").count(mutant.right) == 1
     assert results[mutant].returncode == 1, results[mutant].stdout
 
