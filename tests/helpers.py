@@ -11,6 +11,12 @@ from npgpt.model.parameters import groups, initial_parameters
 from npgpt.tasks.language_modelling import TokenBatch
 
 seeds = st.integers(0, 10**6)
+small_configs = st.builds(
+    lambda heads, width, **fields: GPTConfig(n_head=heads, n_embd=heads * width, vocab_size=7, initializer_range=0.5, **fields),
+    heads=st.integers(1, 3), width=st.integers(1, 4), n_positions=st.integers(3, 12), n_layer=st.integers(1, 3),
+    n_inner=st.none() | st.integers(1, 5), activation_function=st.sampled_from(["gelu_new", "relu"]),
+    layer_norm_epsilon=st.sampled_from([1e-5, 0.5]), tie_word_embeddings=st.booleans(),
+    position_embedding_type=st.sampled_from(["learned", "sinusoidal"]))
 precisions = st.sampled_from([(np.float32, 1e-5), (np.float64, 1e-12)])      # dtype, and the tolerance that goes with it
 
 

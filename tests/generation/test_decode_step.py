@@ -2,20 +2,14 @@
 import numpy as np
 from hypothesis import given, strategies as st
 
-from helpers import logits_of, precisions, seeds, unwritten_cache
+from helpers import logits_of, precisions, seeds, small_configs, unwritten_cache
 from npgpt.generation.decode_step import attention_step, decode_step, layer_norm_step
 from npgpt.layers.attention import attention
 from npgpt.layers.layer_norm import layer_norm
-from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import groups, parameter_count
 
 sizes = st.integers(1, 9)
-configs = st.builds(lambda heads, width, **fields: GPTConfig(n_head=heads, n_embd=heads * width, vocab_size=7, **fields),
-                    heads=st.integers(1, 3), width=st.integers(1, 4), n_positions=st.integers(1, 9), n_layer=st.integers(1, 3),
-                    n_inner=st.none() | st.integers(1, 5), activation_function=st.sampled_from(["gelu_new", "relu"]),
-                    layer_norm_epsilon=st.sampled_from([1e-5, 0.5]), tie_word_embeddings=st.booleans(),
-                    position_embedding_type=st.sampled_from(["learned", "sinusoidal"]))
 
 
 def require_same(actual, expected, arguments, tolerance):
@@ -25,7 +19,7 @@ def require_same(actual, expected, arguments, tolerance):
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
-@given(configs, seeds, precisions)
+@given(small_configs, seeds, precisions)
 def test_token_by_token_a_text_has_the_logits_that_it_has_as_a_whole(config, seed, precision):
     """With every gain and bias drawn too."""
     dtype, tolerance = precision

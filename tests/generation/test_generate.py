@@ -161,7 +161,8 @@ def test_the_penalty_acts_on_all_tokens_of_the_text_even_those_that_left_the_win
         ids.append(token)
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"top_p": 2.0}, {"top_k": 0}, {"repetition_penalty": 0.0}, {"repetition_penalty": np.nan}])
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"top_p": 2.0}, {"top_k": 0}, {"repetition_penalty": 0.0},
+                                      {"repetition_penalty": np.nan}])
 def test_settings_out_of_range_are_refused_even_where_greedy_does_not_use_them(settings):
     with pytest.raises(InputError, match="must"):
         generated([1], 1, greedy=True, **settings)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import language_model, logits_of, precisions, require_close, seeds, unwritten_cache
+from helpers import language_model, logits_of, precisions, require_close, seeds, small_configs, unwritten_cache
 from npgpt.generation import inference
 from npgpt.generation.inference import PARALLEL_TOKENS, next_logits, prefill
 from npgpt.generation.kv_cache import empty_cache
@@ -13,11 +13,8 @@ from npgpt.model.gpt import gpt
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import groups
 from npgpt.parallel.blas import BlasThreads, find_blas_threads
+from npgpt.parallel.tensor_parallel import tensor_parallel_layers
 
-configs = st.builds(lambda heads, width, **fields: GPTConfig(n_head=heads, n_embd=heads * width, vocab_size=7, initializer_range=0.5, **fields),
-                    heads=st.integers(1, 3), width=st.integers(1, 4), n_positions=st.integers(3, 12), n_layer=st.integers(1, 3),
-                    n_inner=st.none() | st.integers(1, 5), activation_function=st.sampled_from(["gelu_new", "relu"]),
-                    tie_word_embeddings=st.booleans(), position_embedding_type=st.sampled_from(["learned", "sinusoidal"]))
 CONFIG = GPTConfig(vocab_size=7, n_positions=2 * PARALLEL_TOKENS + 10, n_embd=6, n_layer=3, n_head=2, initializer_range=0.5)
 
 
@@ -27,7 +24,7 @@ def model(config=CONFIG, seed=0, dtype=np.float32):
     return parameters, groups(parameters, language_model_table(config))
 
 
-@given(configs, precisions, seeds, st.data())
+@given(small_configs, precisions, seeds, st.data())
 def test_however_a_text_is_divided_the_logits_are_those_of_the_whole(config, precision, seed, data):
     dtype, tolerance = precision
     B = data.draw(st.integers(1, 2))
@@ -53,7 +50,7 @@ def test_a_prompt_and_its_continuation_token_by_token(split, dtype, tolerance):
     require_close(np.stack(logits, axis=1), logits_of(ids, parameters, CONFIG)[:, split - 1:], tolerance)
 
 
-@given(configs, precisions, seeds, st.data())
+@given(small_configs, precisions, seeds, st.data())
 def test_texts_of_different_lengths_do_not_see_each_other(config, precision, seed, data):
     """They end in the same column and start in different ones. What stands before a text has no effect."""
     dtype, tolerance = precision
@@ -119,8 +116,11 @@ def test_a_long_prompt_is_computed_by_tensor_parallel_layers(T, threads, paralle
     """Unless BLAS has one thread, or a number that cannot be set, so that it would use all cores in every part."""
     with_blas_threads(monkeypatch, threads)
     asked = []
-    original = inference.tensor_parallel_layers
-    monkeypatch.setattr(inference, "tensor_parallel_layers", lambda pool, threads: asked.append(threads) or original(pool, threads))
+
+    def watch(pool, threads):
+        asked.append(threads)
+        return tensor_parallel_layers(pool, threads)
+    monkeypatch.setattr(inference, "tensor_parallel_layers", watch)
     prefill(np.zeros(T, int), model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
     assert asked == [threads] * parallel
 

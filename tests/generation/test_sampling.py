@@ -181,7 +181,8 @@ def test_logsumexp_of_logits_that_are_no_distribution_is_nan_or_infinite(logits)
 
 @pytest.mark.parametrize("settings, named", [
     ({"temperature": 0.0}, "temperature must be above 0"), ({"temperature": -1.0}, "temperature"),
-    ({"temperature": math.nan}, "temperature"), ({"temperature": math.inf}, "temperature"), ({"top_k": 0}, "top-k must be 1 or more"), ({"top_k": -1}, "top-k"),
+    ({"temperature": math.nan}, "temperature"), ({"temperature": math.inf}, "temperature"),
+    ({"top_k": 0}, "top-k must be 1 or more"), ({"top_k": -1}, "top-k"),
     ({"top_p": 0.0}, r"top-p must lie in \(0, 1\]"), ({"top_p": 1.01}, "top-p"), ({"top_p": math.nan}, "top-p")])
 def test_a_setting_out_of_range_is_named(settings, named):
     with pytest.raises(InputError, match=named):

@@ -1,5 +1,4 @@
 """Feed-forward: linear, activation, linear."""
-import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 

@@ -34,8 +34,9 @@ def test_several_updates_are_those_of_the_paper(size, steps, beta1, beta2, eps, 
     p, *gradients = draw(seed, *[(size,)] * (steps + 1))
     learning_rates = np.random.default_rng(seed).uniform(0, 0.1, steps).tolist()
     settings = {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
-    for array, expected in zip(updated(p, gradients, learning_rates, **settings), textbook(p, gradients, learning_rates, **settings)):
-        np.testing.assert_allclose(array, expected, rtol=1e-12, atol=1e-12)
+    results, expected = (update(p, gradients, learning_rates, **settings) for update in (updated, textbook))
+    for array, right in zip(results, expected):
+        np.testing.assert_allclose(array, right, rtol=1e-12, atol=1e-12)
 
 
 SETTINGS = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.0}

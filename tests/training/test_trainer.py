@@ -210,7 +210,7 @@ def test_bad_steps_are_skipped_and_change_nothing():
     after, steps = [], []
     for step in train(state, TASK, settings, with_bad_steps({2, 4})):
         steps.append(step)
-        after.append((state.parameters.tobytes(), state.optimiser.m.tobytes(), state.optimiser.v.tobytes(), state.optimiser.t))
+        after.append([array.tobytes() for array in (state.parameters, state.optimiser.m, state.optimiser.v)])
     assert [step.bad for step in steps] == [False, True, False, True, False]
     assert after[1] == after[0] != after[2] == after[3] != after[4]
     assert state.skipped == 2 and state.optimiser.t == 3
