@@ -194,15 +194,13 @@ def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
     return value
 
 
-def require_flat(value: dict, where: str) -> None:
-    """Raise InputError where containers are nested deeper than NESTING: even to quote them in a message is not safe."""
-    level = [value]
-    for _ in range(NESTING):
-        level = [child for container in level
-                 for child in (container.values() if isinstance(container, dict) else container)
-                 if isinstance(child, (dict, list))]
-    if level:
+def require_flat(container: dict | list, where: str, levels: int = NESTING) -> None:
+    """Raise InputError where containers are nested in more levels: even to quote them in a message is not safe."""
+    if levels == 0:
         raise InputError(f"{where}: JSON nested too deeply")
+    for child in container.values() if isinstance(container, dict) else container:
+        if isinstance(child, (dict, list)):
+            require_flat(child, where, levels - 1)
 
 
 def distinct_keys(pairs: list[tuple[str, object]]) -> dict:

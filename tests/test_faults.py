@@ -1,4 +1,4 @@
-"""Faults, by really doing them: killed processes, signals at any moment, disks and files that are full, frozen folders.
+"""Real faults: killed processes, signals at any moment, full disks, limits on files, read-only folders.
 
 Each is tried a few times, and as often as one could wish with NPGPT_TESTS=thorough.
 """
@@ -33,7 +33,7 @@ RUN = ["--data", "text.txt", "--n-layer", "1", "--n-head", "1", "--n-embd", "4",
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a text to learn."""
+    """A folder with a text."""
     folder = tmp_path_factory.mktemp("faults")
     (folder / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 10)
     return folder
@@ -52,8 +52,8 @@ def end_state(run):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @settings(max_examples=1)
 @given(seed=st.integers(1, 2**32))
-def test_a_run_stopped_at_any_moments_ends_as_one_that_never_was(place, number, seed):
-    """Half of the moments lie in the start of a process, most others in the writing of a checkpoint."""
+def test_a_run_that_is_stopped_at_any_moment_and_resumed_ends_as_an_uninterrupted_one(place, number, seed):
+    """Half of the moments fall into the start of a process, most others into the writing of a checkpoint."""
     rng = np.random.default_rng(seed)
     arguments = [*RUN, "--steps", str(70 * KILLS)]
     whole, run = place / f"whole-{KILLS}", place / f"stopped-{number}-{seed}"
@@ -78,7 +78,7 @@ def test_a_run_stopped_at_any_moments_ends_as_one_that_never_was(place, number, 
 
 
 def require_well_said(err, status, number):
-    """Before its first word Python itself is still starting, after its last it is ending, and stops as Python does."""
+    """Before the first message Python is starting, and after the last one ending: then it stops in its own way."""
     begun, ended = (re.search(words, err, re.MULTILINE) for words in ("^(resume|text) ", "^next: npgpt generate | is finished: all "))
     if begun and not ended:
         assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}[number], err
@@ -111,7 +111,7 @@ def in_a_fork(*arguments, limit=None):
 
 @pytest.fixture(scope="module")
 def begun(place):
-    """A run of 7 steps, and what it comes to with 9."""
+    """A run of 7 steps, and the same run with 9."""
     run, whole = place / "begun", place / "whole"
     for out, steps in ((run, 7), (whole, 9)):
         status, err = in_a_fork("train", *[place / "text.txt" if word == "text.txt" else word for word in RUN], "--steps", steps,
@@ -121,7 +121,7 @@ def begun(place):
 
 
 def require_whole_though_it_failed(status, err, run):
-    """A full disk is one line, and what was there before, or what was finished, is whole."""
+    """A full disk is an error in one line, and the older or the newer checkpoint is complete."""
     if status != 0:
         assert status == 2 and "Traceback" not in err
         assert re.match(r"npgpt: error: \S+: (File too large|No space left on device|Operation not permitted)", err.splitlines()[-1]), err
@@ -131,7 +131,7 @@ def require_whole_though_it_failed(status, err, run):
 
 
 def test_a_file_cut_short_at_any_byte_leaves_a_whole_checkpoint(place, begun):
-    """As `ulimit -f` has it, at every length that a file of a checkpoint can have; then the run goes on as if nothing was."""
+    """As `ulimit -f` has it, at every length that a file of a checkpoint can have; then the run is resumed as if nothing had happened."""
     run, whole = begun
     largest = max(path.stat().st_size for path in run.rglob("*") if path.is_file())
     limits = range(largest + 2) if EXAMPLES >= THOROUGH else np.linspace(0, largest + 1, EXAMPLES // 2 + 1).astype(int)
@@ -198,8 +198,8 @@ def same_files(one, other):
                for path in one.rglob("*") if path.is_file())
 
 
-def test_a_folder_that_takes_nothing_more_is_said_in_one_line(place, begun):
-    """Frozen while the run goes on, as when a disk is found faulty and turns read-only."""
+def test_a_folder_that_becomes_read_only_is_an_error_in_one_line(place, begun):
+    """While the run continues, as when the system finds a disk faulty and makes it read-only."""
     run, _ = begun
     copy = place / "frozen"
     shutil.copytree(run, copy)

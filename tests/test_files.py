@@ -49,7 +49,7 @@ def test_a_failure_half_way_leaves_no_new_file(tmp_path):
     assert contents(tmp_path) == {}
 
 
-def test_content_is_on_the_disk_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):
+def test_content_is_flushed_before_it_replaces_the_old(tmp_path, monkeypatch):
     steps = []
     monkeypatch.setattr(os, "fsync", lambda file: steps.append(("flush", os.fstat(file).st_size)))
     monkeypatch.setattr(os, "replace", lambda *paths: steps.append("rename"))
@@ -66,20 +66,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["/", "."])
-def test_what_can_only_be_a_folder_is_no_file(place):
+def test_a_path_without_a_name_is_refused(place):
     with pytest.raises(IsADirectoryError) as error:
         write_whole(Path(place), [b"new"])
     assert error.value.filename == place
 
 
-def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
+def test_a_folder_gets_its_name_when_it_is_complete(tmp_path):
     with write_whole_folder(tmp_path / "folder") as staging:
         write_whole(staging / "a", [b"new"])
         assert not (tmp_path / "folder").exists()
     assert contents(tmp_path / "folder") == {"a": b"new"} and [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_folder_takes_the_place_of_an_older_one_whole(tmp_path):
+def test_a_complete_folder_replaces_an_older_one(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "old").write_bytes(b"old")
     with write_whole_folder(tmp_path / "folder") as staging:
@@ -166,7 +166,7 @@ def test_a_file_gets_a_second_name_or_a_copy(tmp_path, monkeypatch, links):
     assert (tmp_path / "b").samefile(tmp_path / "a") == links
 
 
-def test_a_file_of_its_own_is_no_way_to_another(tmp_path):
+def test_links_and_pipes_are_not_opened(tmp_path):
     (tmp_path / "users").write_text("precious")
     (tmp_path / "link").symlink_to("users")
     (tmp_path / "dangling").symlink_to("nowhere")
@@ -232,12 +232,12 @@ def test_json_never_holds_nan(tmp_path):
     (b"[1]", "a JSON object was expected, found list"),
     (b"null", "a JSON object was expected, found NoneType"),
 ])
-def test_what_is_no_json_object_is_refused(data, complaint):
+def test_everything_but_a_json_object_is_refused(data, complaint):
     with pytest.raises(InputError, match=f"^the place: .*{complaint}"):
         parse_json(data, "the place")
 
 
-def test_containers_may_lie_in_each_other_but_not_so_deep_that_a_message_could_not_quote_them():
+def test_containers_may_be_nested_but_not_so_deep_that_a_message_could_not_quote_them():
     def nested(depth):
         return b'{"a":' + b"[" * depth + b"]" * depth + b"}"
     assert parse_json(nested(NESTING - 1), "here")
@@ -246,13 +246,13 @@ def test_containers_may_lie_in_each_other_but_not_so_deep_that_a_message_could_n
             parse_json(nested(depth), "here")
 
 
-def test_more_items_than_memory_should_be_given_to_are_not_made():
+def test_json_with_too_many_items_is_refused_before_it_is_parsed():
     assert len(parse_json(b'{"a":[0' + b",0" * 97 + b"]}", "here", 100)["a"]) == 98
     with pytest.raises(InputError, match="here: JSON with more than 100 items"):
         parse_json(b'{"a":[0' + b",0" * 99 + b"]}", "here", 100)
 
 
-def test_many_keys_with_one_twice_are_refused_at_once():
+def test_a_duplicate_among_many_keys_is_found_quickly():
     """Counting each key in turn would take hours."""
     keys = [*range(100_000), 99_999]
     with pytest.raises(InputError, match="'99999'"):

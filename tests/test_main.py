@@ -1,4 +1,4 @@
-"""The command line as a whole: dispatch, exit statuses, and how mistakes are said."""
+"""The command line as a whole: dispatch, exit statuses, and error messages."""
 import os
 import signal
 import subprocess
@@ -56,7 +56,7 @@ def test_a_command_gets_its_arguments_and_gives_the_exit_status(command):
     (FileNotFoundError(2, "No such file or directory", "a\nb"), r"a\nb: No such file or directory"),
     (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
     (MemoryError("Unable to allocate"), "not enough memory: a smaller model, context or batch needs less")])
-def test_a_users_mistake_is_one_line_and_status_2(command, capsys, error, complaint):
+def test_an_error_that_the_user_can_correct_is_one_line_and_status_2(command, capsys, error, complaint):
     def fail(args):
         raise error
     command(fail)
@@ -65,7 +65,7 @@ def test_a_users_mistake_is_one_line_and_status_2(command, capsys, error, compla
 
 
 @pytest.mark.parametrize("length", [7000, 10**7])
-def test_a_message_that_quotes_without_end_is_cut_in_its_middle(command, capsys, length):
+def test_a_very_long_message_is_cut_in_its_middle(command, capsys, length):
     def run(args):
         raise InputError(f"x.json: kind is {'y' * length}; npgpt knows z only")
     command(run)
@@ -94,7 +94,7 @@ def test_ctrl_c_while_numpy_is_still_being_imported_is_quiet(tmp_path, start):
     assert process.communicate() == (b"", b"") and process.returncode == 130
 
 
-def test_our_own_mistakes_are_not_hidden(command):
+def test_errors_of_npgpt_itself_are_not_hidden(command):
     def wrong(args):
         raise ValueError("shapes do not match")
     command(wrong)
@@ -116,7 +116,7 @@ def test_warnings_of_numpy_are_kept_to_the_command_that_runs(command):
     (["evaluate", "--mode", "x"], "unrecognized arguments: --mode x"),
     (["evaluate", "--model"], "argument --model: expected one argument (see npgpt evaluate --help)"),
     (["evaluate", "stray\nargument"], r"unrecognized arguments: stray\nargument")])
-def test_a_command_line_that_is_not_understood_is_one_line_and_status_2(capsys, arguments, complaint):
+def test_a_wrong_command_line_is_one_line_and_status_2(capsys, arguments, complaint):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("npgpt: error: ") and complaint in err and err.count("\n") == 1
@@ -130,13 +130,13 @@ def test_help_goes_to_standard_output(capsys, name):
     assert exit.value.code == 0 and err == "" and out.startswith(f"usage: npgpt {name}")
 
 
-def test_as_a_process_it_says_a_mistake_without_a_trace(tmp_path):
+def test_a_process_reports_an_error_without_a_traceback(tmp_path):
     result = npgpt("evaluate", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "npgpt: error: out is not a model directory: there is no config.json in it\n"
 
 
-def test_as_a_process_it_refuses_a_binary_file(tmp_path):
+def test_a_process_refuses_a_binary_file(tmp_path):
     (tmp_path / "data").write_bytes(b"\x7fELF\0\0")
     result = npgpt("train", "--data", "data", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
@@ -144,7 +144,7 @@ def test_as_a_process_it_refuses_a_binary_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_a_reader_who_leaves_is_no_error(model):
+def test_a_reader_that_closes_the_pipe_is_not_an_error(model):
     with subprocess.Popen([*COMMAND, "generate", "--model", model, "--max-new-tokens", "100000"], env=BUFFERED,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.read(1)
@@ -159,7 +159,7 @@ SHORT = [["generate", "--model", "model", "--max-new-tokens", "5"],
 
 
 @pytest.mark.parametrize("arguments", SHORT)
-def test_a_reader_who_leaves_before_anything_is_written_is_no_error(model, tmp_path, arguments):
+def test_a_reader_that_closes_the_pipe_at_once_is_not_an_error(model, tmp_path, arguments):
     (tmp_path / "text").write_text("some text")
     with subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -170,7 +170,7 @@ def test_a_reader_who_leaves_before_anything_is_written_is_no_error(model, tmp_p
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("arguments", SHORT)
-def test_output_that_does_not_fit_the_disk_is_one_line(model, tmp_path, arguments):
+def test_output_that_does_not_fit_on_the_disk_is_an_error_in_one_line(model, tmp_path, arguments):
     (tmp_path / "text").write_text("some text")
     with open("/dev/full", "w") as full:
         result = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED, text=True,

@@ -58,12 +58,10 @@ def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materi
     if origin:
         start, dtype = origin.model, origin.model.parameters.dtype
         paths = args.data or recorded_paths(origin.settings)
+        require_agreement(args, {**facts(start), "dtype": str(dtype), "seed": origin.settings.seed}, origin.folder)
     elif args.init:
         start = Model(*load_model(args.init, dtype), load_tokenizer(args.init))
-    if start:
-        own = {**sizes(start.config), "tokenizer": KINDS.get(type(start.tokenizer), "none"),
-               "vocab_size": start.config.vocab_size, "dtype": str(dtype)}
-        require_agreement(args, {**own, "seed": origin.settings.seed} if origin else own, origin.folder if origin else args.init)
+        require_agreement(args, facts(start), args.init)
     data, digest = read_data(paths)
     if origin and digest != origin.settings.sha256:
         raise InputError(f"{described(paths)}: not the data that the run was trained on, "
@@ -75,6 +73,12 @@ def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materi
     task = LanguageModelling(config, data if isinstance(data, Corpus) else encode(data, tokenizer, args))
     require_length(task.corpus.validation, 1, "validation text (the last tenth)")
     return Materials(task, tokenizer, start, dtype, paths, digest)
+
+
+def facts(model: Model) -> dict[str, object]:
+    """A model's properties that have arguments of the same names."""
+    kind = KINDS.get(type(model.tokenizer), "none")
+    return {**sizes(model.config), "tokenizer": kind, "vocab_size": model.config.vocab_size}
 
 
 def require_agreement(args: argparse.Namespace, own: Mapping[str, object], folder: Path) -> None:

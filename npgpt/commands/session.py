@@ -29,7 +29,8 @@ class Session:
         """Save the state before the first step, so that a run can be resumed from then on, and start the clock."""
         metrics = self.recorder.metrics
         if metrics.last < self.state.step:
-            self.progress.line(f"{metrics.path} is damaged: the history of steps {metrics.last + 1} to {self.state.step} is lost")
+            self.progress.line(f"{metrics.path} is damaged: "
+                               f"the history of steps {metrics.last + 1} to {self.state.step} is lost")
         if self.recorder.fresh and self.sound():
             self.recorder.save()
         self.progress.start_clock(self.state.step)
@@ -67,13 +68,13 @@ class Session:
 
     def conclude(self, step: Step) -> None:
         """What a finished run shows: the loss over the whole validation text, the curve, a text by the model."""
-        seconds = self.progress.seconds()
+        seconds, tokens, model = self.progress.seconds(), len(self.task.corpus.validation), self.recorder.model
         self.progress.report(step, self.loss())
-        self.progress.line(f"trained in {clock(seconds)}; the validation loss is over all {len(self.task.corpus.validation):,} "
-                           f"tokens of its split; {self.saved()}")
+        self.progress.line(f"trained in {clock(seconds)}; the validation loss is over all {tokens:,} tokens of its split; "
+                           f"{self.saved()}")
         self.progress.line(curve_of(self.recorder.folder, sys.stderr.encoding))
-        if self.recorder.model.tokenizer is not None:
-            text = library.generate(self.recorder.model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
+        if model.tokenizer is not None:
+            text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
             print("\n" + text.strip() + "\n", flush=True)
         self.progress.line(f"next: npgpt generate --model {self.recorder.folder}")
 

@@ -48,8 +48,8 @@ def find_tokenizer(folder: Path | None) -> Tokenizer:
     if folder or holds_tokenizer(OUT):
         return load_tokenizer(folder or OUT)
     tokenizer = tokenizer_of_merges(islice(learn_merges(count_words(python_documentation())), LEARNED_MERGES))
-    print(f"npgpt: {OUT} holds no tokenizer; this one knows the bytes and the first {LEARNED_MERGES:,} merges of Python's own "
-          "documentation (--tokenizer-dir or --model selects another)", file=sys.stderr)
+    print(f"npgpt: {OUT} holds no tokenizer; this one has {LEARNED_MERGES:,} merges of Python's own documentation "
+          "(--tokenizer-dir or --model selects another)", file=sys.stderr)
     return tokenizer
 
 

@@ -1,6 +1,7 @@
 """npgpt train: train a model on text, and write it to a model directory."""
 import argparse
 import contextlib
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,7 +104,8 @@ def resumed(args: argparse.Namespace, stack: contextlib.ExitStack, say: Callable
     try:
         origin, damaged = take_up(folder, read_only=not locked)
     except EarlierFormat as error:
-        raise InputError(f"{error}; to start a new run from its model: npgpt train --init {folder} --out OTHER") from None
+        raise InputError(f"{error}; to start a new run from its model: "
+                         f"npgpt train --init {shlex.quote(str(folder))} --out OTHER") from None
     for complaint in damaged:
         say(f"skipped: {complaint}")
     return origin
@@ -126,7 +128,7 @@ def occupy(folder: Path, overwrite: bool, stack: contextlib.ExitStack, say: Call
     if names := occupants(folder):
         say(f"the first checkpoint will replace in {folder}: {', '.join(names)}")
         if left := left_over(folder):
-            say(f"stays in {folder}, though nothing will read it any more: {', '.join(left)}")
+            say(f"no longer used in {folder}, but not removed: {', '.join(left)}")
     make_room(folder)
 
 

@@ -27,10 +27,10 @@ TRAINING = {                                    # the fields of TrainingSettings
     "skip_bad_steps": "how many steps whose loss or gradient is NaN or infinite may be skipped"}
 PACE = {                                        # the other fields of RunSettings that have arguments
     "eval_every": "steps between validations (default: a tenth of --steps)",
-    "checkpoint_every": f"steps between checkpoints (default: {MINUTES} minutes); others are written whenever the validation "
+    "checkpoint_every": f"steps between checkpoints (default: {MINUTES} minutes); others are written when the validation "
                         "loss is the smallest so far, at Ctrl-C, and at the end",
-    "keep_checkpoints": f"how many of the newest stay in DIR/{CHECKPOINTS} (default: {RunSettings.keep_checkpoints}), beside "
-                        "the one with the smallest validation loss",
+    "keep_checkpoints": f"how many of the newest stay in DIR/{CHECKPOINTS} (default: {RunSettings.keep_checkpoints}), "
+                        "beside the one with the smallest validation loss",
     "threads": "threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger (default: as "
                f"many as there are cores, {available_cores()} here)"}
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd",
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The parser's own defaults are None, so that it can be told what is given: see resolve."""
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=path, nargs="+", metavar="FILE",
-                      help=f"UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin (default: {described(None)})")
+                      help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
+                           f"(default: {described(None)})")
     data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {OUT})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
     data.add_argument("--resume", type=path, metavar="DIR",
@@ -79,7 +80,7 @@ def flag(name: str) -> str:
 
 
 def resolve(args: argparse.Namespace, materials: Materials, origin: Checkpoint | None) -> RunSettings:
-    """What is given, and else the settings of the run that is resumed, or defaults. Raises InputError, naming the setting."""
+    """The settings given; all others are those of the resumed run, or defaults. Raises InputError, naming the setting."""
     paths = materials.paths
     data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": materials.sha256}
     if origin:
@@ -93,5 +94,6 @@ def changes(origin: Checkpoint, materials: Materials, settings: RunSettings) -> 
     """The settings that a resumed run changes, for a message."""
     before = {**vars(origin.settings), "dropout": origin.model.config.resid_pdrop}
     after = {**vars(settings), "dropout": materials.task.config.resid_pdrop}
-    changed = [f"{name} {before[name]} -> {after[name]}" for name in (*TRAINING, *PACE, "dropout") if before[name] != after[name]]
+    changed = [f"{name} {before[name]} -> {after[name]}" for name in (*TRAINING, *PACE, "dropout")
+               if before[name] != after[name]]
     return f"; changed: {', '.join(changed)}" if changed else ""

@@ -99,7 +99,7 @@ def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: Ru
 
 
 def newest_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
-    """The newest checkpoint that is not damaged, and what is wrong with later ones. Raises InputError where there is none."""
+    """The newest checkpoint that is not damaged, and what is wrong with later ones. Raises InputError if there is none."""
     run, damaged = Path(run), []
     if (run / RECORD).is_file():
         raise InputError(f"{run} is one checkpoint of a run: name the run's own folder")
@@ -109,7 +109,7 @@ def newest_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
         except (Damaged, OSError) as error:
             damaged.append(str(error))
     if damaged:
-        raise InputError(f"{run} has no checkpoint that is whole: {'; '.join(damaged)}")
+        raise InputError(f"{run} has no undamaged checkpoint: {'; '.join(damaged)}")
     raise InputError(f"{run} holds no run to resume: there are no checkpoints in it")
 
 
@@ -153,7 +153,8 @@ def checked_record(record: dict, folder: Path) -> dict:
         "step": is_count, "updates": is_count, "skipped": is_count,
         "seconds": lambda value: is_number(value) and 0 <= value < SECONDS_LIMIT,
         "norms": lambda value: isinstance(value, list) and all(norm is None or is_number(norm) for norm in value),
-        "generators": lambda value: isinstance(value, dict) and all(map(is_generator, map(value.get, ("batches", "dropout")))),
+        "generators": lambda value: (isinstance(value, dict) and is_generator(value.get("batches"))
+                                     and is_generator(value.get("dropout"))),
         "best": lambda value: value is None or (isinstance(value, dict) and value.keys() == set(Best._fields)
                                                 and is_integer(value["step"]) and is_number(value["validation_loss"])),
         "replaced": lambda value: isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values()),

@@ -84,6 +84,6 @@ def test_a_text_that_cannot_be_read_is_refused(refused, model, tmp_path, data, c
     assert complaint in refused("evaluate", "--model", model, "--data", "bad.txt")
 
 
-def test_a_folder_that_is_no_model_is_refused(refused, text):
+def test_a_folder_without_a_model_is_refused(refused, text):
     assert "nowhere is not a model directory" in refused("evaluate", "--model", "nowhere", "--data", text)
     assert "out is not a model directory" in refused("evaluate")

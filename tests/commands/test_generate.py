@@ -50,13 +50,13 @@ def test_without_arguments_the_model_in_out_writes_500_tokens(npgpt, model):
     assert written(npgpt("generate")) != written(npgpt("generate", "--seed", 1))
 
 
-def test_samples_are_different_and_set_apart(npgpt, model):
+def test_samples_are_different_and_separated(npgpt, model):
     samples = written(npgpt("generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 20, "--num-samples", 3)).split(
         "\n\n" + "-" * 40 + "\n")
     assert len(set(samples)) == 3 and all(len(sample) == 23 and sample.startswith("fox") for sample in samples)
 
 
-def test_text_ends_where_the_stop_would_come(npgpt, model):
+def test_text_ends_before_the_stop(npgpt, model):
     arguments = ["generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 200, "--temperature", 5]
     whole = written(npgpt(*arguments))[3:]
     assert "e" in whole[1:] and written(npgpt(*arguments, "--stop", "e")) == "fox" + whole.split("e")[0]
@@ -76,7 +76,7 @@ def set_end(model, character):
     save_model(model, parameters, dataclasses.replace(config, eos_token_id=int(tokenizer.encode(character)[0])), tokenizer)
 
 
-def test_text_ends_where_the_model_ends_it_unless_that_is_ignored(npgpt, model):
+def test_text_ends_at_the_end_of_text_token_unless_that_is_ignored(npgpt, model):
     arguments = ["generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 200, "--temperature", 5]
     whole = written(npgpt(*arguments))
     set_end(model, "e")
@@ -95,7 +95,7 @@ def test_beams_find_what_beam_search_finds(npgpt, model):
     assert both.split("\n\n" + "-" * 40 + "\n") == texts[:2]
 
 
-def test_log_probabilities_stand_beside_their_tokens(npgpt, model):
+def test_log_probabilities_are_printed_beside_their_tokens(npgpt, model):
     parameters, config = load_model(model)
     tokenizer = load_tokenizer(model)
     steps = generate_batch(parameters, config, [tokenizer.encode("fox")], [np.random.default_rng(0)], temperature=0.8)
@@ -113,7 +113,7 @@ def test_a_model_may_have_more_tokens_than_its_tokenizer(npgpt, tmp_path):
     assert any("\\x" in line and "\\\\" not in line for line in table)              # a byte of a character, as it is
 
 
-def test_a_prompt_that_is_longer_than_the_context_is_read_from_where_it_fits(npgpt, model):
+def test_of_a_prompt_longer_than_the_context_the_last_tokens_are_used(npgpt, model):
     long = npgpt("generate", "--model", model, "--prompt", "the lazy dog", "--max-new-tokens", 9, "--greedy")
     short = npgpt("generate", "--model", model, "--prompt", "lazy dog", "--max-new-tokens", 9, "--greedy")
     assert long.out == "the " + short.out and short.err == ""
@@ -162,14 +162,14 @@ def test_settings_are_checked_before_the_model_is_loaded(refused):
     assert "top-k must be 1 or more" in refused("generate", "--model", "missing", "--top-k", 0)
 
 
-def test_a_folder_that_is_no_model_is_refused(refused, tmp_path):
+def test_a_folder_without_a_model_is_refused(refused, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("not a folder")
     for name in ("missing", "empty", "file"):
         assert f"{name} is not a model directory: there is no {CONFIG} in it" in refused("generate", "--model", name)
 
 
-def test_without_a_model_it_is_said_how_to_get_one(refused):
+def test_without_a_model_the_error_says_how_to_train_one(refused):
     assert "there is no model in out yet: npgpt train makes one there" in refused("generate")
 
 

@@ -84,7 +84,7 @@ def test_token_files_keep_the_tokenizer_beside_them(refused, tmp_path, arguments
     assert complaint in refused("train", "--data", "tokens", *SMALL, *arguments)
 
 
-def test_token_files_cannot_be_split_anew(refused, tmp_path):
+def test_token_files_cannot_be_tokenized_again(refused, tmp_path):
     (tmp_path / "tokens").mkdir()
     for name in ("train.bin", "val.bin"):
         write_tokens(tmp_path / "tokens" / name, np.arange(40) % 7)

@@ -30,7 +30,7 @@ def test_a_terminal_shows_the_status_on_one_line_that_is_rewritten(monkeypatch):
     assert shown.getvalue() == "\r\x1b[Kone\r\x1b[Ktwo"
 
 
-def test_a_line_that_stays_takes_the_statuss_place(monkeypatch):
+def test_a_line_that_stays_replaces_the_status(monkeypatch):
     shown = terminal(monkeypatch)
     progress = Progress()
     progress.status("passing")
@@ -39,7 +39,7 @@ def test_a_line_that_stays_takes_the_statuss_place(monkeypatch):
     assert shown.getvalue() == "\r\x1b[Kpassing\r\x1b[Kstaying\n\r\x1b[Kstaying too\n"
 
 
-def test_what_comes_after_it_finds_a_clean_line_an_error_too(monkeypatch):
+def test_the_status_is_removed_at_the_end_also_after_an_error(monkeypatch):
     shown = terminal(monkeypatch)
     with pytest.raises(ValueError), Progress() as progress:
         progress.status("passing")
@@ -47,13 +47,13 @@ def test_what_comes_after_it_finds_a_clean_line_an_error_too(monkeypatch):
     assert shown.getvalue() == "\r\x1b[Kpassing\r\x1b[K"
 
 
-def test_a_status_wider_than_the_terminal_is_cut_so_that_it_can_be_taken_back(monkeypatch):
+def test_a_status_wider_than_the_terminal_is_cut_so_that_it_can_be_erased(monkeypatch):
     shown = terminal(monkeypatch)
     Progress().status("x" * 100)
     assert shown.getvalue() == "\r\x1b[K" + "x" * 39
 
 
-def test_elsewhere_there_are_only_the_lines_that_stay(capsys):
+def test_without_a_terminal_there_are_only_the_lines_that_stay(capsys):
     progress = Progress()
     progress.status("passing")
     progress.line("staying")
@@ -72,7 +72,7 @@ def test_training_reports_mean_loss_speed_and_time_left(monkeypatch, capsys):
                                        "60 tokens/s  8:10 left\n")
 
 
-def test_each_report_is_of_the_losses_since_the_last(capsys):
+def test_each_report_is_the_mean_of_the_losses_since_the_last(capsys):
     progress = TrainingProgress(TrainingSettings(steps=9), n_positions=50)
     for number, loss in ((1, 5.0), (2, 3.0)):
         progress.count(Step(number, loss, 1.0, 0.1))
@@ -93,5 +93,5 @@ def test_the_clock_runs_from_when_it_is_started(monkeypatch):
 
 @pytest.mark.parametrize("seconds, text", [(0, "0:00"), (0.6, "0:01"), (59.4, "0:59"), (59.6, "1:00"), (75, "1:15"), (3599.6, "1:00:00"),
                                            (3675, "1:01:15"), (360000, "100:00:00")])
-def test_time_is_written_as_on_a_clock(seconds, text):
+def test_times_are_minutes_and_seconds(seconds, text):
     assert clock(seconds) == text

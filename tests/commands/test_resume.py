@@ -54,7 +54,7 @@ def run(npgpt, text, tmp_path):
 
 
 @pytest.mark.parametrize("step", [0, 2, 4, 6])
-def test_what_follows_is_what_would_have_followed(npgpt, run, step):
+def test_a_resumed_run_ends_as_an_uninterrupted_one(npgpt, run, step):
     whole = end_state(run)
     forget(run, step)
     outcome = npgpt("train", "--resume", "out")
@@ -63,7 +63,7 @@ def test_what_follows_is_what_would_have_followed(npgpt, run, step):
 
 
 @pytest.mark.parametrize("more", [["--accumulate", 2], ["--threads", 1], ["--dtype", "float64"], ["--tokenizer", "bpe"], ["--tokenizer", "byte"]])
-def test_so_it_is_however_the_run_was_started(npgpt, run, more):
+def test_a_resumed_run_ends_as_an_uninterrupted_one_with_other_settings_too(npgpt, run, more):
     npgpt(*RUN, "--overwrite", *more)
     whole = end_state(run)
     forget(run, 6)
@@ -71,7 +71,7 @@ def test_so_it_is_however_the_run_was_started(npgpt, run, more):
     assert end_state(run) == whole
 
 
-def test_a_run_on_token_files_goes_on(npgpt, tmp_path):
+def test_a_run_on_token_files_is_resumed(npgpt, tmp_path):
     (tmp_path / "tokens").mkdir()
     for name in ("train.bin", "val.bin"):
         write_tokens(tmp_path / "tokens" / name, np.arange(60) % 7)
@@ -91,7 +91,7 @@ def test_data_is_found_from_any_folder(npgpt, run, tmp_path, monkeypatch):
     assert npgpt("train", "--resume", "../out").status == 0 and end_state(run) == whole
 
 
-def test_data_that_was_moved_is_named_anew(npgpt, run, text, tmp_path):
+def test_data_that_was_moved_can_be_named_again(npgpt, run, text, tmp_path):
     whole = end_state(run)
     forget(run, 4)
     text.rename(tmp_path / "moved.txt")
@@ -100,7 +100,7 @@ def test_data_that_was_moved_is_named_anew(npgpt, run, text, tmp_path):
     assert json.loads((max((run / "checkpoints").iterdir()) / RECORD).read_text())["settings"]["data"] == [str(tmp_path / "moved.txt")]
 
 
-def test_a_finished_run_says_so_and_goes_on_with_more_steps(npgpt, run):
+def test_a_finished_run_says_so_and_continues_with_more_steps(npgpt, run):
     before = end_state(run)
     status, out, err = npgpt("train", "--resume", "out")
     assert (status, out) == (0, "") and end_state(run) == before
@@ -120,7 +120,7 @@ def test_fewer_steps_than_were_made_are_refused(npgpt, run):
     ("--threads", 3, "threads 1 -> 3"), ("--dropout", 0.2, "dropout 0.1 -> 0.2"), ("--weight-decay", 0, "weight_decay 0.1 -> 0.0"),
     ("--checkpoint-every", 3, "checkpoint_every 2 -> 3"), ("--keep-checkpoints", 1, "keep_checkpoints 9 -> 1"),
     ("--skip-bad-steps", 1, "skip_bad_steps 0 -> 1"), ("--eval-every", 1, "eval_every 4 -> 1")])
-def test_changed_settings_are_taken_and_reported(npgpt, text, tmp_path, flag, given, line):
+def test_changed_settings_are_used_and_reported(npgpt, text, tmp_path, flag, given, line):
     npgpt(*RUN, "--keep-checkpoints", 9, "--threads", 1)
     forget(tmp_path / "out", 4)
     before = end_state(tmp_path / "out")
@@ -129,13 +129,13 @@ def test_changed_settings_are_taken_and_reported(npgpt, text, tmp_path, flag, gi
     assert "; changed" not in npgpt("train", "--resume", "out").err    # it is how the run goes on from now on
 
 
-def test_the_learning_rate_that_is_asked_for_is_the_one_that_is_used(npgpt, run):
+def test_a_changed_learning_rate_is_used(npgpt, run):
     forget(run, 4)
     npgpt("train", "--resume", "out", "--learning-rate", 0, "--min-learning-rate", 0)
     assert [line["learning_rate"] for line in history(run)[4:]] == [0] * 4
 
 
-def test_the_same_settings_given_again_are_no_change(npgpt, run):
+def test_the_same_settings_given_again_are_not_reported_as_changes(npgpt, run):
     forget(run, 4)
     outcome = npgpt(*RUN, "--keep-checkpoints", 9, "--tokenizer", "char", "--seed", 0, "--dtype", "float32", "--out", "out", "--resume", "out")
     assert outcome.status == 0 and "; changed" not in outcome.err
@@ -166,7 +166,7 @@ def test_what_a_run_cannot_change_is_refused(npgpt, run, tmp_path, arguments, co
 
 
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER_FILE])
-def test_a_configuration_or_tokenizer_that_was_exchanged_is_refused(npgpt, run, name):
+def test_a_configuration_or_tokenizer_that_the_user_changed_is_refused(npgpt, run, name):
     (run / name).write_text("{}")
     assert f"npgpt: error: out/{name} is not the run's, which is in out/checkpoints/step-00000008: " in npgpt(
         "train", "--resume", "out").err
@@ -179,7 +179,7 @@ def test_data_that_was_changed_is_refused(npgpt, run, text):
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "empty", "model", "out/checkpoints/step-00000008"])
-def test_where_there_is_nothing_to_go_on_from_nothing_happens(npgpt, run, model, tmp_path, folder):
+def test_where_there_is_nothing_to_resume_nothing_happens(npgpt, run, model, tmp_path, folder):
     (tmp_path / "empty").mkdir()
     status, out, err = npgpt("train", "--resume", folder)
     assert (status, out) == (2, "") and err.count("\n") == 1
@@ -218,7 +218,7 @@ def test_a_link_in_a_run_from_somebody_else_is_not_followed(npgpt, run, tmp_path
     assert (tmp_path / "precious").read_text() == "mine\n"
 
 
-def test_a_model_that_never_came_to_its_place_is_put_there(npgpt, run):
+def test_a_model_that_was_not_published_is_published(npgpt, run):
     """A run may be killed between its checkpoint and its model."""
     before = end_state(run)
     (run / WEIGHTS).unlink()
@@ -227,7 +227,7 @@ def test_a_model_that_never_came_to_its_place_is_put_there(npgpt, run):
     assert end_state(run) == before and load_config(run).n_embd == 8
 
 
-def test_the_last_good_checkpoint_is_taken_where_the_newest_is_damaged(npgpt, run):
+def test_an_older_checkpoint_is_used_where_the_newest_is_damaged(npgpt, run):
     whole = end_state(run)
     (run / "checkpoints" / "step-00000008" / MOMENTS).write_bytes(b"")
     outcome = npgpt("train", "--resume", "out")
@@ -237,7 +237,7 @@ def test_the_last_good_checkpoint_is_taken_where_the_newest_is_damaged(npgpt, ru
     assert end_state(run) == whole
 
 
-def test_a_history_that_was_damaged_is_said_to_be_lost(npgpt, run):
+def test_a_damaged_history_is_reported(npgpt, run):
     lines = (run / METRICS_FILE).read_text().splitlines(keepends=True)
     (run / METRICS_FILE).write_text("".join([*lines[:4], "{" + lines[4], *lines[5:]]))
     outcome = npgpt("train", "--resume", "out", "--steps", 9)
@@ -252,7 +252,7 @@ def test_a_run_that_another_process_trains_is_left_alone(npgpt, run):
             assert status == 2 and f"out is being trained by process {os.getpid()}: " in err
 
 
-def test_a_dry_run_says_where_it_would_go_on(npgpt, run):
+def test_a_dry_run_says_where_it_would_resume(npgpt, run):
     forget(run, 4)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     status, out, err = npgpt("train", "--resume", "out", "--dry-run", "--steps", 20)
@@ -260,7 +260,7 @@ def test_a_dry_run_says_where_it_would_go_on(npgpt, run):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_to_be_replaced_can_go_on_until_there_is_something_in_its_place(npgpt, run, monkeypatch):
+def test_a_run_to_be_replaced_can_be_resumed_until_the_new_one_has_a_checkpoint(npgpt, run, monkeypatch):
     before = end_state(run)
 
     def full(self):
@@ -272,7 +272,7 @@ def test_a_run_to_be_replaced_can_go_on_until_there_is_something_in_its_place(np
     assert end_state(run) == before
 
 
-def test_bad_steps_are_counted_on(npgpt, run, monkeypatch):
+def test_skipped_steps_are_counted_across_a_resume(npgpt, run, monkeypatch):
     """One may be skipped; one was, before the interruption."""
     forget(run, 0)
     calls = iter(range(1, 99))

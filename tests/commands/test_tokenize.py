@@ -33,7 +33,7 @@ def test_each_token_is_shown_with_its_id(npgpt, byte_pairs):
     assert last == "7 tokens, 8 characters, 9 bytes"
 
 
-def test_ids_stand_below_each_other(npgpt, byte_pairs):
+def test_ids_are_aligned(npgpt, byte_pairs):
     assert npgpt("tokenize", "abc", "--tokenizer-dir", byte_pairs).out.startswith("256  ab\n 99  c\n")
 
 
@@ -47,7 +47,7 @@ def test_a_models_tokenizer_is_used(npgpt, model):
     assert [token for _, token in tokens] == ["f", "o", "x"] and last == "3 tokens, 3 characters, 3 bytes"
 
 
-def test_gpt2s_own_files_are_enough(npgpt, byte_pairs):
+def test_vocab_json_and_merges_txt_are_enough(npgpt, byte_pairs):
     (byte_pairs / TOKENIZER_FILE).unlink()
     assert shown(npgpt("tokenize", "ab", "--tokenizer-dir", byte_pairs)) == ([(256, "ab")], "1 token, 2 characters, 2 bytes")
 
@@ -61,14 +61,14 @@ def test_without_arguments_the_model_in_out_reads_a_sample(npgpt, tmp_path, toke
 
 
 @pytest.mark.parametrize("arguments, expected", [([], SAMPLE), (["the parameters 🤗"], "the parameters 🤗")])
-def test_without_a_model_a_vocabulary_is_learned_and_said_to_be(npgpt, arguments, expected):
+def test_without_a_model_a_vocabulary_is_learned_and_a_message_says_so(npgpt, arguments, expected):
     outcome = npgpt("tokenize", *arguments)
     tokens, last = shown(outcome._replace(err=""))
     assert b"".join(undone(token) for _, token in tokens) == expected.encode() and f" {len(expected)} characters" in last
     assert len(tokens) < len(expected) and "1,000 merges of Python's own documentation" in outcome.err
 
 
-def test_of_the_sample_only_what_a_small_vocabulary_knows_is_read(npgpt, model):
+def test_characters_of_the_sample_that_a_small_vocabulary_lacks_are_left_out(npgpt, model):
     model.rename("out")
     tokens, _ = shown(npgpt("tokenize"))
     assert "".join(token for _, token in tokens).startswith("he␣gradient␣isnt␣magic␣␣␣")
@@ -85,7 +85,7 @@ def test_an_argument_that_is_not_utf_8_is_shown_as_bytes(npgpt, byte_pairs):
 
 @given(st.binary(max_size=12) | st.text(max_size=8).map(str.encode))
 @example("\x80\xad\u2028\U000e0001\x1b\\x80".encode() + b"\x80")
-def test_a_token_is_shown_on_one_line_and_can_be_told_from_all_others(token):
+def test_every_token_is_shown_on_one_line_and_differs_from_all_others(token):
     line = visible(token)
     assert line.isprintable() and " " not in line
     if "␣".encode() not in token:
@@ -109,7 +109,7 @@ def test_a_folder_without_a_tokenizer_is_refused(refused, tmp_path):
     assert "nowhere holds no tokenizer" in refused("tokenize", "text", "--model", "nowhere")
 
 
-def test_a_text_and_a_file_are_not_both_taken(refused, text, byte_pairs):
+def test_a_text_and_a_file_cannot_be_combined(refused, text, byte_pairs):
     assert "give TEXT or --file, not both" in refused("tokenize", "text", "--file", text, "--tokenizer-dir", byte_pairs)
 
 

@@ -81,7 +81,7 @@ def test_a_debugger_finds_six_calls_between_the_command_and_a_layer(npgpt, text,
     assert len(depths) == 8 and max(depths) <= 6               # two layer norms in each of 4 steps
 
 
-def test_it_says_how_it_goes(npgpt, text):
+def test_progress_is_reported(npgpt, text):
     err = npgpt(*QUICK, "--eval-every", 2).err
     assert "text.txt: 396 tokens to train on, 44 to validate on, vocabulary size 28" in err
     assert "model  1,176 parameters in float32: 1 layers, 2 heads, 8 channels, context 8" in err
@@ -104,7 +104,7 @@ def test_training_learns(npgpt, text):
     assert last < first / 2
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_path):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_bytes(npgpt, text, tmp_path):
     for out, seed in (("a", 5), ("b", 5), ("c", 6)):
         assert npgpt(*QUICK, "--dropout", 0.1, "--seed", seed, "--out", out).status == 0
     a, b, c = (files(tmp_path / out) for out in "abc")
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(npgpt, text, tmp_
 
 
 def test_the_settings_reach_the_training(npgpt, text, tmp_path):
-    """Each of them changes what comes out."""
+    """Each of them changes the result."""
     npgpt(*QUICK, "--out", "plain")
     for setting in ("--steps 3", "--batch-size 3", "--accumulate 2", "--learning-rate 1e-2", "--min-learning-rate 1e-3 --warmup 0",
                     "--warmup 1", "--weight-decay 100", "--beta1 0.5", "--beta2 0.5", "--clip 1e-9", "--seed 1", "--dropout 0.3",
@@ -122,7 +122,7 @@ def test_the_settings_reach_the_training(npgpt, text, tmp_path):
         assert files(tmp_path / "other")[WEIGHTS] != files(tmp_path / "plain")[WEIGHTS], setting
 
 
-def test_without_learning_the_model_is_as_the_seed_made_it(npgpt, text):
+def test_at_learning_rate_0_the_model_stays_as_the_seed_made_it(npgpt, text):
     npgpt(*QUICK, "--learning-rate", 0, "--min-learning-rate", 0, "--seed", 3)
     parameters, config = load_model("out")
     assert (parameters == initial_parameters(language_model_table(config), 3)).all()
@@ -133,7 +133,7 @@ def test_without_learning_the_model_is_as_the_seed_made_it(npgpt, text):
     (["--checkpoint-every", 9], [5, 4, 6, 3, 7], [0, 1, 2, 4, 5]),
     (["--checkpoint-every", 9, "--eval-every", 3], [5, 6], [0, 3, 5]),
     ([], [1] * 5, [0, 1, 5])])
-def test_a_checkpoint_is_made_first_and_last_every_so_many_steps_and_where_the_validation_loss_is_best(
+def test_checkpoints_are_written_first_and_last_after_a_number_of_steps_and_where_the_validation_loss_is_best(
         npgpt, text, monkeypatch, every, losses, steps):
     losses, saved = iter(losses), []
     monkeypatch.setattr("npgpt.commands.session.Session.sampled_loss", lambda self: next(losses))
@@ -161,7 +161,7 @@ def test_without_data_the_text_is_pythons_documentation(npgpt):
     assert set("abcdefghijklmnopqrstuvwxyz") <= set(load_tokenizer("out").vocabulary)
 
 
-def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(npgpt, tmp_path):
+def test_a_dry_run_describes_the_run_and_writes_nothing(npgpt, tmp_path):
     status, out, err = npgpt("train", "--dry-run")
     assert status == 0 and out == "" and "1,250 of 12 sequences each" in err
     assert not any(tmp_path.iterdir())
@@ -171,31 +171,31 @@ def test_a_dry_run_of_the_largest_preset_allocates_nothing(npgpt, text):
     assert "1,475,632,000 parameters" in npgpt("train", "--data", text, "--preset", "gpt2-xl", "--n-positions", 16, "--dry-run").err
 
 
-def test_more_memory_than_there_is_is_said_beforehand(npgpt, text, monkeypatch):
+def test_too_little_memory_is_reported_before_training(npgpt, text, monkeypatch):
     for there, said in ((2**20, True), (2**40, False), (None, False)):
         monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: there)
         assert (" MB of memory, more than the 1 MB of this machine (parameters " in npgpt(*QUICK, "--dry-run").err) == said
 
 
-def test_token_files_are_learned_from(npgpt, tokens):
+def test_token_files_are_trained_on(npgpt, tokens):
     status, out, err = npgpt("train", "--data", tokens, *SMALL, "--steps", 4)
     assert status == 0 and out == "" and "90 tokens to train on, 20 to validate on, vocabulary size 50,257" in err
     assert load_config("out").vocab_size == 50257 and not os.path.exists(os.path.join("out", TOKENIZER_FILE))
 
 
-def test_token_files_may_say_their_vocabulary(npgpt, tokens):
+def test_the_vocabulary_size_of_token_files_can_be_given(npgpt, tokens):
     assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1, "--vocab-size", 7).status == 0
     assert load_config("out").vocab_size == 7
 
 
-def test_the_tokenizer_beside_token_files_is_theirs(npgpt, tokens):
+def test_the_tokenizer_beside_token_files_is_used(npgpt, tokens):
     CharacterTokenizer("abcdefg").save(tokens)
     assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1).status == 0
     assert load_tokenizer("out").vocabulary == list("abcdefg") and load_config("out").vocab_size == 7
 
 
-def test_init_goes_on_from_a_model_with_its_tokenizer(npgpt, text, model):
-    """At rate 0 nothing is learned: the model is written as it was."""
+def test_init_starts_from_a_model_with_its_tokenizer(npgpt, text, model):
+    """At learning rate 0 the model is written as it was."""
     assert npgpt("train", "--data", text, "--init", model, "--steps", 1, "--learning-rate", 0, "--min-learning-rate", 0,
                  "--dtype", "float64").status == 0
     (parameters, config), (expected, expected_config) = load_model("out"), load_model(model)
@@ -203,8 +203,8 @@ def test_init_goes_on_from_a_model_with_its_tokenizer(npgpt, text, model):
     assert files(model)[TOKENIZER_FILE] == files(model.parent / "out")[TOKENIZER_FILE]
 
 
-def test_the_default_rate_goes_down_with_the_width_and_to_a_tenth_where_a_model_has_learned_already(npgpt, text, model, tmp_path):
-    """The cosine starts at the rate itself where there is no warm-up, and a finished run's newest line tells it."""
+def test_the_default_learning_rate_decreases_with_the_width_and_is_a_tenth_for_a_pretrained_model(npgpt, text, model, tmp_path):
+    """Without a warm-up, the cosine starts at the learning rate itself."""
     def rates(*arguments):
         assert npgpt("train", "--data", text, "--steps", 2, "--warmup", 0, "--overwrite", *arguments).status == 0
         return [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS_FILE).read_text().splitlines()]
@@ -214,7 +214,7 @@ def test_the_default_rate_goes_down_with_the_width_and_to_a_tenth_where_a_model_
     assert rates("--init", model, "--learning-rate", 1) == ends
 
 
-def test_a_run_that_was_started_from_a_model_keeps_its_rate_when_it_is_resumed(npgpt, text, model, tmp_path):
+def test_a_run_from_a_pretrained_model_keeps_its_learning_rate_when_it_is_resumed(npgpt, text, model, tmp_path):
     assert npgpt("train", "--data", text, "--init", model, "--steps", 2, "--warmup", 0).status == 0
     assert npgpt("train", "--resume", "out", "--steps", 4).status == 0
     rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS_FILE).read_text().splitlines()]
@@ -261,7 +261,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_does_not_block_the_ne
     assert "replace" not in out + err and not begun.exists()
 
 
-def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one(npgpt, text, tokens):
+def test_no_file_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one(npgpt, text, tokens):
     """The older run has a tokenizer, the newer none."""
     npgpt(*QUICK)
     assert npgpt("train", "--data", tokens, *SMALL, "--steps", 1, "--overwrite").status == 0
@@ -269,18 +269,18 @@ def test_nothing_of_a_replaced_model_is_left_that_would_be_read_with_the_new_one
     assert [path.name for path in (text.parent / "out" / "checkpoints").iterdir()] == ["step-00000001"]
 
 
-def test_no_index_of_a_replaced_model_in_parts_is_left_and_the_parts_are_named(npgpt, text, model):
-    """They may be large, and are for their owner to remove."""
+def test_the_index_of_a_replaced_sharded_model_is_removed_and_its_shards_are_named(npgpt, text, model):
+    """They may be large, and it is for their owner to remove them."""
     part = "model-00001-of-00001.safetensors"
     (model / WEIGHTS).rename(model / part)
     (model / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(read_safetensors(model / part)[0], part)}))
     assert load_model(model)[1].n_layer == 1
     err = npgpt(*QUICK, "--n-layer", 2, "--out", model, "--overwrite").err
-    assert f"stays in {model}, though nothing will read it any more: {part}\n" in err
+    assert f"{model}, but not removed: {part}\n" in err
     assert not (model / INDEX).exists() and (model / part).exists() and load_model(model)[1].n_layer == 2
 
 
-def test_a_run_that_fails_at_its_last_step_can_go_on_from_the_one_before(npgpt, text, monkeypatch):
+def test_a_run_that_fails_at_its_last_step_can_be_resumed_from_its_last_checkpoint(npgpt, text, monkeypatch):
     losses = iter([1.0, float("nan"), float("nan")])
     monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
     err = npgpt(*QUICK, "--eval-every", 4).err
@@ -294,7 +294,7 @@ def test_a_run_that_fails_at_its_last_step_can_go_on_from_the_one_before(npgpt, 
     (b"12345678", "the training text has 7 tokens, and a context of 8 needs 9 or more: give more text, or a smaller context"),
     (b"1234567890", "the validation text (the last tenth) has 1 tokens"),
     (None, "bad.txt: No such file or directory")])
-def test_a_text_that_cannot_be_learned_is_refused(refused, tmp_path, data, complaint):
+def test_a_text_that_cannot_be_trained_on_is_refused(refused, tmp_path, data, complaint):
     if data is not None:
         (tmp_path / "bad.txt").write_bytes(data)
     assert complaint in refused("train", "--data", "bad.txt", *SMALL)
@@ -307,7 +307,7 @@ def test_a_text_that_cannot_be_learned_is_refused(refused, tmp_path, data, compl
     (bytes(40), bytes(2), "the validation text (the last tenth) has 1 tokens"),
     (bytes(40), None, "val.bin: No such file or directory"),
     (None, bytes(40), "train.bin: No such file or directory")])
-def test_token_files_that_cannot_be_learned_are_refused(refused, tmp_path, train, validation, complaint):
+def test_token_files_that_cannot_be_trained_on_are_refused(refused, tmp_path, train, validation, complaint):
     (tmp_path / "tokens").mkdir()
     for name, data in (("train.bin", train), ("val.bin", validation)):
         if data is not None:
@@ -315,7 +315,7 @@ def test_token_files_that_cannot_be_learned_are_refused(refused, tmp_path, train
     assert complaint in refused("train", "--data", "tokens", *SMALL)
 
 
-def test_token_ids_outside_the_vocabulary_stop_it_in_one_line(npgpt, tokens):
+def test_token_ids_outside_the_vocabulary_are_an_error_in_one_line(npgpt, tokens):
     status, _, err = npgpt("train", "--data", tokens, *SMALL, "--vocab-size", 6)
     assert status == 2 and err.splitlines()[-1] == "npgpt: error: the data has the token id 6, but the model's vocabulary is 0 to 5"
 
@@ -373,7 +373,7 @@ def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):
     assert "vocab_size must be a whole number from 1 to" in refused("train", "--data", tokens, *SMALL, "--vocab-size", 0)
 
 
-def test_a_loss_that_is_nan_stops_it_and_the_last_sound_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
+def test_a_nan_loss_stops_training_and_the_last_good_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
     """The third step ruins the model: its own loss is still finite, the loss after it is NaN."""
     losses = iter([1.0, 1.0, 1.0, float("nan")])                   # the first before any step
     monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
@@ -384,7 +384,7 @@ def test_a_loss_that_is_nan_stops_it_and_the_last_sound_checkpoint_stays(npgpt, 
     assert np.isfinite(load_model(tmp_path / "out")[0]).all()
 
 
-def test_a_rate_far_too_high_is_said_with_the_step(npgpt, text):
+def test_a_learning_rate_far_too_high_is_reported_with_the_step(npgpt, text):
     status, out, err = npgpt(*QUICK, "--steps", 50, "--learning-rate", 1e30, "--warmup", 0)
     *_, last = err.splitlines()
     assert status == 2 and out == "" and re.search(r"^npgpt: error: .*step \d+.* a lower learning rate.*", last)
@@ -397,7 +397,7 @@ def test_where_the_first_loss_is_nan_nothing_is_saved(npgpt, text, model):
     assert status == 2 and f" at step 1, with {parameters.size:,} parameters NaN or infinite" in err and err.endswith("nothing was saved yet\n")
 
 
-def test_warnings_of_numpy_do_not_stand_before_the_error(text):
+def test_warnings_of_numpy_are_not_printed_before_the_error(text):
     with in_a_process(*QUICK, "--learning-rate", 1e30, "--warmup", 0, "--steps", 50, cwd=text.parent) as process:
         _, err = process.communicate()
     assert process.returncode == 2 and "Warning" not in err and err.splitlines()[-1].startswith("npgpt: error: ")
@@ -405,8 +405,8 @@ def test_warnings_of_numpy_do_not_stand_before_the_error(text):
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_sigterm_save_what_was_reached_and_say_so(text, number, status):
-    """The process is interrupted at its first sign of life."""
+def test_ctrl_c_and_sigterm_save_the_state_and_say_so(text, number, status):
+    """The process is interrupted after its first report."""
     with in_a_process(*QUICK, "--steps", 10**6, "--eval-every", 5, "--checkpoint-every", 10**6, cwd=text.parent) as process:
         while not process.stderr.readline().startswith("step "):
             assert process.poll() is None
@@ -422,7 +422,7 @@ def test_ctrl_c_and_sigterm_save_what_was_reached_and_say_so(text, number, statu
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize("came_at, stopped_at", [(2, 3), (4, 4)])
-def test_ctrl_c_while_a_step_is_looked_at_is_heard_when_the_next_one_can_be_saved(npgpt, text, monkeypatch, came_at, stopped_at):
+def test_ctrl_c_between_steps_stops_after_the_next_step(npgpt, text, monkeypatch, came_at, stopped_at):
     def note_and_interrupt(self, step, validation_loss=None, note=Recorder.note):
         if step.number == came_at:
             os.kill(os.getpid(), signal.SIGINT)
@@ -443,8 +443,8 @@ def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tm
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs limits on files")
-def test_a_full_disk_is_said_and_leaves_the_older_model_whole(npgpt, text, tmp_path):
-    """The older model has other sizes: its weights with the newer config would be worth nothing."""
+def test_a_full_disk_is_reported_and_leaves_the_older_model_intact(npgpt, text, tmp_path):
+    """The older model has other sizes: its weights would be useless with the newer configuration."""
     npgpt(*QUICK, "--n-embd", 4)
     before = files(tmp_path / "out")
     with in_a_process(*QUICK, "--overwrite", limit=4096, cwd=tmp_path) as process:

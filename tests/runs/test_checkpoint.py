@@ -1,4 +1,4 @@
-"""Checkpoints: all of the state, bit for bit, or a line that says what is wrong."""
+"""Checkpoints: the whole state, bit for bit, or an error that says what is wrong."""
 import dataclasses
 import json
 import os
@@ -53,7 +53,7 @@ def reseal(folder):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_follows_is_bit_for_bit_what_would_have_followed(tmp_path, dtype):
+def test_a_restored_state_trains_on_bit_for_bit_as_the_uninterrupted_one(tmp_path, dtype):
     """Dropout included, which draws from the second generator."""
     whole = state_after(6, dtype)
     state = restored_state(read_checkpoint(write(tmp_path, state=state_after(3, dtype))), TASK, SETTINGS)
@@ -77,7 +77,7 @@ def test_moments_are_the_same_under_other_betas(tmp_path):
 
 
 def test_every_part_of_the_state_comes_back(tmp_path):
-    """A field that is added to the state and forgotten here would be noticed."""
+    """Fails where a field is added to the state and not to checkpoints."""
     state = dataclasses.replace(state_after(3), skipped=2, seconds=1.25, norms=[1.0, 1e300, 0.5])
     state.optimiser.t = 1
     restored = restored_state(read_checkpoint(write(tmp_path, state=state)), TASK, SETTINGS)
@@ -94,7 +94,7 @@ def test_a_checkpoint_is_a_model_directory(tmp_path):
     assert read_checkpoint(folder).model.tokenizer.vocabulary == TOKENIZER.vocabulary
 
 
-def test_the_rest_comes_back_as_it_was_given(tmp_path):
+def test_best_loss_settings_and_replaced_files_come_back(tmp_path):
     checkpoint = read_checkpoint(write(tmp_path, best=Best(2, 1.5), replaced={"config.json": "abc"}))
     assert checkpoint.best == Best(2, 1.5) and checkpoint.settings == SETTINGS and checkpoint.step == 3
     assert checkpoint.record["replaced"] == {"config.json": "abc"}
@@ -108,7 +108,7 @@ def test_the_newest_is_found(tmp_path):
     assert checkpoint.step == 5 and damaged == []
 
 
-def test_numbers_count_not_names(tmp_path):
+def test_checkpoints_are_sorted_by_number_not_by_name(tmp_path):
     (tmp_path / "checkpoints" / "step-99999999").mkdir(parents=True)
     (tmp_path / "checkpoints" / "step-100000000").mkdir()
     (tmp_path / "checkpoints" / "steps").mkdir()
@@ -117,7 +117,7 @@ def test_numbers_count_not_names(tmp_path):
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", MOMENTS, RECORD, SUMS])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_the_last_good_one_is_taken_where_the_newest_is_damaged(tmp_path, name, damage):
+def test_an_older_one_is_read_where_the_newest_is_damaged(tmp_path, name, damage):
     write(tmp_path, 2)
     path = write(tmp_path, 5) / name
     content = bytearray(path.read_bytes())
@@ -130,7 +130,7 @@ def test_the_last_good_one_is_taken_where_the_newest_is_damaged(tmp_path, name, 
     assert checkpoint.step == 2 and len(damaged) == 1 and "step-00000005" in damaged[0] and (name in damaged[0] or SUMS in damaged[0])
 
 
-def test_where_none_is_whole_that_is_said(tmp_path):
+def test_where_all_are_damaged_an_error_names_the_damage(tmp_path):
     with pytest.raises(InputError, match="holds no run to resume"):
         newest_checkpoint(tmp_path)
     (write(tmp_path) / MOMENTS).write_bytes(b"")
@@ -138,7 +138,7 @@ def test_where_none_is_whole_that_is_said(tmp_path):
         newest_checkpoint(tmp_path)
 
 
-def test_the_folder_of_a_checkpoint_is_not_that_of_its_run(tmp_path):
+def test_the_folder_of_a_checkpoint_is_refused_in_place_of_its_run(tmp_path):
     with pytest.raises(InputError, match="is one checkpoint of a run"):
         newest_checkpoint(write(tmp_path))
 
@@ -156,7 +156,7 @@ STATE = json.loads(json.dumps(np.random.default_rng(0).bit_generator.state))
         {"bit_generator": "MT19937"}, {"state": None}, {"state": {"state": 1}}, {"state": {"state": -1, "inc": 1}},
         {"state": {"state": 2**128, "inc": 1}}, {"state": {"state": 1.5, "inc": 1}}, {"state": {"state": "1", "inc": 1}},
         {"has_uint32": 2**80}, {"uinteger": -1}, {"uinteger": 2**40}, {"extra": 1}))])
-def test_a_record_that_is_wrong_is_refused_though_its_digest_is_right(tmp_path, changes):
+def test_a_wrong_record_is_refused_even_where_its_digest_is_right(tmp_path, changes):
     folder = write(tmp_path)
     record = json.loads((folder / RECORD).read_text())
     (folder / RECORD).write_text(json.dumps(record | changes))
@@ -166,7 +166,7 @@ def test_a_record_that_is_wrong_is_refused_though_its_digest_is_right(tmp_path, 
 
 
 @pytest.mark.parametrize("moments", [{}, {"m": 1}, {"m": 1, "v": 0.5}])
-def test_moments_that_do_not_fit_are_refused(tmp_path, moments):
+def test_moments_that_do_not_fit_the_parameters_are_refused(tmp_path, moments):
     folder = write(tmp_path)
     N = len(load_model(folder)[0])
     write_safetensors(folder / MOMENTS, {name: np.zeros(int(N * part), np.float32) for name, part in moments.items()}, {})
@@ -177,21 +177,21 @@ def test_moments_that_do_not_fit_are_refused(tmp_path, moments):
 
 @pytest.mark.parametrize("sums", [b"", b"\xff", b"0" * 64 + b"  ../config.json\n", b"0" * 64 + b"  /etc/passwd\n", b"x" * 70000,
                                   b"0" * 63 + b"  config.json\n"])
-def test_a_list_of_digests_that_is_none_is_refused(tmp_path, sums):
+def test_a_damaged_list_of_digests_is_refused(tmp_path, sums):
     folder = write(tmp_path)
     (folder / SUMS).write_bytes(sums)
     with pytest.raises(InputError, match=SUMS):
         read_checkpoint(folder)
 
 
-def test_what_it_is_to_replace_goes_when_it_is_whole_and_not_earlier(tmp_path):
+def test_the_callback_runs_when_the_checkpoint_is_written_and_before_it_gets_its_name(tmp_path):
     there = []
     folder = write(tmp_path, before=lambda: there.append([path.name for path in (tmp_path / "checkpoints").iterdir()]))
     assert len(there) == 1 and folder.name not in there[0] and len(there[0]) == 1
 
 
 def test_a_checkpoint_of_an_earlier_version_is_refused_and_a_damaged_one_is_only_skipped(tmp_path):
-    """Whatever else is in it. An older one that could be read is not taken in its place."""
+    """An older checkpoint that could be read is not used instead."""
     write(tmp_path, 2)
     folder = write(tmp_path, 5)
     (folder / RECORD).write_text(json.dumps({"format": 1}))

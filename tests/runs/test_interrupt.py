@@ -1,4 +1,4 @@
-"""While training, the first Ctrl-C asks, the second insists."""
+"""During training, the first Ctrl-C stops after the step, the second at once."""
 import signal
 
 import pytest
@@ -8,7 +8,7 @@ from npgpt.runs.interrupt import SIGNALS, Interrupt
 
 @pytest.fixture(autouse=True)
 def outer_handler():
-    """What the signals did before, whatever the way in which these tests were started."""
+    """A handler of the caller's, which must not be called while the context lasts."""
     def handler(number, frame):
         raise AssertionError("the interrupt got outside")
     before = [signal.signal(number, handler) for number in SIGNALS]
@@ -17,13 +17,13 @@ def outer_handler():
         signal.signal(number, former)
 
 
-def test_nothing_came():
+def test_without_a_signal_nothing_is_noted():
     with Interrupt() as interrupt:
         assert not interrupt.came
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_first_is_noted_and_work_goes_on(number, status):
+def test_the_first_signal_is_noted_and_work_continues(number, status):
     with Interrupt() as interrupt:
         interrupt.patient = True
         signal.raise_signal(number)
@@ -32,8 +32,8 @@ def test_the_first_is_noted_and_work_goes_on(number, status):
 
 @pytest.mark.parametrize("first", SIGNALS)
 @pytest.mark.parametrize("second", SIGNALS)
-def test_the_second_interrupts(first, second):
-    """Whichever it is. The status is the first one's."""
+def test_the_second_signal_interrupts(first, second):
+    """The status is the first one's."""
     with Interrupt() as interrupt:
         interrupt.patient = True
         signal.raise_signal(first)
@@ -44,7 +44,7 @@ def test_the_second_interrupts(first, second):
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("patient_before", [False, True])
-def test_it_interrupts_at_once_where_there_is_nothing_to_finish(number, patient_before):
+def test_it_interrupts_at_once_while_it_is_not_patient(number, patient_before):
     with Interrupt() as interrupt:
         interrupt.patient = patient_before
         interrupt.patient = False
@@ -54,7 +54,7 @@ def test_it_interrupts_at_once_where_there_is_nothing_to_finish(number, patient_
 
 
 @pytest.mark.parametrize("interrupts", [0, 1])
-def test_afterwards_the_former_handlers_are_back(outer_handler, interrupts):
+def test_the_former_handlers_are_restored(outer_handler, interrupts):
     with Interrupt() as interrupt:
         interrupt.patient = True
         for _ in range(interrupts):
@@ -62,7 +62,7 @@ def test_afterwards_the_former_handlers_are_back(outer_handler, interrupts):
     assert all(signal.getsignal(number) is outer_handler for number in SIGNALS)
 
 
-def test_the_former_handler_is_back_after_an_error(outer_handler):
+def test_the_former_handler_is_restored_after_an_error(outer_handler):
     with pytest.raises(ZeroDivisionError), Interrupt():
         1 / 0
     assert signal.getsignal(signal.SIGINT) is outer_handler

@@ -28,7 +28,7 @@ def test_a_second_run_is_refused_while_the_first_lives(tmp_path, holder):
             pass
 
 
-def test_the_lock_goes_with_its_process(tmp_path, holder):
+def test_the_lock_of_a_killed_process_does_not_count(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (tmp_path / LOCK_FILE).exists()
@@ -36,7 +36,7 @@ def test_the_lock_goes_with_its_process(tmp_path, holder):
         pass
 
 
-def test_afterwards_nothing_is_left(tmp_path):
+def test_the_lock_file_is_removed(tmp_path):
     with only_run(tmp_path):
         assert (tmp_path / LOCK_FILE).read_text() == str(os.getpid())
     with pytest.raises(ZeroDivisionError), only_run(tmp_path):
@@ -52,19 +52,19 @@ def test_a_second_run_is_refused_in_the_same_process_too(tmp_path):
             pass
 
 
-def test_a_lock_without_a_name_in_it_is_a_lock(tmp_path):
+def test_a_lock_file_without_a_process_id_is_a_lock(tmp_path):
     with only_run(tmp_path):
         (tmp_path / LOCK_FILE).write_bytes(b"")
         with pytest.raises(InputError, match="by another process"), only_run(tmp_path):
             pass
 
 
-def test_a_folder_that_is_not_there_is_an_os_error(tmp_path):
+def test_a_missing_folder_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError), only_run(tmp_path / "nowhere"):
         pass
 
 
-def test_where_open_files_cannot_be_removed_that_is_the_lock(tmp_path, monkeypatch):
+def test_where_open_files_cannot_be_removed_an_open_file_is_the_lock(tmp_path, monkeypatch):
     """As on Windows: a file that is left there can be removed, one that is open cannot."""
     monkeypatch.setattr(lock, "fcntl", None)
     (tmp_path / LOCK_FILE).write_text("12345")

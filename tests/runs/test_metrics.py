@@ -1,4 +1,4 @@
-"""metrics.jsonl: every step once, whatever happens in between."""
+"""metrics.jsonl: one line for every step, even after interruptions."""
 import json
 import math
 
@@ -42,7 +42,7 @@ def test_a_line_can_be_read_as_soon_as_it_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_no_number_is_null(tmp_path, bad):
+def test_nan_and_infinity_are_written_as_null(tmp_path, bad):
     metrics = Metrics(tmp_path)
     metrics.write(Step(1, bad, bad, 1e-3), 1, 1)
     metrics.close()
@@ -50,21 +50,21 @@ def test_what_is_no_number_is_null(tmp_path, bad):
     assert line["loss"] is None and line["gradient_norm"] is None and line["step"] == 1
 
 
-def test_a_run_that_goes_on_cuts_the_steps_that_it_makes_again(tmp_path):
+def test_a_resumed_run_removes_the_steps_that_it_makes_again(tmp_path):
     write(tmp_path, range(1, 10))
     write(tmp_path, range(6, 12), after=5)
     assert steps(tmp_path) == list(range(1, 12))
 
 
-def test_a_new_run_begins_anew(tmp_path):
+def test_a_new_run_starts_an_empty_history(tmp_path):
     write(tmp_path, range(1, 10))
     write(tmp_path, [1])
     assert steps(tmp_path) == [1]
 
 
 @given(st.data())
-def test_a_file_cut_short_anywhere_goes_on(tmp_path_factory, data):
-    """What is torn is cut; the step of the last whole line is told."""
+def test_a_history_that_was_cut_off_anywhere_is_continued(tmp_path_factory, data):
+    """An incomplete line is removed; `last` is the step of the last complete one."""
     folder = tmp_path_factory.mktemp("run")
     write(folder, range(1, 6))
     content = (folder / METRICS_FILE).read_bytes()
@@ -76,7 +76,7 @@ def test_a_file_cut_short_anywhere_goes_on(tmp_path_factory, data):
 
 @pytest.mark.parametrize("junk", [b"{}\n", b"[1]\n", b'"step"\n', b"7\n", b'{"step": "2"}\n', b"\xff\n", b"\n", b"[" * 3000 + b"\n",
                                   b'{"step": 2' + b" " * LINE_LIMIT + b"}\n"])
-def test_what_is_no_line_is_cut(tmp_path, junk):
+def test_everything_after_a_damaged_line_is_removed(tmp_path, junk):
     write(tmp_path, [1])
     with open(tmp_path / METRICS_FILE, "ab") as file:
         file.write(junk + b'{"step": 2}\n')

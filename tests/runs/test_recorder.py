@@ -1,4 +1,4 @@
-"""What a run leaves on the disk as it goes."""
+"""What a run writes to the disk."""
 import dataclasses
 import os
 import time
@@ -44,7 +44,7 @@ def recorder(tmp_path):
 
 
 def step(recorder, number, validation_loss=None):
-    """A step is made: every parameter is its number."""
+    """Make a step that sets every parameter to its number."""
     state = recorder.state
     state.parameters[:], state.step, state.optimiser.t, state.seconds = number, number, number, number
     return recorder.note(Step(number, 2.0, 1.0, 1e-3), validation_loss)
@@ -54,12 +54,12 @@ def kept(folder):
     return sorted(int(path.name.removeprefix("step-")) for path in (folder / "checkpoints").iterdir())
 
 
-def test_a_checkpoint_is_due_every_so_many_steps(recorder):
+def test_a_checkpoint_is_due_after_a_number_of_steps(recorder):
     made = recorder(every=3)
     assert [step(made, number) for number in range(1, 7)] == [False, False, True] * 2
 
 
-def test_or_every_so_many_minutes(recorder, monkeypatch):
+def test_a_checkpoint_is_due_after_some_minutes(recorder, monkeypatch):
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     made = recorder()
@@ -70,7 +70,7 @@ def test_or_every_so_many_minutes(recorder, monkeypatch):
     assert not step(made, 3)
 
 
-def test_or_when_the_validation_loss_is_the_smallest_yet(recorder):
+def test_a_checkpoint_is_due_when_the_validation_loss_is_the_smallest_so_far(recorder):
     made = recorder(every=100)
     losses = [5.0, None, 6.0, 5.0, 4.0, float("nan")]
     assert [step(made, number, loss) for number, loss in enumerate(losses, 1)] == [True, False, False, False, True, False]
@@ -84,7 +84,7 @@ def test_the_newest_are_kept_and_the_best(recorder, tmp_path):
     assert kept(tmp_path) == [2, 4, 5]
 
 
-def test_the_best_is_remembered_by_who_goes_on(recorder, tmp_path):
+def test_a_resumed_run_remembers_the_best(recorder, tmp_path):
     made = recorder(every=1, keep=1)
     for number, loss in enumerate([3.0, 4.0], 1):
         step(made, number, loss)
@@ -95,7 +95,7 @@ def test_the_best_is_remembered_by_who_goes_on(recorder, tmp_path):
     assert kept(tmp_path) == [1, 3]
 
 
-def test_the_newest_is_the_model_and_takes_no_room_of_its_own(recorder, tmp_path):
+def test_the_newest_checkpoint_is_the_model_and_takes_no_extra_space(recorder, tmp_path):
     made = recorder(tokenizer=CharacterTokenizer("abcdefghi"))
     for number in (1, 2):
         step(made, number)
@@ -105,7 +105,7 @@ def test_the_newest_is_the_model_and_takes_no_room_of_its_own(recorder, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {CONFIG_FILE, WEIGHTS, TOKENIZER_FILE, TOKENIZER_CONFIG, "metrics.jsonl", "checkpoints"}
 
 
-def test_what_the_user_puts_beside_the_model_stays(recorder, tmp_path):
+def test_files_that_the_user_adds_stay(recorder, tmp_path):
     made = recorder()
     step(made, 1)
     made.save()
@@ -115,7 +115,7 @@ def test_what_the_user_puts_beside_the_model_stays(recorder, tmp_path):
     assert (tmp_path / TOKENIZER_FILE).read_text() == "mine"
 
 
-def test_what_was_there_before_goes_with_the_first_checkpoint_and_not_earlier(recorder, tmp_path):
+def test_an_older_run_is_removed_with_the_first_checkpoint_and_not_earlier(recorder, tmp_path):
     made = recorder()
     step(made, 50)
     made.save()
@@ -126,8 +126,8 @@ def test_what_was_there_before_goes_with_the_first_checkpoint_and_not_earlier(re
     assert kept(tmp_path) == [10]
 
 
-def test_who_goes_on_replaces_only_what_comes_later(recorder, tmp_path):
-    """A later checkpoint is damaged, or it would have been gone on from."""
+def test_a_resumed_run_replaces_only_later_checkpoints(recorder, tmp_path):
+    """Later ones are damaged, or the run would have been resumed from them."""
     made = recorder(keep=9)
     for number in (1, 2, 3):
         step(made, number)
@@ -150,7 +150,7 @@ def test_it_tells_which_step_is_on_the_disk(recorder):
 
 @pytest.mark.parametrize("moment", range(60))
 def test_a_write_that_fails_at_any_moment_leaves_a_whole_checkpoint_and_a_whole_model(recorder, tmp_path, monkeypatch, moment):
-    """Every call that changes the disk fails in turn, as on a full one; the models are of different sizes."""
+    """Every call that changes the disk fails in turn, as on a full one; the models have different sizes."""
     larger = GPTConfig(vocab_size=9, n_positions=8, n_embd=16, n_layer=1, n_head=2)
     save_model(tmp_path, np.full_like(initial_parameters(language_model_table(larger)), 7), larger)
     made = recorder(every=1)
