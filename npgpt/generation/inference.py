@@ -12,7 +12,7 @@ from npgpt.model.heads import language_model_head
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.parallel.blas import blas_threads, find_blas_threads
 from npgpt.parallel.memory import keep_freed_scratch
-from npgpt.parallel.tensor_parallel import tensor_parallel_layers
+from npgpt.parallel.tensor_parallel import TensorParallelLayers
 
 PARALLEL_TOKENS = 128       # in a prompt, from which on threads that divide the layers are faster than BLAS's own
 
@@ -55,4 +55,4 @@ def prefill(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: KeyValu
         return next_logits(ids[None], p, config, cache, 0)[0]
     keep_freed_scratch()
     with blas_threads(1), ThreadPoolExecutor(threads) as pool:
-        return next_logits(ids[None], p, config, cache, 0, layers=tensor_parallel_layers(pool, threads))[0]
+        return next_logits(ids[None], p, config, cache, 0, layers=TensorParallelLayers(pool, threads))[0]

@@ -14,7 +14,7 @@ import numpy as np
 from npgpt.model.layers import PLAIN
 from npgpt.model.parameters import parameter_count
 from npgpt.parallel.blas import blas_threads
-from npgpt.parallel.tensor_parallel import tensor_parallel_layers
+from npgpt.parallel.tensor_parallel import TensorParallelLayers
 from npgpt.parallel.threads import together
 from npgpt.tasks.task import Batch, Task
 
@@ -44,7 +44,7 @@ class ParallelGradients:
 
     def __init__(self, task: Task, pool: ThreadPoolExecutor, threads: int, blas_is_limited: bool) -> None:
         self.task, self.pool, self.threads = task, pool, threads
-        self.layers = tensor_parallel_layers(pool, threads) if blas_is_limited else PLAIN     # else BLAS has threads of its own
+        self.layers = TensorParallelLayers(pool, threads) if blas_is_limited else PLAIN     # else BLAS has threads of its own
         self.part_gradients: list[np.ndarray | None] = [None] * (threads - 1)     # of all parts but the first; kept
 
     def loss_and_gradients(self, batch: Batch, parameters: np.ndarray, rng: np.random.Generator | None = None,

@@ -13,7 +13,7 @@ from npgpt.model.gpt import gpt
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import groups
 from npgpt.parallel.blas import BlasThreads, find_blas_threads
-from npgpt.parallel.tensor_parallel import tensor_parallel_layers
+from npgpt.parallel.tensor_parallel import TensorParallelLayers
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=2 * PARALLEL_TOKENS + 10, n_embd=6, n_layer=3, n_head=2, initializer_range=0.5)
 
@@ -112,15 +112,15 @@ def test_prefill_gives_logits_keys_and_values_of_one_pass_on_any_number_of_threa
 
 @pytest.mark.parametrize("T, threads, parallel", [(PARALLEL_TOKENS - 1, 2, False), (PARALLEL_TOKENS, 2, True),
                                                   (PARALLEL_TOKENS, 1, False), (PARALLEL_TOKENS, None, False)])
-def test_a_long_prompt_is_computed_by_tensor_parallel_layers(T, threads, parallel, monkeypatch):
+def test_a_long_prompt_is_computed_by_TensorParallelLayers(T, threads, parallel, monkeypatch):
     """Unless BLAS has one thread, or a number that cannot be set, so that it would use all cores in every part."""
     with_blas_threads(monkeypatch, threads)
     asked = []
 
     def watch(pool, threads):
         asked.append(threads)
-        return tensor_parallel_layers(pool, threads)
-    monkeypatch.setattr(inference, "tensor_parallel_layers", watch)
+        return TensorParallelLayers(pool, threads)
+    monkeypatch.setattr(inference, "TensorParallelLayers", watch)
     prefill(np.zeros(T, int), model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
     assert asked == [threads] * parallel
 

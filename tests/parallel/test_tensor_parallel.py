@@ -10,7 +10,7 @@ from npgpt.checking.layer import check_layer
 from npgpt.generation.kv_cache import CachedAttention
 from npgpt.layers.pattern import CAUSAL, bidirectional
 from npgpt.model.layers import PLAIN
-from npgpt.parallel.tensor_parallel import tensor_parallel_layers
+from npgpt.parallel.tensor_parallel import TensorParallelLayers
 
 MOST = 4
 B, T, I, V = 2, 4, 7, 9
@@ -37,7 +37,7 @@ def require_equal_to_plain(layer, threads, heads, seed, **settings):
     """y and all gradients, up to rounding."""
     arguments, others = draw_arguments(layer, seed, heads)
     results = []
-    for layers in (PLAIN, tensor_parallel_layers(pool, threads)):
+    for layers in (PLAIN, TensorParallelLayers(pool, threads)):
         forward, backward = pair(layers, layer)
         y, cache = forward(*arguments, **others, **settings)
         results.append([y, *backward(draw(seed, y.shape)[0], cache)])
@@ -71,13 +71,13 @@ def test_every_attention_pattern_may_be_divided_by_heads(pattern_of, threads, he
 @every_layer
 def test_they_keep_the_contract_of_layers(layer):
     arguments, settings = draw_arguments(layer)
-    check_layer(*pair(tensor_parallel_layers(pool, 2), layer), *arguments, name=layer, methods=["complex"], **settings).require()
+    check_layer(*pair(TensorParallelLayers(pool, 2), layer), *arguments, name=layer, methods=["complex"], **settings).require()
 
 
 @given(seeds)
 def test_gradients_with_dropout(seed):
     arguments, settings = draw_arguments("self_attention", seed)
-    check_layer(*pair(tensor_parallel_layers(pool, 2), "self_attention"), *arguments, name="self_attention",
+    check_layer(*pair(TensorParallelLayers(pool, 2), "self_attention"), *arguments, name="self_attention",
                 methods=["complex"], p=0.3, rng=np.random.default_rng(seed), **settings).require()
 
 
@@ -86,7 +86,7 @@ def test_heads_have_dropout_masks_of_their_own():
     (x, w_qkv, b_qkv, w_proj, b_proj), _ = draw_arguments("self_attention", heads=2)
     w_qkv[..., 2:] = w_qkv[..., :2]
     b_qkv[:] = 0
-    _, caches = tensor_parallel_layers(pool, 2).self_attention(x, w_qkv, b_qkv, w_proj, b_proj, 2, p=0.5,
+    _, caches = TensorParallelLayers(pool, 2).self_attention(x, w_qkv, b_qkv, w_proj, b_proj, 2, p=0.5,
                                                                rng=np.random.default_rng(0))
     one, other = (cache.attention[0] for cache in caches)
     np.testing.assert_array_equal(one.softmax[0], other.softmax[0])
@@ -98,7 +98,7 @@ def test_heads_have_dropout_masks_of_their_own():
 def test_all_gradients_are_written_into_out_and_nowhere_else(layer, threads):
     """out holds views of larger arrays, as of the flat vector."""
     (x, *parameters), settings = draw_arguments(layer)
-    forward, backward = pair(tensor_parallel_layers(pool, threads), layer)
+    forward, backward = pair(TensorParallelLayers(pool, threads), layer)
     y, cache = forward(x, *parameters, **settings)
     dx, *expected = backward(y, cache)
     wholes = [np.full([size + 2 for size in parameter.shape], np.nan) for parameter in parameters]
@@ -115,7 +115,7 @@ def test_no_part_copies_its_matrices():
     for layer, kept in (("self_attention", lambda cache: [*(qkv[1] for qkv in cache.qkv), cache.proj[1]]),
                         ("feed_forward", lambda cache: [cache.up[1], cache.down[1]])):
         (x, *parameters), settings = draw_arguments(layer)
-        _, caches = getattr(tensor_parallel_layers(pool, 2), layer)(x, *parameters, **settings)
+        _, caches = getattr(TensorParallelLayers(pool, 2), layer)(x, *parameters, **settings)
         for matrix in (matrix for cache in caches for matrix in kept(cache)):
             assert any(np.shares_memory(matrix, parameter) for parameter in parameters)
 
@@ -123,4 +123,4 @@ def test_no_part_copies_its_matrices():
 def test_an_unknown_activation_is_refused_as_by_the_plain_layer():
     arguments, _ = draw_arguments("feed_forward")
     with pytest.raises(KeyError, match="tanh"):
-        tensor_parallel_layers(pool, 2).feed_forward(*arguments, "tanh")
+        TensorParallelLayers(pool, 2).feed_forward(*arguments, "tanh")
