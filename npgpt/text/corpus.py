@@ -45,7 +45,7 @@ def python_documentation() -> str:
     try:
         topics = importlib.import_module("pydoc_data.topics").topics
     except ImportError:
-        raise InputError("this Python comes without its documentation (pydoc_data): name a text file with --data") from None
+        raise InputError("this Python comes without its documentation (pydoc_data): give a text file instead") from None
     return "\n".join(topics[name] for name in sorted(topics))
 
 
