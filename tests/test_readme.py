@@ -242,6 +242,15 @@ def test_every_link_leads_somewhere(name):
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGES[name])) <= anchors
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_code_that_is_quoted_is_in_the_source(name):
+    for target, code in re.findall(r"\]\((\S+\.py)\): `([^`]+)`", PAGES[name]):
+        source = ((PROJECT / name).parent / target).read_text(encoding="utf-8")
+        assert all(part in source for part in code.split("...")), f"{code} in {target}"
+    everything = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "npgpt").rglob("*.py"))
+    assert all(f"def {function}(" in everything for function in re.findall(r"[Ss]ee `(?:\w+\.)?(\w+)`", PAGES[name]))
+
+
 def test_every_source_file_is_in_the_reading_order():
     shown = set().union(*map(links, NAMES))
     files = {path.relative_to(PROJECT).as_posix() for part in ("npgpt", "benchmarks") for path in (PROJECT / part).rglob("*.py")}
