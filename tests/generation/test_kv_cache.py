@@ -54,6 +54,7 @@ def draw_qkv(seed):
 
 def cached_attention(q, k, v, length=0, mask=None, seed=0):
     """A layer: attention through a cache whose first `length` columns were filled before."""
+    B, H, T, D = q.shape
     keys, values = draw(seed, *[(B, H, length + T, D)] * 2)
     pattern = CachedAttention(keys.astype(q.dtype), values.astype(q.dtype), length, mask)
     y, cache = pattern.forward(q, k, v)
@@ -94,8 +95,9 @@ def test_in_a_left_padded_batch_every_text_is_what_it_is_alone(first, seed):
 @given(length=st.integers(0, 3), seed=seeds)
 def test_gradients_of_the_new_positions(masked, length, seed):
     """Keys and values that were in the cache before are constant."""
-    mask = (np.arange(length + T) >= np.array([[0], [min(length, 2)]]))[:, None, None, :] if masked else None
-    check_layer(cached_attention, cached_attention_backward, *draw_qkv(seed), length=length, mask=mask, methods=["complex"],
+    mask = (np.arange(length + 3) >= np.array([[0], [min(length, 2)]]))[:, None, None, :] if masked else None
+    q, k, v = (array[:, :1, :3, :2] for array in draw_qkv(seed))
+    check_layer(cached_attention, cached_attention_backward, q, k, v, length=length, mask=mask, methods=["complex"],
                 seed=seed).require()
 
 
