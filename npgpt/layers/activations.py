@@ -36,7 +36,7 @@ def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     x, sigmoid = cache
     s = 1 - sigmoid
     s *= sigmoid
-    s *= x                                        # first, since it is 0 for large |x|, where x^2 may overflow
+    s *= x                                        # 0 for large |x|, so that x^2 cannot overflow below
     slope = s * x
     slope *= x
     slope *= 3 * CUBIC
@@ -48,7 +48,7 @@ def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
 
 
 def relu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """y = max(x, 0). For complex x the real part decides, so that it stays analytic off the kink.
+    """y = max(x, 0). For complex x the real part decides, so that it stays analytic except at 0.
 
     x (...)  ->  y (...)
     """
@@ -56,6 +56,6 @@ def relu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
 
 
 def relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
-    """dy (...)  ->  dx (...): dy where x was positive, else 0 (at the kink too)."""
-    on, = cache
-    return dy * on
+    """dy (...)  ->  dx (...): dy where x was positive, else 0."""
+    positive, = cache
+    return dy * positive

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention: every query returns a mean of the values, weighted by how well their keys match it."""
+"""Scaled dot-product attention: for every query a mean of the values, weighted by how well their keys match it."""
 import math
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from npgpt.layers.softmax import softmax, softmax_backward
 
 
 class AttentionCache(NamedTuple):
-    """What attention_backward needs. weights (..., T, S) are those that met the values."""
+    """What attention_backward needs. weights (..., T, S) are those after dropout."""
     scaled_q: np.ndarray
     k: np.ndarray
     v: np.ndarray
@@ -27,9 +27,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
         y = softmax(q k^T / sqrt(D)) v
 
     mask, broadcastable to (..., T, S): query t sees key s where True. causal: the queries are the last
-    T of the S positions, and none sees past itself. With neither, every query sees every key; keys and
-    values may come from another sequence (cross-attention). A query that sees no key gives zeros.
-    Dropout with probability p acts on the weights where rng is given.
+    T of the S positions, and none sees a later one. With neither, every query sees every key. A query
+    that sees no key gives zeros. Dropout with probability p acts on the weights where rng is given.
 
     Raises ValueError where the leading axes of q, k and v, the S of k and v, or the D of q and k differ.
     """
@@ -54,8 +53,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
 def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., T, E)  ->  dq (..., T, D), dk (..., S, D), dv (..., S, E)
 
-    Two matrix products with a softmax between them. For c = a b, that is c_ij = sum_k a_ik b_kj, each
-    a_ik affects row i of c through row k of b, each b_kj column j: da = dc b^T and db = a^T dc. So
+    Two matrix products with a softmax between them. For c = a b, that is c_ij = sum_k a_ik b_kj, the
+    gradients are da = dc b^T and db = a^T dc. So
 
         dweights = dy v^T                  dv = weights^T dy
         dscores  = softmax_backward(dweights)
@@ -74,5 +73,5 @@ def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarra
 
 
 def causal_mask(T: int, S: int) -> np.ndarray:
-    """(T, S), True where query t may see key s: at s <= t + S - T, the queries being the last T positions."""
+    """(T, S), True where query t sees key s: where s <= t + S - T, because the queries are the last T positions."""
     return np.tri(T, S, S - T, dtype=bool)

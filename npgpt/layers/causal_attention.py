@@ -3,16 +3,15 @@ import numpy as np
 
 from npgpt.layers.attention import AttentionCache, attention, attention_backward
 
-QUERY_TILE = 64     # queries computed together; at T = 256 five eighths of the work are left
+QUERY_TILE = 64     # queries computed together; at T = 256, five eighths of the work remain
 
 
 def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None = None, p: float = 0.0,
                      rng: np.random.Generator | None = None) -> tuple[np.ndarray, tuple[AttentionCache, ...]]:
     """q (..., T, D), k (..., S, D), v (..., S, E)  ->  y (..., T, E), and a cache for each tile of queries
 
-    The queries are the last T of S positions (S >= T). A tile whose last query is at position `stop - 1`
-    sees no key from `stop` on, so it attends to the keys before. mask, broadcastable to (..., T, S), hides
-    further keys.
+    The queries are the last T of S positions (S >= T). A tile of queries attends to the keys up to its own
+    last position. mask, broadcastable to (..., T, S): False hides further keys. Raises ValueError as attention.
     """
     T, S = q.shape[-2], k.shape[-2]
     ys, caches = [], []
@@ -31,7 +30,7 @@ def causal_attention_backward(dy: np.ndarray,
     """dy (..., T, E)  ->  dq (..., T, D), dk (..., S, D), dv (..., S, E)
 
     A key is seen by its own tile of queries and by all later ones; their gradients add up. The last
-    tile sees every key, so it comes first.
+    tile sees every key, so backward begins with it.
     """
     dqs, stop = [], dy.shape[-2]
     for cache in reversed(caches):

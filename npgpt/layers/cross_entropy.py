@@ -11,8 +11,8 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray, ignored: int = IGNORE
 
         loss = 1/N sum_r (ln sum_v exp z_rv - z_r,target)
 
-    Each row's largest logit is subtracted first, and the logarithm is never taken of a softmax that may
-    have been rounded to 0. Where no target counts, the loss is 0. Raises ValueError for any other target.
+    Each row's largest logit is subtracted first, so that exp cannot overflow. Where no target counts, the
+    loss is 0. Raises ValueError for any other target.
     """
     V = logits.shape[-1]
     targets = targets.reshape(-1)                              # (R,)
@@ -33,8 +33,8 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray, ignored: int = IGNORE
 def cross_entropy_backward(dloss: np.ndarray | float, cache: tuple) -> np.ndarray:
     """dloss ()  ->  dlogits (..., V)
 
-    ln sum_w exp z_w changes with z_v by exp z_v / sum_w exp z_w, which is the softmax, and z_target by
-    1 where v is the target, else 0. (The largest logit was subtracted from both, so it cancels.) Hence
+    The derivative of ln sum_w exp z_w with respect to z_v is exp z_v / sum_w exp z_w, the softmax; that of
+    z_target is 1 where v is the target, else 0. Hence
 
         dz_r = dloss / N * (softmax(z_r) - onehot(target_r)),   0 for rows that do not count
     """

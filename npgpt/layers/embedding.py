@@ -34,16 +34,13 @@ def embedding_backward(dy: np.ndarray, cache: tuple, out: tuple = (None,)) -> np
 def embedding_backward_rows(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray]:
     """dy (..., C)  ->  the N distinct ids, and the gradients of their rows (N, C)
 
-    The row of an id that occurs more than once gets the sum of the gradients of every occurrence.
-    `dtable[ids] += dy` would keep only the last; np.add.at is right but slow. So the ids are sorted, and
-    each run of equal ids is summed.
+    The row of an id gets the sum of the gradients of all its occurrences. `dtable[ids] += dy` would keep only
+    the last; np.add.at is right but slow. So the ids are sorted, and each run of equal ids is summed.
     """
     ids, shape = cache
     ids = ids.reshape(-1)                         # (R,)
     order = np.argsort(ids, kind="stable")
     distinct, starts = np.unique(ids[order], return_index=True)
-    if not ids.size:
-        return distinct, np.zeros((0, shape[1]), dy.dtype)
     dy = dy.reshape(-1, shape[1])                 # (R, C)
     return distinct, np.add.reduceat(dy[order], starts, axis=0)
 
@@ -63,9 +60,7 @@ def unembedding(x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
 def unembedding_backward(dlogits: np.ndarray, cache: tuple, out: tuple = (None,)) -> tuple[np.ndarray, np.ndarray]:
     """dlogits (..., V)  ->  dx (..., C), dtable (V, C)
 
-    As in linear, with w = table^T, so that dtable is the transpose of x^T dlogits:
-
-        dx = dlogits table        dtable = dlogits^T x
+        dx = dlogits table        dtable = dlogits^T x         as in linear, with w = table^T
 
     out: an array to write dtable into.
     """
@@ -84,7 +79,7 @@ def sinusoidal_positions(t: np.ndarray, channels: int, dtype: np.dtype) -> np.nd
         y[2i]     = sin(t / 10000^(2i / C))
         y[2i + 1] = cos(t / 10000^(2i / C))
 
-    It has no parameters, hence no backward.
+    They have no parameters, so there is no backward function.
     """
     even = np.arange(0, channels, 2)              # (ceil(C / 2),)
     angle = t[..., None] * np.exp(even * (-math.log(10000.0) / channels))

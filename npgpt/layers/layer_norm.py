@@ -51,7 +51,7 @@ def layer_norm_backward(dy: np.ndarray, cache: tuple,
 
 
 def mean(a: np.ndarray) -> np.ndarray:
-    """Mean along the last axis  ->  (..., 1). On short rows a product takes a third of a.mean's time.
+    """Mean along the last axis  ->  (..., 1). On short rows a matrix product takes a third of the time of a.mean.
 
     The factor is a power of two below 1/C: multiplying by it is exact, and keeps the sum from overflowing.
     """

@@ -8,7 +8,7 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tup
     x (..., I), w (I, O), b (O,)  ->  y (..., O)
 
     The leading axes are flattened, because NumPy computes x @ w as one small product for each leading
-    index, where BLAS is faster with a single large one.
+    index, and a single large one is faster.
     """
     rows = x.reshape(-1, x.shape[-1])             # (R, I)
     y = rows @ w                                  # (R, O)
@@ -19,8 +19,8 @@ def linear(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tup
 def linear_backward(dy: np.ndarray, cache: tuple, out: tuple = (None, None)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """dy (..., O)  ->  dx (..., I), dw (I, O), db (O,)
 
-    Entry by entry, y_ro = sum_i x_ri w_io + b_o. Each x_ri affects row r of y through row i of w;
-    each w_io and b_o affects every row, so their gradients sum over the rows:
+    Entry by entry, y_ro = sum_i x_ri w_io + b_o. Each x_ri affects only row r of y; each w_io and b_o affects
+    every row, so their gradients are sums over the rows:
 
         dx = dy w^T        dw = x^T dy        db = sum of dy's rows
 

@@ -1,7 +1,7 @@
 """Attention patterns: which keys a query sees, as an argument of the layers that attend.
 
 A pattern is a pair of functions, from q, k, v to y and from dy to dq, dk, dv. Causal and bidirectional
-attention are values of it; so is attention through a key-value cache (generation/kv_cache.py).
+attention are patterns; so is attention through a key-value cache (generation/kv_cache.py).
 """
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +22,7 @@ class Pattern(NamedTuple):
     backward: Callable
 
     def of_heads(self, heads: slice) -> "Pattern":
-        """The pattern of some of the heads. All heads see the same keys."""
+        """The pattern of some of the heads: the same, because all heads see the same keys."""
         return self
 
 

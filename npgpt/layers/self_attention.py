@@ -25,8 +25,8 @@ def self_attention(x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray, w_proj: 
         q, k, v = x w_q + b_q,  x w_k + b_k,  x w_v + b_v        w_qkv holds the three matrices, b_qkv the biases
         y       = concat(attention of each head) w_proj + b_proj
 
-    The A channels of q, k and v are divided among the heads, head h taking channels h D to (h + 1) D; in a
-    whole layer A is C. pattern: which keys a query sees. Dropout acts on the attention weights.
+    Of the A channels of q, k and v, head h has channels h D to (h + 1) D. A is C, except where a thread computes
+    some of the heads only. pattern: which keys a query sees. Dropout acts on the attention weights.
     """
     (q, q_cache), (k, k_cache), (v, v_cache) = (linear(x, w, b) for w, b in zip(w_qkv, b_qkv))
     q, k, v = (split_heads(z, n_head) for z in (q, k, v))                  # (B, H, T, D) each
@@ -56,7 +56,7 @@ def self_attention_backward(dy: np.ndarray, cache: SelfAttentionCache, out: tupl
 
 
 def split_heads(x: np.ndarray, n_head: int) -> np.ndarray:
-    """(B, T, C)  ->  (B, H, T, D): a view, head h taking channels h D to (h + 1) D."""
+    """(B, T, C)  ->  (B, H, T, D): a view; head h has channels h D to (h + 1) D."""
     B, T, _ = x.shape
     return x.reshape(B, T, n_head, -1).transpose(0, 2, 1, 3)
 

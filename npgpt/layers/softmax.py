@@ -27,8 +27,8 @@ def softmax(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, 
 def softmax_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dy (..., S)  ->  dx (..., S)
 
-    Every weight depends on every score of its row. With e = exp x and s = sum e, the quotient rule says
-    that y_i = e_i / s changes with x_j by (1[i = j] e_i s - e_i e_j) / s^2 = y_i (1[i = j] - y_j). So
+    Every weight depends on every score of its row. With e = exp x and s = sum e, by the quotient rule the
+    derivative of y_i = e_i / s with respect to x_j is (1[i = j] e_i s - e_i e_j) / s^2 = y_i (1[i = j] - y_j). So
 
         dx_j = sum_i dy_i y_i (1[i = j] - y_j) = y_j * (dy_j - sum_i dy_i y_i)
 
