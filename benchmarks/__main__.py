@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import generate, layers, scaling, train, versus_torch
-from benchmarks.comparison import FORMAT, print_comparison, read_results
-from benchmarks.machine import describe, measure_peaks, print_drift, print_peaks
+from benchmarks.machine import describe, measure_peaks, print_peaks
 from benchmarks.plan import Plan
 from benchmarks.table import WIDTH, paragraph
-from npgpt.errors import InputError
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.parallel.threads import available_cores
 
@@ -29,25 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.threads < 1:
         parser.error(f"--threads must be 1 or more, not {args.threads}")
     try:
-        before = read_results(args.compare) if args.compare else None
         save({}, args.json)                     # an error now is better than one after ten minutes of measuring
-    except InputError as error:
-        parser.error(str(error))
     except OSError as error:
         parser.error(f"{error.filename}: {error.strerror}")
     try:
-        document = run(args)
+        run(args)
     except KeyboardInterrupt:
         print(f"\ninterrupted; complete benchmarks are in {args.json}" if args.json else "\ninterrupted", file=sys.stderr)
         return 130
-    if before:
-        headline(f"compare: this run with {args.compare}")
-        print_comparison(before, document)
     return 0
 
 
-def run(args: argparse.Namespace) -> dict:
-    """Print everything as it comes  ->  the document that --json writes, again after each benchmark"""
+def run(args: argparse.Namespace) -> None:
+    """Print all figures as they come. The file of --json is written again after each benchmark."""
     start = time.perf_counter()
     machine = describe(args.threads)
     for name, value in machine.items():
@@ -59,32 +51,18 @@ def run(args: argparse.Namespace) -> dict:
     if args.short:
         paragraph("a short run: the largest shape is left out", "shapes")
     plan = Plan(args.short, args.threads, args.torch_python, peaks)
-    document = {"format": FORMAT, "machine": machine, "short": args.short, "peaks": figures(peaks), "results": {}}
-    save(document, args.json)
+    document = {"machine": machine, "short": args.short, "results": {},
+                "peaks": {str(threads): peak.figures() for threads, peak in peaks.items()}}
     for name in args.names or BENCHMARKS:
-        headline(BENCHMARKS[name].__doc__.strip())
+        print(f"\n{'=' * WIDTH}\n{BENCHMARKS[name].__doc__.strip()}\n", flush=True)
         document["results"][name] = BENCHMARKS[name].run(plan)
         save(document, args.json)
-    headline("the end")
-    peaks_now = measure_peaks(args.threads)
-    print_drift(peaks, peaks_now)
-    document["peaks at the end"] = figures(peaks_now)
-    save(document, args.json)
-    print(f"{time.perf_counter() - start:.0f} s in all")
-    return document
-
-
-def figures(peaks: dict) -> dict:
-    return {str(threads): peak.figures() for threads, peak in peaks.items()}
+    print(f"\n{time.perf_counter() - start:.0f} s in all")
 
 
 def save(document: dict, file: Path | None) -> None:
     if file:
         file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
-def headline(text: str) -> None:
-    print(f"\n{'=' * WIDTH}\n{text}\n", flush=True)
 
 
 def absolute(program: str) -> str:
@@ -106,7 +84,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=available_cores(), metavar="N",
                         help=f"the most threads to use (default: all cores, here {available_cores()})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
-    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="at the end, show what changed since that --json")
     parser.add_argument("--torch-python", default=sys.executable, metavar="PATH", type=absolute,
                         help="a Python that has torch, for versus_torch (default: this one)")
     return parser

@@ -24,7 +24,6 @@ PRODUCTS = 256, 512, 1024                       # rows and columns of the matric
 PRODUCT_FLOPS = 4 * 10**9                       # about so many in each attempt; small products are repeated
 ARRAY = 256 * 10**6                             # bytes of an array that is larger than any cache
 ATTEMPTS = 6                                    # the fastest counts: a peak is what the machine does undisturbed
-STEADY = 0.1                                    # the largest change of a peak during a run that is no sign of other work
 
 
 class Peak(NamedTuple):
@@ -128,13 +127,3 @@ def print_peaks(peaks: dict[int, Peak]) -> None:
                   f"{reading} in reading one", "peak")
     paragraph(f"(the best of {ATTEMPTS} attempts each: square products of {', '.join(map(str, PRODUCTS))}; "
               f"a += b on {ARRAY / 1e6:.0f} MB each, counted as two reads and a write; the sum of squares of a)", " ")
-
-
-def print_drift(before: dict[int, Peak], after: dict[int, Peak]) -> None:
-    """How far the peaks have changed, which shows whether other work disturbed the run."""
-    print("The machine's peaks at the end, relative to the beginning:")
-    for n, peak in before.items():
-        print(f"threads {n}: matrix products {after[n].flops / peak.flops:.0%}, "
-              f"adding {after[n].bandwidth / peak.bandwidth:.0%}")
-    if any(abs(after[n].flops / before[n].flops - 1) > STEADY for n in before):
-        paragraph(f"Changed by more than {STEADY:.0%}: other work disturbed this run. Measure again on a quiet machine.")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from npgpt.text.unicode_classes import LAST, LAST_OF_BMP, LETTERS, NUMBERS, SPACES, character_class
+from npgpt.text.unicode_classes import LAST, LAST_OF_BMP, character_class
 
 CHUNK = 2**16    # characters split at once, so that the words of a long text are never in memory all together
 
@@ -30,7 +30,7 @@ def words_of_chunk(text: str) -> list[str]:
 @functools.cache
 def rule(last: int) -> re.Pattern:
     r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+    for characters up to `last`"""
-    letter, number, space = (character_class(table, last) for table in (LETTERS, NUMBERS, SPACES))
+    letter, number, space = (character_class(kind, last) for kind in ("letters", "numbers", "spaces"))
     return re.compile(f"'s|'t|'re|'ve|'m|'ll|'d| ?[{letter}]+| ?[{number}]+| ?[^{space}{letter}{number}]+"
                       f"|[{space}]+(?![^{space}])|[{space}]+")
 
@@ -41,7 +41,7 @@ def chunks(text: str, size: int = CHUNK) -> Iterator[str]:
 
     The rule always splits there, whatever the other characters are, so that the words of the pieces are those of the text.
     """
-    space = character_class(SPACES)
+    space = character_class("spaces")
     boundary = re.compile(f"(?<=[^{space}])[{space}]")
     start = 0
     while start < len(text):

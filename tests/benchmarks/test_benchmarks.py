@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
 
-from benchmarks.comparison import Figure, figures, read_results, verdict  # noqa: E402
 from benchmarks.layers import cases, least_work, upstream  # noqa: E402
 from benchmarks.machine import thread_counts  # noqa: E402
 from benchmarks.peer import Peer, PeerError  # noqa: E402
@@ -22,7 +21,6 @@ from benchmarks.shapes import SHAPES, Shape, write_problem  # noqa: E402
 from benchmarks.table import WIDTH, Table, fit, number  # noqa: E402
 from benchmarks.timing import Effort, measure, speed, summarise, take_turns  # noqa: E402
 from benchmarks.versus_torch import DifferentLoss, require_equal  # noqa: E402
-from npgpt.errors import InputError  # noqa: E402
 from npgpt.model.parameters import parameter_count  # noqa: E402
 from npgpt.model.presets import preset  # noqa: E402
 
@@ -57,15 +55,14 @@ def test_help_names_every_benchmark_and_how_to_begin():
         assert word in answer.stdout
 
 
-def test_a_run_prints_tables_and_writes_figures_that_can_be_compared(tmp_path):
-    old, new = tmp_path / "old.json", tmp_path / "new.json"
-    first = quickly("layers", "train", "generate", "scaling", "--json", old)
-    assert first.returncode == 0, first.stderr
-    assert max(map(len, first.stdout.splitlines())) <= WIDTH
+def test_a_run_prints_tables_and_writes_figures(tmp_path):
+    answer = quickly("layers", "train", "generate", "scaling", "--json", tmp_path / "figures.json")
+    assert answer.returncode == 0, answer.stderr
+    assert max(map(len, answer.stdout.splitlines())) <= WIDTH
     for word in ("BLAS", "NumPy", "float32", "threads", "feed_forward", "2 threads are", "ms/token", "Exponents"):
-        assert word in first.stdout
+        assert word in answer.stdout
 
-    document = json.loads(old.read_text())
+    document = json.loads((tmp_path / "figures.json").read_text())
     assert set(document["results"]) == {"layers", "train", "generate", "scaling"}
     assert document["machine"]["dtype"] == "float32" and document["peaks"]["2"]["sgemm peak GFLOP/s"] > 0
     linear = document["results"]["layers"]["small"]["linear"]["forward"]
@@ -73,15 +70,6 @@ def test_a_run_prints_tables_and_writes_figures_that_can_be_compared(tmp_path):
     assert np.isclose(linear["GFLOP/s"], linear["flops"] / linear["ms"] / 1e6)
     step = document["results"]["train"]["small"]["1 threads"]["step"]
     assert np.isclose(step["tokens/s"], 16 / step["ms"] * 1000)
-
-    second = quickly("layers", "--json", new, "--compare", old)
-    assert second.returncode == 0, second.stderr
-    comparison = second.stdout.partition("compare: this run with")[2]
-    row = next(line for line in comparison.splitlines() if line.startswith("layers / small / linear / forward / ms"))
-    ratio, said = row.split()[-2:]
-    now = json.loads(new.read_text())["results"]["layers"]["small"]["linear"]["forward"]
-    assert said in ("same", "better", "worse") and abs(float(ratio) - now["ms"] / linear["ms"]) < 0.01
-    assert "only now: 0 figures" in comparison
 
 
 def test_without_torch_one_line_says_so(tmp_path):
@@ -98,9 +86,7 @@ def test_an_interpreter_that_does_not_exist_has_no_torch():
 
 @pytest.mark.parametrize("arguments, complaint", [
     (["sort"], "no benchmark is called 'sort'"),
-    (["--compare", "/nowhere/old.json"], "/nowhere/old.json: No such file"),
     (["--json", "/nowhere/new.json"], "/nowhere/new.json: No such file"),
-    (["--compare", __file__], "is not JSON"),
     (["--threads", "0"], "--threads must be 1 or more"),
 ])
 def test_a_mistake_is_told_before_anything_is_measured(arguments, complaint, capsys):
@@ -109,31 +95,6 @@ def test_a_mistake_is_told_before_anything_is_measured(arguments, complaint, cap
         main(arguments)
     said = capsys.readouterr()
     assert stop.value.code == 2 and complaint in said.err and not said.out
-
-
-@pytest.mark.parametrize("text", ['{"format": "other"}', '{"format": 1}', "[1]", "{}"])
-def test_a_file_of_another_kind_cannot_be_compared_with(tmp_path, text):
-    (tmp_path / "other.json").write_text(text)
-    with pytest.raises(InputError, match="was not written by --json"):
-        read_results(tmp_path / "other.json")
-
-
-def test_figures_are_found_at_any_depth_with_their_quartiles():
-    tree = {"a": {"b": {"ms": 2.0, "ms low": 1.0, "ms high": 3.0, "repeats": 5}, "exponent": None}, "c": {"peak MB": 7.0}}
-    assert dict(figures(tree)) == {("a", "b", "ms"): Figure(2.0, 1.0, 3.0), ("c", "peak MB"): Figure(7.0, None, None)}
-
-
-@pytest.mark.parametrize("name, before, now, said", [
-    ("ms", Figure(10, 9, 11), Figure(12, 10.5, 13), "same"),
-    ("ms", Figure(10, 9, 11), Figure(12, 11.5, 13), "worse"),
-    ("ms", Figure(10, 9.99, 10.01), Figure(9.8, 9.79, 9.81), "same"),
-    ("speed", Figure(1.0, None, None), Figure(1.2, None, None), "better"),
-    ("peak MB", Figure(100, None, None), Figure(97, None, None), "same"),
-    ("exponent", Figure(1, None, None), Figure(2, None, None), "changed"),
-    ("page faults", Figure(0, None, None), Figure(9, None, None), "worse"),
-])
-def test_a_change_counts_where_it_leaves_the_spread(name, before, now, said):
-    assert verdict(name, before, now) == said
 
 
 def test_the_exponent_of_a_power_is_found():

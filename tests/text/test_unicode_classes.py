@@ -4,20 +4,20 @@ import unicodedata
 
 import pytest
 
-from npgpt.text.unicode_classes import LAST, LAST_OF_BMP, LETTERS, NUMBERS, SPACES, character_class, ranges
+from npgpt.text.unicode_classes import LAST, LAST_OF_BMP, character_class, ranges
 
 OURS = (16, 0)                                                          # versions of Unicode
 PYTHONS = tuple(map(int, unicodedata.unidata_version.split(".")[:2]))
 
 
-def members(table):
-    return {point for first, last in ranges(table) for point in range(first, last + 1)}
+def members(kind):
+    return {point for first, last in ranges(kind) for point in range(first, last + 1)}
 
 
-@pytest.mark.parametrize("table, kind", [(LETTERS, "L"), (NUMBERS, "N")])
-def test_characters_in_both_versions_of_unicode_have_the_same_category(table, kind):
-    ours = members(table)
-    pythons = {point for point in range(LAST + 1) if unicodedata.category(chr(point))[0] == kind}
+@pytest.mark.parametrize("kind, category", [("letters", "L"), ("numbers", "N")])
+def test_characters_in_both_versions_of_unicode_have_the_same_category(kind, category):
+    ours = members(kind)
+    pythons = {point for point in range(LAST + 1) if unicodedata.category(chr(point))[0] == category}
     if PYTHONS <= OURS:
         assert pythons <= ours
         assert {unicodedata.category(chr(point)) for point in ours - pythons} <= {"Cn"}        # not assigned yet
@@ -27,17 +27,17 @@ def test_characters_in_both_versions_of_unicode_have_the_same_category(table, ki
 
 def test_spaces_are_those_of_python_except_four_separators():
     pythons = {point for point in range(LAST + 1) if chr(point).isspace()}
-    assert pythons - members(SPACES) == {0x1C, 0x1D, 0x1E, 0x1F} and members(SPACES) <= pythons
+    assert pythons - members("spaces") == {0x1C, 0x1D, 0x1E, 0x1F} and members("spaces") <= pythons
 
 
-@pytest.mark.parametrize("table", [LETTERS, NUMBERS, SPACES])
-def test_tables_are_sorted_without_overlap(table):
-    points = [point for pair in ranges(table) for point in pair]
+@pytest.mark.parametrize("kind", ["letters", "numbers", "spaces"])
+def test_tables_are_sorted_without_overlap(kind):
+    points = [point for pair in ranges(kind) for point in pair]
     assert points == sorted(points)
 
 
 @pytest.mark.parametrize("last", [0x7F, 0xAC, LAST_OF_BMP, LAST])
 def test_a_character_class_contains_the_table_up_to_the_last_character(last):
     everything = "".join(map(chr, range(LAST + 1)))
-    found = {ord(character) for character in re.findall(f"[{character_class(NUMBERS, last)}]", everything)}
-    assert found == {point for point in members(NUMBERS) if point <= last}
+    found = {ord(character) for character in re.findall(f"[{character_class('numbers', last)}]", everything)}
+    assert found == {point for point in members("numbers") if point <= last}
