@@ -1,1 +1,1 @@
-"""The model: what a GPT is, how its parameters lie in memory, and its forward and backward pass."""
+"""The model: what a GPT is, how its parameters are stored, and its forward and backward pass."""

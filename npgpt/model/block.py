@@ -34,7 +34,7 @@ def block(x: np.ndarray, p: BlockParameters, config: GPTConfig, pattern: Pattern
         y = m + dropout(feed_forward(layer_norm(m)))
 
     pattern: which positions attend to which. Dropout acts only where rng is given. layers: which implementation
-    of attention and feed-forward to use.
+    of attention and feed-forward to use. The errors are those of the layers.
     """
     drop = rng is not None and config.resid_pdrop > 0
     attn_dropout = mlp_dropout = None
@@ -60,16 +60,12 @@ def block_backward(dy: np.ndarray, cache: BlockCache, out: BlockParameters = NO_
 
     out: arrays to write the parameters' gradients into.
     """
-    dbranch = dy
-    if cache.mlp_dropout is not None:
-        dbranch = dropout_backward(dbranch, cache.mlp_dropout)
+    dbranch = dy if cache.mlp_dropout is None else dropout_backward(dy, cache.mlp_dropout)
     dnormed, *dmlp = cache.layers.feed_forward_backward(dbranch, cache.mlp, out.mlp)
     dm, *dln_2 = layer_norm_backward(dnormed, cache.ln_2, out.ln_2)
     dm += dy
 
-    dbranch = dm
-    if cache.attn_dropout is not None:
-        dbranch = dropout_backward(dbranch, cache.attn_dropout)
+    dbranch = dm if cache.attn_dropout is None else dropout_backward(dm, cache.attn_dropout)
     dnormed, *dattn = cache.layers.self_attention_backward(dbranch, cache.attn, out.attn)
     dx, *dln_1 = layer_norm_backward(dnormed, cache.ln_1, out.ln_1)
     dx += dm

@@ -1,17 +1,16 @@
 """Configuration: a GPT's sizes and settings, under the names of Hugging Face's GPT2Config."""
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from npgpt.errors import InputError
 from npgpt.layers.feed_forward import ACTIVATIONS
 
-POSITIONS = ("learned", "sinusoidal")
-# Far beyond any GPT: what a damaged or hostile file says must not become an array, or endless names.
+POSITION_EMBEDDINGS = ("learned", "sinusoidal")
+# Far beyond any GPT: so that a damaged or hostile file cannot ask for huge arrays, or endless names.
 LIMITS = {"vocab_size": 2**24, "n_positions": 2**24, "n_embd": 2**20, "n_layer": 2**12, "n_head": 2**20}
-PROBABILITIES = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,9 @@ class GPTConfig:
     n_embd: int = 768                           # C
     n_layer: int = 12                           # L
     n_head: int = 12                            # H
-    n_inner: int | None = None                  # width of the feed-forward; None means 4 C
+    n_inner: int | None = None                  # I, hidden width of the feed-forward; None means 4 C
     activation_function: str = "gelu_new"
-    resid_pdrop: float = 0.1                    # dropout on what joins the residual stream,
+    resid_pdrop: float = 0.1                    # dropout on what is added to the residual stream,
     embd_pdrop: float = 0.1                     # on the embeddings,
     attn_pdrop: float = 0.1                     # and on the attention weights
     layer_norm_epsilon: float = 1e-5
@@ -41,19 +40,19 @@ class GPTConfig:
                 f"a whole number from 1 to {2**22:,}, or None for 4 n_embd")
         require(self, "n_head", lambda value: self.n_embd % value == 0, f"a divisor of n_embd ({self.n_embd})")
         require(self, "activation_function", lambda value: value in tuple(ACTIVATIONS), one_of(ACTIVATIONS))
-        for name in PROBABILITIES:
+        for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop"):
             require(self, name, lambda value: is_number(value) and 0 <= value < 1, "a number in [0, 1)")
         require(self, "layer_norm_epsilon", lambda value: is_number(value) and value > 0, "a number above 0")
         require(self, "initializer_range", lambda value: is_number(value) and value >= 0, "a number of 0 or more")
         require(self, "tie_word_embeddings", lambda value: isinstance(value, bool), "true or false")
-        require(self, "position_embedding_type", lambda value: value in POSITIONS, one_of(POSITIONS))
+        require(self, "position_embedding_type", lambda value: value in POSITION_EMBEDDINGS, one_of(POSITION_EMBEDDINGS))
         for name in ("bos_token_id", "eos_token_id"):
             require(self, name, lambda token: token is None or is_integer(token) and 0 <= token < self.vocab_size,
                     f"a token id below vocab_size ({self.vocab_size}), or None")
 
     @property
     def inner(self) -> int:
-        """Width of the feed-forward's middle."""
+        """I, the hidden width of the feed-forward network."""
         return 4 * self.n_embd if self.n_inner is None else self.n_inner
 
     def without_dropout(self) -> "GPTConfig":
@@ -75,5 +74,5 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def one_of(names) -> str:
+def one_of(names: Iterable[str]) -> str:
     return "one of " + ", ".join(names)

@@ -1,4 +1,4 @@
-"""The GPT's body: token ids in, a hidden state for every position out. A head on top of it makes predictions."""
+"""The GPT's body: from token ids to a hidden state for every position. A head on top of it makes predictions."""
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,18 +16,18 @@ from npgpt.model.parameters import BlockParameters, LayerNormParameters, block_t
 
 
 class GPTParameters(NamedTuple):
-    wte: Any                                    # (V, C), the table of tokens
-    wpe: Any                                    # (n_positions, C), that of positions; None where they are sinusoidal
+    wte: Any                                    # (V, C), the embedding of tokens
+    wpe: Any                                    # (n_positions, C), of positions; None where they are sinusoidal
     blocks: list[BlockParameters]
     ln_f: LayerNormParameters
-    head: Any = None                            # what a head on top has of its own; None for one that is tied to wte
+    head: Any = None                            # the parameters of a head on top; None where it is tied to wte
 
 
 def gpt_table(config: GPTConfig, head: Any = None) -> GPTParameters:
     """The table of a GPT's parameters, with GPT-2's initialisation (Radford et al. 2019, section 2.3).
 
-    2 n_layer branches are added to the residual stream; their last matrices start smaller by sqrt(2 n_layer), so
-    that the stream's variance does not grow with depth.
+    2 n_layer branches are added to the residual stream. Their last matrices start smaller by sqrt(2 n_layer), so
+    that its variance does not grow with depth. head: the rows of a head's own parameters.
     """
     C, deviation = config.n_embd, config.initializer_range
     learned = config.position_embedding_type == "learned"
@@ -59,10 +59,10 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
         y = layer_norm(x)
 
     positions: (T,) or (B, T), by default 0 .. T - 1. patterns: which positions attend to which, for every block; by
-    default causal. Dropout acts only where rng is given. layers: which implementation of attention, feed-forward and
-    head to use. Without `keep` the blocks' caches are dropped as they come: less memory, and no backward pass.
+    default causal. Dropout acts only where rng is given. layers: which implementation of the layers to use. Without
+    `keep` the blocks' caches are not kept: this needs less memory, and no backward pass is possible.
 
-    Raises ValueError where T > n_positions or ids is not (B, T).
+    Raises ValueError where T > n_positions or ids is not (B, T), IndexError for an id outside the vocabulary.
     """
     if ids.ndim != 2 or not 1 <= ids.shape[1] <= config.n_positions:
         raise ValueError(f"gpt: ids must be (B, T) with 1 <= T <= n_positions ({config.n_positions}), not {ids.shape}")
@@ -97,11 +97,10 @@ def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters,
     """dy (B, T, C)  ->  the N distinct ids that were read, and the gradients of their rows of wte (N, C)
 
     The gradients of all other parameters of the body are written into `out`. Those of wte are left to the caller,
-    because a head may use the same table. Positions are shared by all sequences of the batch, so their gradients
-    sum over it.
+    because a head may use wte too. All sequences of the batch have the same positions, whose gradients add up.
 
-    free: take each block's cache out of cache.blocks once it has been used, so that its memory can be used again. The
-    cache is then good for one backward pass only.
+    free: remove each block's cache from cache.blocks when it is used, to free its memory. Then only one backward pass
+    is possible.
     """
     dx, _, _ = layer_norm_backward(dy, cache.ln_f, out.ln_f)
     for i in reversed(range(len(out.blocks))):

@@ -1,5 +1,5 @@
-"""Which implementation of attention, feed-forward and head to use: those that hold matrices. Everywhere but in
-tensor-parallel training and prefill (parallel/tensor_parallel.py), the plain ones."""
+"""Which implementation of attention, feed-forward and head to use: the plain one, except in tensor-parallel training
+and prefill (parallel/tensor_parallel.py)."""
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from npgpt.layers.self_attention import self_attention, self_attention_backward
 
 
 class Layers(NamedTuple):
-    """Layer pairs, each by the contract of layers/."""
+    """Layer pairs that keep the contract of layers/."""
     self_attention: Callable
     self_attention_backward: Callable
     feed_forward: Callable

@@ -1,4 +1,4 @@
-"""A model: what is needed to use one."""
+"""A model: parameters, configuration and tokenizer."""
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ from npgpt.text.tokenizer import Tokenizer
 
 
 class Model(NamedTuple):
-    parameters: np.ndarray                      # one flat vector; model/parameters.py has names for its parts
+    parameters: np.ndarray                      # one flat vector; model/parameters.py gives its parts names
     config: GPTConfig
     tokenizer: Tokenizer | None                 # None where a model directory holds none
 

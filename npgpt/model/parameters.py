@@ -1,9 +1,8 @@
 """Parameters: one flat vector, and groups of named views of it.
 
-A *table* says everything about a model's parameters: nested groups, named tuples in the layers' own argument
-order, whose leaves are rows, one `Parameter` for each array. `groups(vector, table)` is the same nest with views
-of the vector in the rows' places, so that a block reads layer_norm(x, *p.ln_1). Gradients and moments are further
-vectors of the same layout.
+A *table* describes a model's parameters: nested named tuples in the order of the layers' arguments, with one row, a
+`Parameter`, for each array. `groups(vector, table)` has the same structure, with views of the vector in the places of
+the rows, so that a block reads layer_norm(x, *p.ln_1). Gradients and moments are further vectors of the same layout.
 """
 import math
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ Group = Any                 # a named tuple or list of groups, a leaf, or None w
 
 
 class Parameter(NamedTuple):
-    """A row of the table: an array starts normally distributed with this mean and standard deviation."""
+    """A row of the table. The array is initialised from the normal distribution with this mean and standard deviation."""
     shape: tuple[int, ...]
     mean: float = 0.0
     deviation: float = 0.0
@@ -53,7 +52,7 @@ class BlockParameters(NamedTuple):
 
 
 def weight(*shape: int, deviation: float) -> Parameter:
-    """A matrix or a table of vectors. These decay; gains and biases do not."""
+    """A matrix. Weight decay acts on these, not on gains and biases."""
     return Parameter(shape, deviation=deviation, decays=True)
 
 
@@ -77,7 +76,7 @@ def block_table(C: int, I: int, deviation: float, residual_deviation: float) -> 
 
 
 def map_leaves(function: Callable[[Any], Any], group: Group) -> Group:
-    """The same groups with function(leaf) in the place of every leaf, called in order."""
+    """The same groups, with function(leaf) in the place of every leaf; called in order."""
     if group is None:
         return None
     if type(group) is Parameter or not isinstance(group, (list, tuple)):
@@ -101,33 +100,30 @@ def parameter_count(table: Group) -> int:
 
 
 def groups(vector: np.ndarray, table: Group) -> Group:
-    """The table's groups with views of a flat vector in its rows' places: writing into a view writes into the vector.
-
-    Raises ValueError for a vector of another length.
-    """
-    position = 0
+    """The table's groups with views of a flat vector in the places of the rows. Raises ValueError for another length."""
+    stop = 0
 
     def view(row: Parameter) -> np.ndarray:
-        nonlocal position
-        start, position = position, position + row.size
-        return vector[start:position].reshape(row.shape)
+        nonlocal stop
+        start, stop = stop, stop + row.size
+        return vector[start:stop].reshape(row.shape)
 
     try:
         nested = map_leaves(view, table)
     except ValueError:                          # the last view would be too short
-        position = None
-    if position != len(vector):
+        stop = None
+    if stop != len(vector):
         raise ValueError(f"this model has {parameter_count(table):,} parameters, the vector holds {len(vector):,}")
     return nested
 
 
 def named_views(vector: np.ndarray, table: Group) -> dict[str, np.ndarray]:
-    """The same views in one dictionary, by name."""
+    """The views of groups in one dictionary, by name."""
     return dict(named_leaves(groups(vector, table)))
 
 
 def initial_parameters(table: Group, seed: int = 0, dtype: np.dtype = np.float32) -> np.ndarray:
-    """The flat vector that training starts from: what the table says, drawn from the seed."""
+    """The flat vector that training starts from, drawn as the table says."""
     rng = np.random.default_rng(seed)
     vector = np.empty(parameter_count(table), dtype)
     for (_, row), view in zip(named_leaves(table), named_views(vector, table).values()):

@@ -20,7 +20,7 @@ def post_ln_block(x: np.ndarray, p: BlockParameters, config: GPTConfig, pattern:
         n = layer_norm(x + dropout(self_attention(x)))
         y = layer_norm(n + dropout(feed_forward(n)))
 
-    The arguments are those of model.block.block.
+    Arguments and errors are those of model.block.block.
     """
     drop = rng is not None and config.resid_pdrop > 0
     attn_dropout = mlp_dropout = None
@@ -46,16 +46,12 @@ def post_ln_block_backward(dy: np.ndarray, cache: BlockCache,
     out: arrays to write the parameters' gradients into.
     """
     dsum, *dln_2 = layer_norm_backward(dy, cache.ln_2, out.ln_2)
-    dbranch = dsum
-    if cache.mlp_dropout is not None:
-        dbranch = dropout_backward(dbranch, cache.mlp_dropout)
+    dbranch = dsum if cache.mlp_dropout is None else dropout_backward(dsum, cache.mlp_dropout)
     dn, *dmlp = cache.layers.feed_forward_backward(dbranch, cache.mlp, out.mlp)
     dn += dsum
 
     dsum, *dln_1 = layer_norm_backward(dn, cache.ln_1, out.ln_1)
-    dbranch = dsum
-    if cache.attn_dropout is not None:
-        dbranch = dropout_backward(dbranch, cache.attn_dropout)
+    dbranch = dsum if cache.attn_dropout is None else dropout_backward(dsum, cache.attn_dropout)
     dx, *dattn = cache.layers.self_attention_backward(dbranch, cache.attn, out.attn)
     dx += dsum
     return dx, BlockParameters(LayerNormParameters(*dln_1), AttentionParameters(*dattn), LayerNormParameters(*dln_2),

@@ -1,4 +1,4 @@
-"""Configurations by name: small ones to learn with, and GPT-2's own four."""
+"""Configurations by name: small ones to learn with, and the four of GPT-2."""
 import dataclasses
 
 from npgpt.errors import InputError
@@ -16,7 +16,7 @@ PRESETS = {
 
 
 def preset(name: str, **changes) -> GPTConfig:
-    """A configuration by name, with some fields changed. Raises InputError for a name that is none."""
+    """A configuration by name, with some fields changed. Raises InputError for an unknown name."""
     if name not in PRESETS:
         raise InputError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
     return dataclasses.replace(PRESETS[name], **changes)
