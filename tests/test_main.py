@@ -11,9 +11,10 @@ import pytest
 
 from npgpt.__main__ import COMMANDS, main
 from npgpt.errors import InputError
-from npgpt.interop.huggingface import save_model
+from npgpt.interop.huggingface import save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
 
@@ -41,7 +42,7 @@ def command(monkeypatch):
 def model(tmp_path):
     """An untrained model of bytes."""
     config = GPTConfig(vocab_size=256, n_positions=8, n_embd=4, n_layer=1, n_head=1)
-    save_model(tmp_path / "model", initial_parameters(language_model_table(config)), config, ByteTokenizer())
+    save(tmp_path / "model", Model(initial_parameters(language_model_table(config)), config, ByteTokenizer()))
     return tmp_path / "model"
 
 

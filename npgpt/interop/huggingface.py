@@ -16,9 +16,9 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import parameter_count
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 # All files that describe a model. They must not be mixed with those of another model in a folder.
@@ -32,17 +32,12 @@ def load(folder: Path | str, dtype: np.dtype | None = None) -> Model:
     return Model(parameters, config, load_tokenizer(folder) if holds_tokenizer(folder) else None)
 
 
-def save(folder: Path | str, model: Model) -> None:
-    """Write a model directory that transformers can load. See save_model."""
-    save_model(folder, *model)
-
-
 def holds_model(folder: Path) -> bool:
     return weights_file(folder) is not None
 
 
-def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None = None) -> None:
-    """Write a model directory that GPT2LMHeadModel.from_pretrained can load.
+def save(folder: Path | str, model: Model) -> None:
+    """Write a model directory that GPT2LMHeadModel.from_pretrained of transformers can load.
 
     A model that is already in the folder is replaced only after all files of the new one are on the disk. Raises
     OSError, naming the folder.
@@ -50,12 +45,13 @@ def save_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenize
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with errors_named(folder), temporary_folder(folder / "model") as staging:
-        write_model(staging, parameters, config, tokenizer)
+        write_model(staging, model)
         move_together(staging, folder, WEIGHTS, [INDEX])
 
 
-def write_model(folder: Path, parameters: np.ndarray, config: GPTConfig, tokenizer: Tokenizer | None) -> None:
+def write_model(folder: Path, model: Model) -> None:
     """Write the files of a model directory, one after the other. Each is written completely or not at all."""
+    parameters, config, tokenizer = model
     write_json(folder / CONFIG, {**gpt2.fields_to_save(config), "dtype": str(parameters.dtype)})
     if tokenizer is not None:
         tokenizer.save(folder)
@@ -103,7 +99,7 @@ def load_model(folder: Path | str, dtype: np.dtype | None = None) -> tuple[np.nd
 
     def fill(name: str) -> bool:
         views[name][...] = tensors[name].reshape(views[name].shape)
-        return has_nan_or_infinity(tensors[name])
+        return not np.isfinite(tensors[name]).all()
 
     with ThreadPoolExecutor() as pool:                              # the first access to new memory takes most of the time
         damaged = [name for name, is_damaged in zip(views, pool.map(fill, views)) if is_damaged]
@@ -130,12 +126,3 @@ def require_fit(tensors: Mapping[str, np.ndarray], config: GPTConfig, path: Path
                  for name, tensor in tensors.items() if tensor.dtype.kind != "f"]
     if problems:
         raise InputError(f"{path} does not match its {CONFIG}: {'; '.join(problems)}")
-
-
-def has_nan_or_infinity(tensor: np.ndarray) -> bool:
-    """Whether a tensor contains NaN or infinite values. The sum of squares, which is fast, is NaN or infinite if one of
-    them is. It can also overflow, so that then all values are examined.
-    """
-    flat = tensor.reshape(-1)
-    with np.errstate(all="ignore"):
-        return not np.isfinite(flat @ flat) and not np.isfinite(flat).all()

@@ -85,7 +85,7 @@ def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: Ru
     with errors_named(folder.parent):
         folder.parent.mkdir(exist_ok=True)
     with write_whole_folder(folder) as staging:
-        write_model(staging, *model)
+        write_model(staging, model)
         write_safetensors(staging / MOMENTS, {"m": state.optimiser.m, "v": state.optimiser.v}, {})
         write_json(staging / RECORD, {
             "format": FORMAT, "step": state.step, "updates": state.optimiser.t, "skipped": state.skipped,

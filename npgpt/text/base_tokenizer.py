@@ -1,4 +1,4 @@
-"""What all tokenizers have in common: the base class Tokenizer."""
+"""What all tokenizers have in common: the base class Tokenizer, and tokenizer.json, the format of Hugging Face's tokenizers."""
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
+from npgpt.files import write_json
+
+TOKENIZER_FILE = "tokenizer.json"
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 
 
 class Tokenizer(ABC):
@@ -35,4 +39,14 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the files that load_tokenizer reads: tokenizer.json, in the format of Hugging Face's tokenizers."""
+        """Write the files that load_tokenizer reads."""
+
+
+def write_tokenizer_json(folder: Path, pre_tokenizer: dict, decoder: dict, model: dict,
+                         added_tokens: Sequence[dict] = ()) -> None:
+    """Write tokenizer.json: pre_tokenizer splits a text into words, model turns words into tokens, and decoder joins
+    tokens to a text. The format's other steps are null.
+    """
+    write_json(Path(folder) / TOKENIZER_FILE, {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": list(added_tokens), "normalizer": None,
+        "pre_tokenizer": pre_tokenizer, "post_processor": None, "decoder": decoder, "model": model})

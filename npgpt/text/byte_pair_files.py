@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from npgpt.errors import InputError
 from npgpt.files import JSON_LIMIT, read_json, write_json, write_whole
-from npgpt.text.tokenizer_json import BYTE_LEVEL, write_tokenizer_json
+from npgpt.text.base_tokenizer import BYTE_LEVEL, write_tokenizer_json
 
 VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"
 MERGES_LIMIT = 2**20                                   # the largest vocabularies in use have half as many

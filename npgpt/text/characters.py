@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.text.base_tokenizer import Tokenizer
-from npgpt.text.tokenizer_json import write_tokenizer_json
+from npgpt.text.base_tokenizer import Tokenizer, write_tokenizer_json
 
 
 class CharacterTokenizer(Tokenizer):
@@ -54,7 +53,7 @@ class CharacterTokenizer(Tokenizer):
         return self._ids[indices]
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json, in the format of Hugging Face's tokenizers, where each character is a word."""
+        """Write tokenizer.json, where each character is a word."""
         split_characters = {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False}
         ids = {character: i for i, character in enumerate(self.vocabulary)}
         write_tokenizer_json(folder, split_characters, {"type": "Fuse"},

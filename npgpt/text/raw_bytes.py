@@ -3,8 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.text.base_tokenizer import Tokenizer
-from npgpt.text.tokenizer_json import BYTE_LEVEL, write_tokenizer_json
+from npgpt.text.base_tokenizer import BYTE_LEVEL, Tokenizer, write_tokenizer_json
 
 
 class ByteTokenizer(Tokenizer):
@@ -17,7 +16,7 @@ class ByteTokenizer(Tokenizer):
         return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64)
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json, in the format of Hugging Face's tokenizers: byte-level BPE without merges."""
+        """Write tokenizer.json: byte-level BPE without merges."""
         without_splitting = {**BYTE_LEVEL, "use_regex": False}
         write_tokenizer_json(folder, without_splitting, without_splitting,
                              {"type": "BPE", "vocab": byte_vocabulary(), "merges": []})

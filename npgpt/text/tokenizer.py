@@ -1,16 +1,13 @@
 """Load a tokenizer of any kind from a folder."""
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from npgpt.errors import InputError
 from npgpt.files import read_json
-from npgpt.text.base_tokenizer import Tokenizer
+from npgpt.text.base_tokenizer import TOKENIZER_FILE, Tokenizer
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE, parse_tokenizer_json, read_vocabulary_and_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer, byte_vocabulary
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
 
 __all__ = ["Tokenizer", "holds_tokenizer", "load_tokenizer"]
 
@@ -30,23 +27,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     if not holds_tokenizer(folder):
         raise InputError(f"{folder} holds no tokenizer: there is no {TOKENIZER_FILE} in it, "
                          f"nor {VOCABULARY_FILE} with {MERGES_FILE}")
-    path = folder / TOKENIZER_FILE
-    if path.is_file():
-        description = read_json(path)
-        with input_errors_named(path):
-            return tokenizer_of_json(description)
-    content = read_vocabulary_and_merges(folder)
-    with input_errors_named(folder):
-        return BytePairTokenizer(*content)
-
-
-@contextlib.contextmanager
-def input_errors_named(path: Path) -> Iterator[None]:
-    """While the context lasts, the message of every InputError begins with `path`."""
+    is_json = (folder / TOKENIZER_FILE).is_file()
+    content = read_json(folder / TOKENIZER_FILE) if is_json else read_vocabulary_and_merges(folder)
     try:
-        yield
+        return tokenizer_of_json(content) if is_json else BytePairTokenizer(*content)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{folder / TOKENIZER_FILE if is_json else folder}: {error}") from None
 
 
 def tokenizer_of_json(description: dict) -> Tokenizer:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from npgpt.__main__ import main
-from npgpt.interop.huggingface import save_model
+from npgpt.interop.huggingface import save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
 
@@ -64,5 +65,5 @@ def model(tmp_path) -> Path:
     """An untrained model of the characters of the text."""
     tokenizer = CharacterTokenizer.of_text(TEXT)
     config = GPTConfig(vocab_size=tokenizer.vocab_size, n_positions=8, n_embd=8, n_layer=1, n_head=2, initializer_range=0.5)
-    save_model(tmp_path / "model", initial_parameters(language_model_table(config), 0, np.float64), config, tokenizer)
+    save(tmp_path / "model", Model(initial_parameters(language_model_table(config), 0, np.float64), config, tokenizer))
     return tmp_path / "model"

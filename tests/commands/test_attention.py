@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from npgpt.commands import attention as command
-from npgpt.interop.huggingface import load_model, save_model
+from npgpt.interop.huggingface import load_model, save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 HOSTILE = "</script><b>\x1b\"'\u2028🤗\n\udcff"
 
@@ -21,7 +22,7 @@ HOSTILE = "</script><b>\x1b\"'\u2028🤗\n\udcff"
 @pytest.fixture
 def byte_model(tmp_path):
     config = GPTConfig(vocab_size=256, n_positions=64, n_embd=12, n_layer=2, n_head=3, initializer_range=0.5)
-    save_model(tmp_path / "bytes", initial_parameters(language_model_table(config)), config, ByteTokenizer())
+    save(tmp_path / "bytes", Model(initial_parameters(language_model_table(config)), config, ByteTokenizer()))
     return tmp_path / "bytes"
 
 
@@ -92,6 +93,6 @@ def test_mistakes_are_explained(refused, byte_model, monkeypatch):
 
 def test_a_damaged_model_is_refused(npgpt, model):
     parameters, config = load_model(model)
-    save_model(model, np.full_like(parameters, np.nan), config)
+    save(model, Model(np.full_like(parameters, np.nan), config, None))
     outcome = npgpt("attention", "--model", model, "--text", "fox")
     assert (outcome.status, outcome.out) == (2, "") and "NaN or infinite: there is nothing to show" in outcome.err

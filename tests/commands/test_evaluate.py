@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from npgpt.interop.huggingface import load_model, save_model
+from npgpt.interop.huggingface import load_model, save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import groups, parameter_count
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
@@ -28,7 +29,7 @@ def figures(outcome):
 def save_uniform(folder, tokenizer):
     """A model that gives every token the same probability."""
     config = GPTConfig(vocab_size=tokenizer.vocab_size, n_positions=4, n_embd=4, n_layer=1, n_head=1)
-    save_model(folder, np.zeros(parameter_count(language_model_table(config)), np.float32), config, tokenizer)
+    save(folder, Model(np.zeros(parameter_count(language_model_table(config)), np.float32), config, tokenizer))
 
 
 def test_the_perplexity_of_a_uniform_guess_is_the_vocabulary_size(npgpt, tmp_path):
@@ -70,7 +71,7 @@ def test_without_arguments_the_model_in_out_reads_pythons_documentation(npgpt, m
 def test_a_perplexity_too_large_for_a_float_is_infinite(npgpt, model, text):
     parameters, config = load_model(model)
     groups(parameters, language_model_table(config)).ln_f.gain[...] = 1e6
-    save_model(model, parameters, config)
+    save(model, Model(parameters, config, None))
     _, loss, perplexity, _ = figures(npgpt("evaluate", "--model", model, "--data", text))
     assert loss > 710 and perplexity == math.inf
 

@@ -8,14 +8,15 @@ import pytest
 from npgpt.commands.tokenize import printable
 from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import generate, generate_batch
-from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, save_model
+from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_model, save
 from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 
 def written(outcome):
@@ -73,7 +74,7 @@ def set_end(model, character):
     """Make a character the model's end of text."""
     parameters, config = load_model(model)
     tokenizer = load_tokenizer(model)
-    save_model(model, parameters, dataclasses.replace(config, eos_token_id=int(tokenizer.encode(character)[0])), tokenizer)
+    save(model, Model(parameters, dataclasses.replace(config, eos_token_id=int(tokenizer.encode(character)[0])), tokenizer))
 
 
 def test_text_ends_at_the_end_of_text_token_unless_that_is_ignored(npgpt, model):
@@ -105,7 +106,7 @@ def test_log_probabilities_are_printed_beside_their_tokens(npgpt, model):
 
 def test_a_model_may_have_more_tokens_than_its_tokenizer(npgpt, tmp_path):
     config = GPTConfig(vocab_size=300, n_positions=8, n_embd=4, n_layer=1, n_head=2)
-    save_model(tmp_path / "padded", initial_parameters(language_model_table(config)), config, ByteTokenizer())
+    save(tmp_path / "padded", Model(initial_parameters(language_model_table(config)), config, ByteTokenizer()))
     arguments = ["generate", "--model", "padded", "--max-new-tokens", 60, "--prompt", "a"]
     assert "\ufffd" in written(npgpt(*arguments))
     table = written(npgpt(*arguments, "--show-log-probabilities")).splitlines()
@@ -123,7 +124,7 @@ def test_of_a_prompt_longer_than_the_context_the_last_tokens_are_used(npgpt, mod
 def test_a_character_that_cannot_be_printed_is_replaced(npgpt, tmp_path):
     """An argument that is not UTF-8 reaches Python with surrogates, which cannot be printed."""
     config = GPTConfig(vocab_size=256, n_positions=4, n_embd=4, n_layer=1, n_head=1)
-    save_model(tmp_path / "model", initial_parameters(language_model_table(config)), config, ByteTokenizer())
+    save(tmp_path / "model", Model(initial_parameters(language_model_table(config)), config, ByteTokenizer()))
     assert written(npgpt("generate", "--model", "model", "--prompt", "a\udcff", "--max-new-tokens", 1)).startswith("a?")
 
 
@@ -203,6 +204,6 @@ def test_control_characters_in_the_names_of_a_file_do_not_reach_the_terminal(ref
 def test_a_model_whose_weights_are_nan_is_refused(npgpt, model):
     parameters, config = load_model(model)
     parameters[:] = np.nan
-    save_model(model, parameters, config)
+    save(model, Model(parameters, config, None))
     status, out, err = npgpt("generate", "--model", model, "--prompt", "fox")
     assert status == 2 and out == "fox\n" and "\nnpgpt: error: the model's " in err

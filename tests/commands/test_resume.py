@@ -14,7 +14,7 @@ from npgpt.runs.folder import take_up
 from npgpt.runs.lock import LOCK_FILE, only_run
 from npgpt.runs.metrics import METRICS_FILE
 from npgpt.text.corpus import write_tokens
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 RUN = ["train", "--data", "text.txt", *SMALL, "--dropout", 0.1, "--steps", 8, "--eval-every", 4, "--checkpoint-every", 2]

@@ -9,7 +9,7 @@ from npgpt.commands.tokenize import SAMPLE, visible
 from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 
 @pytest.fixture

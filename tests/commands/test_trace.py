@@ -5,7 +5,7 @@ from npgpt.interop.gpt2 import tensors_as_in_file
 from npgpt.interop.huggingface import load_model
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.text.tokenizer import load_tokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 
 def table(outcome):

@@ -11,17 +11,18 @@ import pytest
 
 from npgpt.__main__ import main
 from npgpt.commands.session import SAMPLE_TOKENS
-from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save_model
+from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.interop.weights import INDEX
 from npgpt.layers.layer_norm import layer_norm
 from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import write_tokens
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.runs.metrics import METRICS_FILE
 from npgpt.runs.recorder import Recorder
 
@@ -392,7 +393,7 @@ def test_a_learning_rate_far_too_high_is_reported_with_the_step(npgpt, text):
 
 def test_where_the_first_loss_is_nan_nothing_is_saved(npgpt, text, model):
     parameters, config = load_model(model)
-    save_model(model, parameters * np.nan, config)
+    save(model, Model(parameters * np.nan, config, None))
     status, _, err = npgpt("train", "--data", text, "--init", model)
     assert status == 2 and f" at step 1, with {parameters.size:,} parameters NaN or infinite" in err and err.endswith("nothing was saved yet\n")
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 from helpers import language_model, logits_of
 from npgpt.errors import InputError
 from npgpt.interop.gpt2 import tensors_as_in_file
-from npgpt.interop.huggingface import load_model, save_model
+from npgpt.interop.huggingface import load_model, save
 from npgpt.interop.safetensors import write_safetensors
 from npgpt.interop.weights import INDEX, WEIGHTS
 from npgpt.model.config import GPTConfig
@@ -43,12 +43,12 @@ def kinds(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)              # slow on some disks
         plain = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=1, n_head=2)
-        save_model(folder / "characters", language_model(plain), plain, CharacterTokenizer("abcde"))
+        save(folder / "characters", Model(language_model(plain), plain, CharacterTokenizer("abcde")))
         tokenizer = tokenizer_of_merges(list(learn_merges(count_words("the cat and the hat and the bat")))[:4])
         pairs = GPTConfig(vocab_size=tokenizer.vocab_size, n_positions=2, n_embd=2, n_layer=1, n_head=1)
-        save_model(folder / "pairs", language_model(pairs), pairs, tokenizer)
+        save(folder / "pairs", Model(language_model(pairs), pairs, tokenizer))
         (folder / "pairs" / "tokenizer.json").unlink()             # so that vocab.json and merges.txt are read
-        save_model(folder / "shards", language_model(plain), plain)
+        save(folder / "shards", Model(language_model(plain), plain, None))
         (folder / "shards" / WEIGHTS).unlink()
         tensors = tensors_as_in_file(language_model(plain).astype(np.float16), plain)
         names = sorted(tensors)

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from helpers import language_model, seeds
 from npgpt.errors import InputError
 from npgpt.interop.gpt2 import FIXED, shapes_in_file, tensors_as_in_file
-from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, holds_model, load, load_config, load_model, save, save_model
+from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, holds_model, load, load_config, load_model, save
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.interop.weights import INDEX
 from npgpt.layers.embedding import sinusoidal_positions
@@ -34,7 +34,7 @@ configs = st.builds(lambda heads, width, **fields: GPTConfig(n_head=heads, n_emb
 @pytest.fixture
 def folder(tmp_path):
     """A model on the disk, in float32."""
-    save_model(tmp_path, language_model(GPT), GPT)
+    save(tmp_path, Model(language_model(GPT), GPT, None))
     return tmp_path
 
 
@@ -55,7 +55,7 @@ def test_a_saved_model_is_loaded_bit_for_bit(tmp_path_factory, config, dtype, se
     parameters = language_model(config, seed, dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)              # slow on some disks
-        save_model(folder, parameters, config)
+        save(folder, Model(parameters, config, None))
     loaded, loaded_config = load_model(folder)
     assert loaded_config == config
     assert loaded.dtype == dtype and loaded.tobytes() == parameters.tobytes()
@@ -85,13 +85,13 @@ def test_the_config_is_gpt2configs(folder):
 
 def test_sinusoidal_positions_are_written_for_libraries_that_have_them_as_parameters(tmp_path):
     config = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=1, n_head=2, position_embedding_type="sinusoidal")
-    save_model(tmp_path, language_model(config), config)
+    save(tmp_path, Model(language_model(config), config, None))
     stored = read_safetensors(tmp_path / WEIGHTS)[0]["transformer.wpe.weight"]
     np.testing.assert_array_equal(stored, sinusoidal_positions(np.arange(3), 4, np.float32))
 
 
 def test_the_tokenizer_is_written_beside_the_weights(tmp_path):
-    save_model(tmp_path, language_model(GPT), GPT, CharacterTokenizer("abcde"))
+    save(tmp_path, Model(language_model(GPT), GPT, CharacterTokenizer("abcde")))
     assert load_tokenizer(tmp_path).vocabulary == list("abcde")
     stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
     assert stored["tokenizer_class"] == "PreTrainedTokenizerFast" and stored["model_max_length"] == 3
@@ -101,7 +101,7 @@ def test_only_special_tokens_of_the_tokenizer_are_named(tmp_path):
     class Special(CharacterTokenizer):
         special_tokens = {"e": 4}
     for tokenizer, expected in ((Special("abcde"), "e"), (CharacterTokenizer("abcde"), None)):
-        save_model(tmp_path, language_model(GPT), GPT, tokenizer)
+        save(tmp_path, Model(language_model(GPT), GPT, tokenizer))
         stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
         assert stored.get("bos_token") == expected and "eos_token" not in stored
 
@@ -111,7 +111,7 @@ def test_only_a_folder_with_weights_holds_a_model(folder, tmp_path_factory):
 
 
 def test_a_folder_is_created_with_its_parents_and_contains_only_the_model(tmp_path):
-    save_model(tmp_path / "a" / "b", language_model(GPT), GPT)
+    save(tmp_path / "a" / "b", Model(language_model(GPT), GPT, None))
     assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == [CONFIG, WEIGHTS]
 
 
@@ -120,14 +120,15 @@ def test_a_model_that_does_not_fit_on_the_disk_leaves_the_old_one_unchanged(fold
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     program = f"""
 import resource
-from npgpt.interop.huggingface import save_model
+from npgpt.interop.huggingface import save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 config = GPTConfig(vocab_size=500, n_positions=3, n_embd=4, n_layer=1, n_head=1)
 try:
-    save_model({str(folder)!r}, initial_parameters(language_model_table(config)), config)
+    save({str(folder)!r}, Model(initial_parameters(language_model_table(config)), config, None))
 except OSError as error:
     assert error.filename == {str(folder)!r}
 else:
@@ -326,7 +327,7 @@ def test_a_configuration_with_enormous_sizes_is_refused_at_once(folder, field, v
 
 def test_an_untied_head_is_a_parameter(tmp_path):
     config = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=1, n_head=2, tie_word_embeddings=False)
-    save_model(tmp_path, language_model(config), config)
+    save(tmp_path, Model(language_model(config), config, None))
     edit_weights(tmp_path, lambda tensors: {name: tensor for name, tensor in tensors.items() if name != "lm_head.weight"})
     with pytest.raises(InputError, match="lm_head.weight is missing"):
         load_model(tmp_path)
@@ -352,5 +353,5 @@ def test_the_index_of_a_model_in_several_files_is_removed_with_it(folder):
     (folder / INDEX).write_text(json.dumps({"weight_map": places}))
     load_model(folder)
     other = GPTConfig(vocab_size=3, n_positions=2, n_embd=2, n_layer=1, n_head=1)
-    save_model(folder, language_model(other), other)
+    save(folder, Model(language_model(other), other, None))
     assert not (folder / INDEX).exists() and load_model(folder)[1] == other

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from npgpt.interop.huggingface import CONFIG as CONFIG_FILE, TOKENIZER_CONFIG, WEIGHTS, load_model, save_model
+from npgpt.interop.huggingface import CONFIG as CONFIG_FILE, TOKENIZER_CONFIG, WEIGHTS, load_model, save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.model import Model
@@ -16,7 +16,7 @@ from npgpt.runs.recorder import MINUTES, Recorder
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.training.trainer import Step, initial_state
 
 CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2)
@@ -152,7 +152,7 @@ def test_it_tells_which_step_is_on_the_disk(recorder):
 def test_a_write_that_fails_at_any_moment_leaves_a_whole_checkpoint_and_a_whole_model(recorder, tmp_path, monkeypatch, moment):
     """Every call that changes the disk fails in turn, as on a full one; the models have different sizes."""
     larger = GPTConfig(vocab_size=9, n_positions=8, n_embd=16, n_layer=1, n_head=2)
-    save_model(tmp_path, np.full_like(initial_parameters(language_model_table(larger)), 7), larger)
+    save(tmp_path, Model(np.full_like(initial_parameters(language_model_table(larger)), 7), larger, None))
     made = recorder(every=1)
     step(made, 1)
     countdown = iter([None] * moment)

@@ -8,7 +8,7 @@ from npgpt.errors import InputError
 from npgpt.text import byte_pair_files
 from npgpt.text.byte_pair_files import MERGES_FILE, VERSION, VOCABULARY_FILE, read_merges
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.tokenizer import load_tokenizer
 
 TEXT = 'on the mat, on the hat, on the cat: "#1" "#1" \\n \\n é é\n<.>\n<.>'

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from npgpt.errors import InputError
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.tokenizer import load_tokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, strategies as st
 from npgpt.errors import InputError
 from npgpt.text.raw_bytes import ByteTokenizer, byte_characters
 from npgpt.text.tokenizer import load_tokenizer
-from npgpt.text.tokenizer_json import TOKENIZER_FILE
+from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 
 @given(st.text(st.characters(codec="utf-8")))

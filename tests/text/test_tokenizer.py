@@ -11,6 +11,8 @@ from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import TOKENIZER_FILE, holds_tokenizer, load_tokenizer
 
+FIELDS = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"]
+
 
 def test_a_character_tokenizer_is_recognised(tmp_path):
     CharacterTokenizer("abc").save(tmp_path)
@@ -81,3 +83,9 @@ def test_a_damaged_file_is_loaded_or_raises_input_error(tmp_path_factory, data):
         assert load_tokenizer(folder).vocab_size == 3
     except InputError:
         pass
+
+
+@pytest.mark.parametrize("tokenizer", [CharacterTokenizer("ab"), ByteTokenizer(), tokenizer_of_merges([(97, 98)])])
+def test_tokenizer_json_has_all_fields_in_the_order_of_hugging_faces_tokenizers(tmp_path, tokenizer):
+    tokenizer.save(tmp_path)
+    assert list(json.loads((tmp_path / TOKENIZER_FILE).read_text())) == FIELDS
