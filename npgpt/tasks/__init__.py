@@ -1,1 +1,1 @@
-"""Tasks: what a model is trained to do. A task brings batches, their loss and its gradients."""
+"""Tasks: what a model is trained to do. A task provides batches, their loss and its gradients."""

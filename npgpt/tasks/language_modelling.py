@@ -13,7 +13,7 @@ from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import groups
 from npgpt.text.corpus import Corpus, every_batch, random_batch, require_ids, require_length
 
-EVALUATION_TOKENS = 1024     # in a batch, where its size is left open: enough for large products, little memory
+EVALUATION_TOKENS = 1024     # in a batch of default size: enough for large matrix products, little memory
 
 
 class TokenBatch(NamedTuple):
@@ -24,7 +24,7 @@ class TokenBatch(NamedTuple):
 class LanguageModelling:
     """A GPT with a language-model head, on windows of n_positions tokens of a text.
 
-    corpus may be left out where batches come from elsewhere. Raises InputError where it is shorter than a window.
+    corpus: where batches are drawn from, if they are. Raises InputError if it is shorter than a window.
     """
 
     def __init__(self, config: GPTConfig, corpus: Corpus | None = None) -> None:
@@ -34,15 +34,15 @@ class LanguageModelling:
             require_length(corpus.train, config.n_positions, "training text")
 
     def random_batch(self, size: int, rng: np.random.Generator) -> TokenBatch:
-        """Windows from random places of the training text. Raises InputError for a token outside the vocabulary."""
+        """Windows at random positions of the training text. Raises InputError for a token outside the vocabulary."""
         return self.checked(*random_batch(self.corpus.train, size, self.config.n_positions, rng))
 
     def validation_batches(self, size: int | None = None) -> Iterator[TokenBatch]:
         return self.batches(self.corpus.validation, size)
 
     def batches(self, tokens: np.ndarray, size: int | None = None) -> Iterator[TokenBatch]:
-        """Windows side by side, so that every token of a text but the first is a target once, predicted from those
-        before it in its own window. Raises InputError for fewer than two tokens, or one outside the vocabulary.
+        """Consecutive windows of a text: every token except the first is a target once, predicted from those before it
+        in its window. Raises InputError for fewer than two tokens, or one outside the vocabulary.
         """
         require_length(tokens, 1, "text to evaluate")
         size = size or max(EVALUATION_TOKENS // self.config.n_positions, 1)
@@ -68,8 +68,8 @@ class LanguageModelling:
     def loss_and_gradients(self, batch: TokenBatch, parameters: np.ndarray, rng: np.random.Generator | None = None,
                            fraction: float = 1.0, out: np.ndarray | None = None,
                            layers: Layers = PLAIN) -> tuple[float, np.ndarray]:
-        """As in Task. A tied table is used twice: its row v is what the id v is read as, x_0 = wte[ids], and what its
-        logit is computed from, logits_v = x wte_v. So two gradients add up, each summed over all positions:
+        """As in Task. Where the head is tied, wte is used twice: in x_0 = wte[ids], and in logits_v = x wte_v. So two
+        gradients add up, each summed over all positions:
 
             dwte_v = sum of dlogits_v x  +  sum of dx_0 where the id is v
         """
@@ -80,7 +80,7 @@ class LanguageModelling:
         x, cache = gpt(ids, p, self.config, rng, layers)                               # (B, T, C)
         logits, head_cache = layers.unembedding(x, language_model_head(p))             # (B, T, V)
         loss, loss_cache = cross_entropy(logits, targets)
-        del logits                                # with a large vocabulary, as large as all else together
+        del logits                                # with a large vocabulary, larger than all else
         dlogits = cross_entropy_backward(fraction, loss_cache)
         del loss_cache
 

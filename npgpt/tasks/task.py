@@ -1,4 +1,4 @@
-"""What every task has. Trainer, parallel computation, evaluation, checker and trace know tasks, not models."""
+"""What every task has: the interface that training, evaluation, gradient checks and trace use."""
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -13,7 +13,7 @@ Batch = tuple[np.ndarray, ...]      # arrays with the examples along their first
 
 class Task(Protocol):
     config: GPTConfig
-    table: Group                    # of all parameters, the head's included
+    table: Group                    # describes all parameters, those of the head too
 
     def random_batch(self, size: int, rng: np.random.Generator) -> Batch:
         """Draw a training batch of `size` examples."""
@@ -22,7 +22,7 @@ class Task(Protocol):
         """The whole validation data, always in the same order, in batches of about `size` examples."""
 
     def count(self, batch: Batch) -> int:
-        """How many targets of a batch count: its loss is their mean."""
+        """How many targets of a batch count. Its loss is the mean over them."""
 
     def loss(self, batch: Batch, parameters: np.ndarray, rng: np.random.Generator | None = None) -> np.generic:
         """Mean loss over the targets that count. parameters: the flat vector. Dropout acts only where rng is given."""
@@ -32,6 +32,6 @@ class Task(Protocol):
                            layers: Layers = PLAIN) -> tuple[float, np.ndarray]:
         """The loss, and its gradients as one flat vector in the layout of parameters.
 
-        fraction: which part of a larger batch's targets these are. Loss and gradients are multiplied by it, so that
-        those of the parts add up to those of the whole. out: a vector to write the gradients into.
+        fraction: of a larger batch's targets, how many are in this part of it. Loss and gradients are multiplied by
+        it, so that those of the parts add up to those of the whole. out: a vector to write the gradients into.
         """

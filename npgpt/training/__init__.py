@@ -1,1 +1,1 @@
-"""Training: what one step is."""
+"""Training: learning rate, gradients, update, and the loop of them."""

@@ -1,4 +1,4 @@
-"""Footprint: how much memory training takes at its peak, told before it is taken."""
+"""Footprint: how much memory training will need at its peak."""
 import dataclasses
 import math
 import os
@@ -15,15 +15,15 @@ from npgpt.parallel.data_parallel import divides
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 PROCESS = 48 * 2**20          # bytes of Python, NumPy and BLAS themselves
-MEASURED_TOKENS = 2048        # enough that Python's own objects are little beside the arrays
+MEASURED_TOKENS = 2048        # enough that the arrays outweigh Python's own objects
 
 
 class Footprint(NamedTuple):
     """Bytes, at the peak of a training step."""
     parameters: int
-    gradients: int            # a vector for each thread that has a part of the batch; one more where batches add up
+    gradients: int            # a vector for each part of the batch; one more where batches are accumulated
     moments: int
-    activations: int          # all that forward keeps for backward, logits and temporary arrays included
+    activations: int          # what forward keeps for backward, logits, temporary arrays
 
     @property
     def total(self) -> int:
@@ -33,43 +33,40 @@ class Footprint(NamedTuple):
 def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype, accumulate: int = 1) -> Footprint:
     """Memory of a training step of a language model on batches of whole contexts."""
     task = LanguageModelling(config)
-    batch = token_batch(batch_size, config)
     vector = parameter_count(task.table) * np.dtype(dtype).itemsize
-    vectors = (threads if divides(batch, task, threads) else 1) + (accumulate > 1)
+    vectors = (threads if divides(batch_of_zeros(batch_size, config), task, threads) else 1) + (accumulate > 1)
     return Footprint(vector, vectors * vector, 2 * vector, activation_bytes(config, batch_size, dtype))
 
 
 def activation_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
     """What loss_and_gradients allocates, besides the gradients: measured on a small model, and scaled up.
 
-    The small model has one head of the n_head, and so 1 / n_head of all channels, of the vocabulary and of the
-    attention weights. Every large array is proportional to one of these, so the whole is n_head times as large. One
-    and two layers tell what each further layer adds, a few sequences what each further one does.
+    The small model has one head, and so 1 / n_head of all channels, of the vocabulary and of the attention weights.
+    Every large array is proportional to one of these, so the whole is n_head times as large. It is measured with one
+    layer and with two, to know what each further layer adds, and with a few sequences.
     """
     H, sequences = config.n_head, min(batch_size, math.ceil(MEASURED_TOKENS / config.n_positions))
     narrow = {"n_head": 1, "n_embd": config.n_embd // H, "n_inner": math.ceil(config.inner / H),
               "vocab_size": math.ceil(config.vocab_size / H), "bos_token_id": None, "eos_token_id": None}
-    one, two = (pass_bytes(dataclasses.replace(config, n_layer=n, **narrow), sequences, dtype) for n in (1, 2))
+    one, two = (measured_bytes(dataclasses.replace(config, n_layer=n, **narrow), sequences, dtype) for n in (1, 2))
     return round(H * (one + (config.n_layer - 1) * (two - one)) * batch_size / sequences)
 
 
-def pass_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
-    """What loss_and_gradients allocates, measured."""
-    task, batch = LanguageModelling(config), token_batch(batch_size, config)
+def measured_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
+    task, batch = LanguageModelling(config), batch_of_zeros(batch_size, config)
     parameters = initial_parameters(task.table, dtype=dtype)
     gradients, rng = np.empty_like(parameters), np.random.default_rng(0)
     return peak_allocated(lambda: task.loss_and_gradients(batch, parameters, rng, out=gradients))
 
 
-def token_batch(batch_size: int, config: GPTConfig) -> TokenBatch:
+def batch_of_zeros(batch_size: int, config: GPTConfig) -> TokenBatch:
     zeros = np.zeros((batch_size, config.n_positions), int)
     return TokenBatch(zeros, zeros)
 
 
 def peak_allocated(work: Callable[[], object]) -> int:
-    """The most bytes that a call holds at once, beyond those allocated before it (NumPy reports its arrays to tracemalloc).
-
-    Meanwhile breakpoint() does nothing: in a layer, it is meant for the training step.
+    """The most bytes that a call holds at once. NumPy reports its arrays to tracemalloc. breakpoint() does nothing
+    meanwhile, because one in a layer is meant for the training step.
     """
     hook, sys.breakpointhook = sys.breakpointhook, lambda *_, **__: None
     tracemalloc.start()
@@ -82,7 +79,7 @@ def peak_allocated(work: Callable[[], object]) -> int:
 
 
 def machine_memory() -> int | None:
-    """Bytes that this machine has; None where the system does not tell."""
+    """Bytes of memory of this machine; None if the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -1,21 +1,21 @@
-"""Settings: how to train, and what suits a model where that is left open."""
+"""Settings: how to train, and defaults that suit a model."""
 from dataclasses import dataclass
 
 from npgpt.model.config import GPTConfig, is_integer, is_number, require
 
-LARGEST_COUNT = 10**9        # Python's integers have no limit, NumPy's sizes do
+LARGEST_COUNT = 10**9        # NumPy's sizes are limited, Python's integers are not
 RATE_TIMES_WIDTH = 0.64      # wide models need smaller steps (Yang et al. 2022, table 8); at 128 channels 5e-3 was best
-PRETRAINED = 0.1             # of that, for a model that is trained already
-WARMUP = 0.2                 # of the steps
+PRETRAINED = 0.1             # times the learning rate, for a pretrained model
+WARMUP = 0.2                 # times the number of steps
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """How to train. Raises InputError, naming the setting and the rule."""
     steps: int = 1250
-    batch_size: int = 12                        # sequences in a batch,
-    accumulate: int = 1                         # and batches for one update
-    learning_rate: float = 5e-3                 # its peak, after the warm-up; at 128 channels this suits
+    batch_size: int = 12                        # examples in a batch
+    accumulate: int = 1                         # batches in an update
+    learning_rate: float = 5e-3                 # the largest, after the warm-up; suits 128 channels
     min_learning_rate: float = 0.0
     warmup: int = 250                           # steps
     weight_decay: float = 0.1
@@ -37,7 +37,7 @@ class TrainingSettings:
 
 
 def default_settings(config: GPTConfig, pretrained: bool = False, **given) -> TrainingSettings:
-    """Settings of which some are given. A learning rate and a warm-up that are not given suit the model and the steps."""
+    """Settings of which some are given. The default learning rate suits the model, the default warm-up the steps."""
     rate = RATE_TIMES_WIDTH * (PRETRAINED if pretrained else 1) / config.n_embd
     warmup = int(WARMUP * max(given.get("steps", TrainingSettings.steps), 0))
     return TrainingSettings(**{"learning_rate": rate, "warmup": warmup, **given})

@@ -14,15 +14,15 @@ from npgpt.training.adamw import clip_scale
 from npgpt.training.schedule import learning_rate
 from npgpt.training.settings import TrainingSettings
 
-HISTORY = 10                                    # gradient norms that are kept, to show what preceded a bad step
+HISTORY = 10                                    # gradient norms that are kept, to be shown if a step is bad
 
 
 class Diverged(InputError):
-    """The loss or its gradients' norm became NaN or infinite. The parameters are those from before the step."""
+    """The loss or the gradients' norm became NaN or infinite. The parameters are those before that step."""
 
 
 class Step(NamedTuple):
-    """One update, as it was made. The loss is the mean over its targets: for language modelling, in nats a token."""
+    """One update. The loss is the mean over its targets: for language modelling, in nats a token."""
     number: int                                 # 1 .. steps
     loss: float
     gradient_norm: float                        # before clipping
@@ -36,14 +36,14 @@ class Step(NamedTuple):
 
 @dataclass
 class TrainingState:
-    """All that the next step depends on, besides settings and data. Saved and restored, training continues bit for bit."""
+    """All that the next step depends on, besides settings and data: restored, training continues bit for bit."""
     parameters: np.ndarray
     optimiser: Optimiser                        # both moments, and the number of updates
-    batch_rng: np.random.Generator              # draws batches,
-    dropout_rng: np.random.Generator            # and this one what dropout drops
-    step: int = 0                               # steps made, bad ones counted too
+    batch_rng: np.random.Generator              # draws batches
+    dropout_rng: np.random.Generator            # draws dropout masks
+    step: int = 0                               # steps made, bad ones included
     skipped: int = 0                            # bad ones among them
-    seconds: float = 0.0                        # that they took
+    seconds: float = 0.0                        # that the steps took
     norms: list[float] = field(default_factory=list)          # of the last few gradients
 
 
@@ -56,15 +56,14 @@ def initial_state(parameters: np.ndarray, task: Task, settings: TrainingSettings
 
 def train(state: TrainingState, task: Task, settings: TrainingSettings,
           loss_and_gradients: Callable | None = None) -> Iterator[Step]:
-    """Train the state in place. Every step that is taken from the iterator is made, until settings.steps are.
+    """Train the state in place, up to step number settings.steps. A step is made when it is taken from the iterator.
 
-    Batches and dropout draw from the state's generators, so that the same seed gives the same parameters bit for bit.
-    loss_and_gradients is the task's own by default, or one of parallel.data_parallel.
+    loss_and_gradients is the task's own by default, or that of parallel.data_parallel. With the same seed and the same
+    loss_and_gradients, the parameters are the same bit for bit.
 
-    A step whose loss or gradients' norm is NaN or infinite leaves parameters and moments as they are. Its batch is
-    skipped, and the learning rate continues as if it had been made. At most settings.skip_bad_steps such steps are
-    reported as Step.bad; the next raises Diverged. So does the first where the parameters themselves are NaN or
-    infinite, because every step after it would be bad too. Raises InputError where a batch does not fit the model.
+    A step whose loss or gradients' norm is NaN or infinite changes neither parameters nor moments, but counts for the
+    learning rate. At most settings.skip_bad_steps of them are reported as Step.bad. The next raises Diverged, and so
+    does the first if a parameter itself is NaN or infinite. Raises InputError if a batch does not fit the model.
     """
     loss_and_gradients = loss_and_gradients or task.loss_and_gradients
     gradients = np.empty_like(state.parameters)
@@ -87,21 +86,17 @@ def train(state: TrainingState, task: Task, settings: TrainingSettings,
         elif state.skipped < settings.skip_bad_steps and np.isfinite(state.parameters).all():
             state.skipped += 1
         else:
-            raise Diverged(f"the loss was {loss} and the gradients' norm {step.gradient_norm} at step {step.number}"
-                           f"{history(state.norms)}{damage(state.parameters)}: a lower learning rate, or a longer warm-up, "
-                           "may help")
+            raise Diverged(explanation(step, state))
         state.norms = [*state.norms, step.gradient_norm][-HISTORY:]
         state.step = step.number
         state.seconds += time.perf_counter() - start
         yield step
 
 
-def damage(parameters: np.ndarray) -> str:
-    """How many parameters are NaN or infinite, for a message."""
-    bad = np.count_nonzero(~np.isfinite(parameters))
-    return f", with {bad:,} parameters NaN or infinite" if bad else ""
-
-
-def history(norms: list[float]) -> str:
-    """How large the gradients were before, for a message."""
-    return f" (norms before it: {', '.join(f'{norm:.3g}' for norm in norms)})" if norms else ""
+def explanation(step: Step, state: TrainingState) -> str:
+    """Of a bad step: its loss and norm, the norms before it, and how many parameters are damaged."""
+    before = f" (norms before it: {', '.join(f'{norm:.3g}' for norm in state.norms)})" if state.norms else ""
+    damaged = np.count_nonzero(~np.isfinite(state.parameters))
+    return (f"the loss was {step.loss} and the gradients' norm {step.gradient_norm} at step {step.number}{before}"
+            f"{f', with {damaged:,} parameters NaN or infinite' if damaged else ''}: a lower learning rate, or a longer "
+            "warm-up, may help")
