@@ -1,4 +1,6 @@
 """What tests in several rooms draw and compute."""
+from pathlib import Path
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -42,6 +44,13 @@ def logits_of(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig,
     p = groups(parameters, language_model_table(config))
     x, _ = gpt(ids, p, config, rng, **settings)
     return unembedding(x, language_model_head(p))[0]
+
+
+def write_tokens(folder: Path, train: np.ndarray, validation: np.ndarray) -> None:
+    """Token files in a folder, as nanoGPT's prepare.py writes them."""
+    folder.mkdir(exist_ok=True)
+    train.astype("<u2").tofile(folder / "train.bin")
+    validation.astype("<u2").tofile(folder / "val.bin")
 
 
 def unwritten_cache(config: GPTConfig, texts: int, dtype: np.dtype) -> KeyValueCache:

@@ -18,18 +18,16 @@ SPACE = "␣"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what to split (default: a line of different characters)")
     parser.add_argument("--file", type=path, metavar="FILE", help="split a UTF-8 text file instead")
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--model", type=path, metavar="DIR",
-                       help=f"use the tokenizer of the model in DIR (default: {OUT}; where there is none, a BPE vocabulary "
-                            "is learned from the documentation that comes with Python)")
-    place.add_argument("--tokenizer-dir", type=path, metavar="DIR",
-                       help="use tokenizer.json in DIR, or vocab.json and merges.txt; no model is needed")
+    parser.add_argument("--model", "--tokenizer-dir", type=path, metavar="DIR",
+                        help="use the tokenizer in DIR: tokenizer.json, or vocab.json and merges.txt; no model is needed "
+                             f"(default: {OUT}; where there is none, a BPE vocabulary is learned from the documentation that "
+                             "comes with Python)")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.file and args.text is not None:
         raise InputError("give TEXT or --file, not both")
-    tokenizer = find_tokenizer(args.tokenizer_dir or args.model)
+    tokenizer = find_tokenizer(args.model)
     if args.file:
         text = read_text([args.file])
     else:
@@ -49,7 +47,7 @@ def find_tokenizer(folder: Path | None) -> Tokenizer:
         return load_tokenizer(folder or OUT)
     tokenizer = tokenizer_of_merges(islice(learn_merges(count_words(python_documentation())), LEARNED_MERGES))
     print(f"npgpt: {OUT} holds no tokenizer; this one has {LEARNED_MERGES:,} merges of Python's own documentation "
-          "(--tokenizer-dir or --model selects another)", file=sys.stderr)
+          "(--model selects another)", file=sys.stderr)
     return tokenizer
 
 

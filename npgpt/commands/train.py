@@ -1,7 +1,6 @@
 """npgpt train: train a model on text, and write it to a model directory."""
 import argparse
 import contextlib
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from npgpt.interop.huggingface import holds_model
 from npgpt.model.parameters import parameter_count
 from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.parallel.memory import keep_freed_memory
-from npgpt.runs.checkpoint import Checkpoint, EarlierFormat, checkpoint_folders, restored_state
+from npgpt.runs.checkpoint import Checkpoint, checkpoint_folders, restored_state
 from npgpt.runs.folder import left_over, make_room, occupants, take_up
 from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.lock import only_run
@@ -23,6 +22,7 @@ from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
 from npgpt.training.footprint import footprint, machine_memory
 from npgpt.training.trainer import Diverged, initial_state, train
+
 
 def run(args: argparse.Namespace) -> int:
     """The loop stands here, so that few calls lie between the command and a layer."""
@@ -101,11 +101,7 @@ def resumed(args: argparse.Namespace, stack: contextlib.ExitStack, say: Callable
     locked = not args.dry_run and bool(checkpoint_folders(folder))
     if locked:
         stack.enter_context(only_run(folder))
-    try:
-        origin, damaged = take_up(folder, read_only=not locked)
-    except EarlierFormat as error:
-        raise InputError(f"{error}; to start a new run from its model: "
-                         f"npgpt train --init {shlex.quote(str(folder))} --out OTHER") from None
+    origin, damaged = take_up(folder, read_only=not locked)
     for complaint in damaged:
         say(f"skipped: {complaint}")
     return origin

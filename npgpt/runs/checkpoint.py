@@ -36,10 +36,6 @@ class Damaged(InputError):
     """A checkpoint is not what was written."""
 
 
-class EarlierFormat(InputError):
-    """A checkpoint was written by an earlier version of npgpt. As a model directory it can still be read."""
-
-
 class Best(NamedTuple):
     """The smallest validation loss so far."""
     step: int
@@ -144,10 +140,10 @@ def require_sums(folder: Path) -> None:
 
 
 def checked_record(record: dict, folder: Path) -> dict:
-    """training.json, with the type and range of all but the single settings checked. Raises EarlierFormat, or InputError."""
+    """training.json, with the type and range of all but the single settings checked. Raises InputError."""
     if record.get("format") == 1:
-        raise EarlierFormat(f"{folder} was written by an earlier version of npgpt (format 1, where this one reads format "
-                            f"{FORMAT}): only that version can resume it")
+        raise InputError(f"{folder} was written by an earlier version of npgpt (format 1, where this one reads format {FORMAT}): "
+                         "only that version can resume it, but a new run can start from its model")
     rules = {
         "format": lambda value: value == FORMAT,
         "step": is_count, "updates": is_count, "skipped": is_count,

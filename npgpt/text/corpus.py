@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import write_whole
 from npgpt.text.tokenizer import Tokenizer
 
 TOKEN = np.dtype("<u2")                        # nanoGPT's token files: little-endian uint16, no header
@@ -79,13 +78,6 @@ def open_tokens(path: Path) -> np.ndarray:
     if size == 0 or size % TOKEN.itemsize:
         raise InputError(f"{path} is not a token file: {size:,} bytes are not one or more uint16 numbers")
     return np.memmap(path, TOKEN, mode="r")
-
-
-def write_tokens(path: Path, ids: np.ndarray) -> None:
-    """Write a token file. Raises InputError for an id that does not fit uint16."""
-    if len(ids) and not 0 <= ids.min() <= ids.max() <= 0xFFFF:
-        raise InputError(f"token files hold ids from 0 to 65535, found {ids.min()} to {ids.max()}")
-    write_whole(Path(path), [ids.astype(TOKEN).tobytes()])
 
 
 def require_length(tokens: np.ndarray, length: int, name: str) -> None:

@@ -4,12 +4,13 @@ import re
 import numpy as np
 import pytest
 
+from helpers import write_tokens
 from npgpt.commands.materials import learn_vocabulary
 from npgpt.interop.huggingface import load_config
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.corpus import split_text, write_tokens
+from npgpt.text.corpus import split_text
 from npgpt.text.tokenizer import load_tokenizer
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2, "--steps", 2]
@@ -77,16 +78,12 @@ def test_a_pretrained_model_keeps_its_tokenizer(refused, text, model, arguments,
     (["--tokenizer", "byte"], "tokenizer byte was asked for, but tokens has char"),
     (["--vocab-size", 300, "--preset", "tiny"], "vocab_size 300 was asked for, but tokens has 7")])
 def test_token_files_keep_the_tokenizer_beside_them(refused, tmp_path, arguments, complaint):
-    (tmp_path / "tokens").mkdir()
-    for name in ("train.bin", "val.bin"):
-        write_tokens(tmp_path / "tokens" / name, np.arange(40) % 7)
+    write_tokens(tmp_path / "tokens", np.arange(40) % 7, np.arange(40) % 7)
     CharacterTokenizer("abcdefg").save(tmp_path / "tokens")
     assert complaint in refused("train", "--data", "tokens", *SMALL, *arguments)
 
 
 def test_token_files_cannot_be_tokenized_again(refused, tmp_path):
-    (tmp_path / "tokens").mkdir()
-    for name in ("train.bin", "val.bin"):
-        write_tokens(tmp_path / "tokens" / name, np.arange(40) % 7)
+    write_tokens(tmp_path / "tokens", np.arange(40) % 7, np.arange(40) % 7)
     assert "--tokenizer cannot be chosen: tokens has token ids, not text" in refused(
         "train", "--data", "tokens", "--tokenizer", "bpe", *SMALL)

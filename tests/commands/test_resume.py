@@ -7,13 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
+from helpers import write_tokens
 from npgpt.files import sha256
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
 from npgpt.runs.checkpoint import MOMENTS, RECORD, SUMS
 from npgpt.runs.folder import take_up
 from npgpt.runs.lock import LOCK_FILE, only_run
 from npgpt.runs.metrics import METRICS_FILE
-from npgpt.text.corpus import write_tokens
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
@@ -73,14 +73,12 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one_with_other_settings_too(npgp
 
 
 def test_a_run_on_token_files_is_resumed(npgpt, tmp_path):
-    (tmp_path / "tokens").mkdir()
-    for name in ("train.bin", "val.bin"):
-        write_tokens(tmp_path / "tokens" / name, np.arange(60) % 7)
+    write_tokens(tmp_path / "tokens", np.arange(60) % 7, np.arange(60) % 7)
     npgpt("train", "--data", "tokens", *RUN[3:], "--vocab-size", 7)
     whole = end_state(tmp_path / "out")
     forget(tmp_path / "out", 6)
     assert npgpt("train", "--resume", "out").status == 0 and end_state(tmp_path / "out") == whole
-    write_tokens(tmp_path / "tokens" / "val.bin", np.arange(61) % 7)
+    write_tokens(tmp_path / "tokens", np.arange(60) % 7, np.arange(61) % 7)
     assert "tokens: not the data that the run was trained on" in npgpt("train", "--resume", "out").err
 
 
@@ -315,7 +313,7 @@ def test_a_run_of_an_earlier_version_is_refused_unharmed_and_its_model_can_start
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     status, out, err = npgpt("train", "--resume", "out")
     assert (status, out) == (2, "") and err.startswith("npgpt: error: ") and err.count("\n") == 1
-    assert "earlier version of npgpt" in err and "npgpt train --init out --out " in err
+    assert "earlier version of npgpt" in err
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert npgpt("train", "--init", "out", "--out", "other", "--data", "text.txt", "--steps", 1).status == 0
     assert load_config(tmp_path / "other") == load_config(run)

@@ -28,17 +28,17 @@ def shown(outcome):
 
 
 def test_each_token_is_shown_with_its_id(npgpt, byte_pairs):
-    tokens, last = shown(npgpt("tokenize", "ab  \n\\né", "--tokenizer-dir", byte_pairs))
+    tokens, last = shown(npgpt("tokenize", "ab  \n\\né", "--model", byte_pairs))
     assert tokens == [(256, "ab"), (257, "␣␣"), (10, r"\n"), (92, r"\\"), (110, "n"), (195, r"\xc3"), (169, r"\xa9")]
     assert last == "7 tokens, 8 characters, 9 bytes"
 
 
 def test_ids_are_aligned(npgpt, byte_pairs):
-    assert npgpt("tokenize", "abc", "--tokenizer-dir", byte_pairs).out.startswith("256  ab\n 99  c\n")
+    assert npgpt("tokenize", "abc", "--model", byte_pairs).out.startswith("256  ab\n 99  c\n")
 
 
 def test_a_file_is_split(npgpt, byte_pairs, text):
-    tokens, last = shown(npgpt("tokenize", "--file", text, "--tokenizer-dir", byte_pairs))
+    tokens, last = shown(npgpt("tokenize", "--file", text, "--model", byte_pairs))
     assert [token for _, token in tokens[:10]] == list("the␣quick␣") and last == "440 tokens, 440 characters, 440 bytes"
 
 
@@ -49,7 +49,7 @@ def test_a_models_tokenizer_is_used(npgpt, model):
 
 def test_vocab_json_and_merges_txt_are_enough(npgpt, byte_pairs):
     (byte_pairs / TOKENIZER_FILE).unlink()
-    assert shown(npgpt("tokenize", "ab", "--tokenizer-dir", byte_pairs)) == ([(256, "ab")], "1 token, 2 characters, 2 bytes")
+    assert shown(npgpt("tokenize", "ab", "--model", byte_pairs)) == ([(256, "ab")], "1 token, 2 characters, 2 bytes")
 
 
 @pytest.mark.parametrize("tokenizer", [ByteTokenizer(), tokenizer_of_merges([(97, 98)]), CharacterTokenizer.of_text(SAMPLE)])
@@ -75,11 +75,11 @@ def test_characters_of_the_sample_that_a_small_vocabulary_lacks_are_left_out(npg
 
 
 def test_an_empty_text_has_no_tokens(npgpt, byte_pairs):
-    assert npgpt("tokenize", "", "--tokenizer-dir", byte_pairs).out == "0 tokens, 0 characters, 0 bytes\n"
+    assert npgpt("tokenize", "", "--model", byte_pairs).out == "0 tokens, 0 characters, 0 bytes\n"
 
 
 def test_an_argument_that_is_not_utf_8_is_shown_as_bytes(npgpt, byte_pairs):
-    tokens, last = shown(npgpt("tokenize", "\udcff", "--tokenizer-dir", byte_pairs))
+    tokens, last = shown(npgpt("tokenize", "\udcff", "--model", byte_pairs))
     assert [token for _, token in tokens] == [r"\xed", r"\xb3", r"\xbf"] and last == "3 tokens, 1 character, 3 bytes"
 
 
@@ -103,24 +103,23 @@ def bytes_of(part):
     return (" " if part == "␣" else part if len(part) == 1 else part.encode().decode("unicode_escape")).encode()
 
 
-def test_a_folder_without_a_tokenizer_is_refused(refused, tmp_path):
+@pytest.mark.parametrize("option", ["--model", "--tokenizer-dir"])
+def test_a_folder_without_a_tokenizer_is_refused(refused, tmp_path, option):
     assert ("nowhere holds no tokenizer: there is no tokenizer.json in it, nor vocab.json with merges.txt"
-            in refused("tokenize", "text", "--tokenizer-dir", "nowhere"))
-    assert "nowhere holds no tokenizer" in refused("tokenize", "text", "--model", "nowhere")
+            in refused("tokenize", "text", option, "nowhere"))
 
 
 def test_a_text_and_a_file_cannot_be_combined(refused, text, byte_pairs):
-    assert "give TEXT or --file, not both" in refused("tokenize", "text", "--file", text, "--tokenizer-dir", byte_pairs)
+    assert "give TEXT or --file, not both" in refused("tokenize", "text", "--file", text, "--model", byte_pairs)
 
 
 @pytest.mark.parametrize("arguments, complaint", [
     (["--file", "nowhere"], "nowhere: No such file or directory"),
     (["--file", "pairs"], "pairs: Is a directory"),
     (["a", "b"], "unrecognized arguments: b"),
-    (["a", "--model", "out"], "argument --model: not allowed with argument --tokenizer-dir"),
 ])
 def test_an_argument_that_makes_no_sense_is_refused(refused, byte_pairs, arguments, complaint):
-    assert complaint in refused("tokenize", "--tokenizer-dir", byte_pairs, *arguments)
+    assert complaint in refused("tokenize", "--model", byte_pairs, *arguments)
 
 
 def test_a_character_that_the_vocabulary_lacks_is_named(refused, model):
@@ -132,4 +131,4 @@ def test_a_damaged_tokenizer_is_refused_with_the_file_named(refused, byte_pairs)
     description["model"]["merges"].append("x y")
     (byte_pairs / TOKENIZER_FILE).write_text(json.dumps(description))
     assert f"{byte_pairs / TOKENIZER_FILE}: merge 3, 'x' and 'y': 'xy' is not in the vocabulary" in refused(
-        "tokenize", "text", "--tokenizer-dir", byte_pairs)
+        "tokenize", "text", "--model", byte_pairs)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from helpers import write_tokens
 from npgpt.__main__ import main
 from npgpt.commands.session import SAMPLE_TOKENS
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save
@@ -19,7 +20,6 @@ from npgpt.model.heads import language_model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.corpus import write_tokens
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
@@ -46,9 +46,7 @@ def in_a_process(*arguments, limit=None, **settings):
 @pytest.fixture
 def tokens(tmp_path):
     """A folder of token files, as nanoGPT makes them."""
-    (tmp_path / "tokens").mkdir()
-    write_tokens(tmp_path / "tokens" / "train.bin", np.arange(90) % 7)
-    write_tokens(tmp_path / "tokens" / "val.bin", np.arange(20) % 7)
+    write_tokens(tmp_path / "tokens", np.arange(90) % 7, np.arange(20) % 7)
     return tmp_path / "tokens"
 
 

@@ -13,7 +13,7 @@ from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
-from npgpt.runs.checkpoint import (MOMENTS, RECORD, SUMS, Best, EarlierFormat, checkpoint_folders, newest_checkpoint,
+from npgpt.runs.checkpoint import (MOMENTS, RECORD, SUMS, Best, checkpoint_folders, newest_checkpoint,
                                    read_checkpoint, restored_state, write_checkpoint)
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
@@ -197,5 +197,5 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_and_a_damaged_one_is_only
     (folder / RECORD).write_text(json.dumps({"format": 1}))
     assert newest_checkpoint(tmp_path)[0].step == 2
     reseal(folder)
-    with pytest.raises(EarlierFormat, match="earlier version of npgpt"):
+    with pytest.raises(InputError, match="earlier version of npgpt"):
         newest_checkpoint(tmp_path)
