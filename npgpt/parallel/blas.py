@@ -24,7 +24,7 @@ class BlasThreads(NamedTuple):
 
 @functools.cache
 def find_blas_threads() -> BlasThreads | None:
-    """The functions that set and get the number of threads of NumPy's BLAS; None where none is known (Apple's Accelerate)."""
+    """The functions that set and get the number of threads of NumPy's BLAS; None if it has none that is known."""
     for path in loaded_libraries():
         try:
             library = ctypes.CDLL(str(path))
@@ -37,7 +37,7 @@ def find_blas_threads() -> BlasThreads | None:
 
 
 def loaded_libraries() -> list[Path]:
-    """Libraries that may be NumPy's BLAS: those beside NumPy, then those mapped into this process."""
+    """Libraries that may be NumPy's BLAS: those in its wheel, then those mapped into this process."""
     package = Path(np.__file__).parent
     bundled = [path for folder in (package.with_name("numpy.libs"), package / ".dylibs") if folder.is_dir()
                for path in sorted(folder.iterdir()) if "blas" in path.name]
@@ -48,7 +48,7 @@ def loaded_libraries() -> list[Path]:
 
 @contextmanager
 def blas_threads(count: int) -> Iterator[bool]:
-    """Limit BLAS to `count` threads while the context lasts, then restore the number  ->  whether that was possible"""
+    """Limit BLAS to `count` threads while the context lasts, then restore the number  ->  whether this is possible"""
     switch = find_blas_threads()
     if switch is None:
         yield False

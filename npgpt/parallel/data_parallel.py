@@ -1,8 +1,8 @@
 """Data parallelism: the gradients of a batch, computed on several threads.
 
-A batch is divided among the threads, and each runs the plain code on its part. Where the model is so large that a
-gradient vector for each thread would cost more time and memory than that gains, or where the batch is too small to
-divide, the threads divide the layers' matrices instead (tensor_parallel.py).
+A batch is divided among the threads, and each runs the plain code on its part. If the batch is too small to divide, or
+the model so large that adding a gradient vector for each thread would cost more time than dividing the batch saves, the
+threads divide the layers' matrices instead (tensor_parallel.py).
 """
 import sys
 from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ ACTIVATIONS_PER_TOKEN = 20    # times n_embd: about what a block keeps of a toke
 def parallel_gradients(task: Task, threads: int) -> Iterator[Callable]:
     """While the context lasts, a loss_and_gradients of the task that uses `threads` threads, with BLAS limited to one each.
 
-    With one thread it is task.loss_and_gradients itself, with nothing in between. Where the number of BLAS's threads
-    cannot be set, a message on standard error says so, and everything works, only slower.
+    With one thread it is task.loss_and_gradients itself. If the number of BLAS's threads cannot be set, a message on
+    standard error says so, and computation is slower.
     """
     with blas_threads(1) as limited:
         if threads == 1:
@@ -44,19 +44,20 @@ class ParallelGradients:
 
     def __init__(self, task: Task, pool: ThreadPoolExecutor, threads: int, blas_is_limited: bool) -> None:
         self.task, self.pool, self.threads = task, pool, threads
-        self.layers = TensorParallelLayers(pool, threads) if blas_is_limited else PLAIN     # else BLAS has threads of its own
-        self.part_gradients: list[np.ndarray | None] = [None] * (threads - 1)     # of all parts but the first; kept
+        self.layers = TensorParallelLayers(pool, threads) if blas_is_limited else PLAIN     # else BLAS uses threads itself
+        self.part_gradients: list[np.ndarray | None] = [None] * (threads - 1)     # reused: of all parts but the first
 
     def loss_and_gradients(self, batch: Batch, parameters: np.ndarray, rng: np.random.Generator | None = None,
                            fraction: float = 1.0, out: np.ndarray | None = None) -> tuple[float, np.ndarray]:
-        """As the task's. The parts' results are added in the order of the parts, so that the same seed and number of
-        threads give the same bytes. An exception of a part is raised here.
+        """As the task's. The parts' results are added in a fixed order, so that the same seed and number of threads give
+        the same bytes. An exception of a part is raised here.
         """
         if not divides(batch, self.task, self.threads):
             return self.task.loss_and_gradients(batch, parameters, rng, fraction, out, self.layers)
         counted = max(self.task.count(batch), 1)
+        parts = zip(*(np.array_split(array, self.threads) for array in batch))
         calls = []
-        for part, part_out in zip(divided(batch, self.threads), [out, *self.part_gradients]):
+        for part, part_out in zip(parts, [out, *self.part_gradients]):
             part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
             calls.append((part, parameters, part_rng, fraction * self.task.count(part) / counted, part_out))
         (loss, gradients), *others = together(self.pool, self.task.loss_and_gradients, calls)
@@ -67,14 +68,9 @@ class ParallelGradients:
         return loss, gradients
 
 
-def divided(batch: Batch, parts: int) -> Iterator[Batch]:
-    """The batch in parts that are as equal in size as possible."""
-    return zip(*(np.array_split(array, parts) for array in batch))
-
-
 def divides(batch: Batch, task: Task, threads: int) -> bool:
-    """Whether to divide a batch: not where it has fewer examples than there are threads, nor where a gradient vector
-    for each thread would be larger than the activations, because adding the vectors would take the time that is won.
+    """Whether to divide a batch: not if it has fewer examples than there are threads, nor if the gradients are larger
+    than the activations, because adding the threads' gradients would then take the time that is saved.
     """
     tokens, config = batch[0].size, task.config
     activations = tokens * config.n_layer * ACTIVATIONS_PER_TOKEN * config.n_embd

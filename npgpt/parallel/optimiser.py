@@ -1,15 +1,17 @@
 """The optimiser: AdamW on flat vectors, a slice at a time, on several threads."""
 import itertools
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from npgpt.model.parameters import Group, named_leaves
 from npgpt.training.adamw import adamw
 
-SLICE = 2**17       # entries: few enough for the caches, enough that threads seldom wait for Python's lock
-PER_THREAD = 2**20  # entries; with fewer, a second thread costs more than it saves
+SLICE = 2**17       # entries: few enough for the caches, enough that threads seldom wait for the GIL
+PER_THREAD = 2**20  # entries; with fewer, another thread costs more than it saves
 
 
 class Optimiser:
@@ -25,7 +27,7 @@ class Optimiser:
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def update(self, parameters: np.ndarray, gradients: np.ndarray, learning_rate: float, scale: float = 1.0) -> None:
-        """One update, in place, with the gradients times `scale`. Weight decay acts as the table says."""
+        """One update, in place, with the gradients times `scale`. Weight decay acts on the parameters that decay."""
         self.t += 1
 
         def update_part(slices: list[tuple[slice, bool]]) -> None:
@@ -43,12 +45,12 @@ class Optimiser:
 
         return math.sqrt(sum(self.for_each_part(sum_of_squares)))
 
-    def for_each_part(self, function) -> list:
+    def for_each_part(self, function: Callable[[list[tuple[slice, bool]]], Any]) -> list:
         return list((self.pool.map if self.pool else map)(function, self.parts))
 
 
 def decay_slices(table: Group) -> list[tuple[slice, bool]]:
-    """Slices that cover the flat vector, and for each whether it decays: as a whole, or not at all."""
+    """Slices that cover the flat vector, each with whether weight decay acts on it."""
     slices, start = [], 0
     for decays, neighbours in itertools.groupby((row for _, row in named_leaves(table)), lambda row: row.decays):
         stop = start + sum(row.size for row in neighbours)

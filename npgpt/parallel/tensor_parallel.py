@@ -1,8 +1,8 @@
-"""Tensor parallelism: the layers that hold matrices, each computed by several threads (Shoeybi et al. 2019, section 3).
+"""Tensor parallelism: the layers with matrices, each computed by several threads (Shoeybi et al. 2019, section 3).
 
-A head has its own columns of w_qkv and its own rows of w_proj, a channel in the middle of the feed-forward network
-its own column of w_up and row of w_down, a token's logit its own row of the table. So each thread runs the plain
-layer on its part of the matrices. The parts' results add up, and every part writes its gradients to their own place.
+A head has its own columns of w_qkv and rows of w_proj, a hidden channel of the feed-forward network its own column of
+w_up and row of w_down, a token's logit its own row of the table. So each thread runs the plain layer on its part of the
+matrices. The results of the parts add up, and each part writes its own slice of the gradients.
 """
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -17,9 +17,9 @@ from npgpt.parallel.threads import partition, together
 
 
 class TensorParallelLayers:
-    """The layers of model/layers.py on so many threads of the pool, the calling thread being the first.
+    """The layers of model/layers.py on several threads: the calling one, and `threads` - 1 of the pool.
 
-    They are equal to the plain ones up to rounding and dropout masks. Their caches are lists of the parts' caches.
+    Up to rounding and dropout masks they are equal to the plain ones, whose docstrings give the shapes.
     """
 
     def __init__(self, pool: Executor, threads: int) -> None:
@@ -28,7 +28,7 @@ class TensorParallelLayers:
     def self_attention(self, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray, w_proj: np.ndarray, b_proj: np.ndarray,
                        n_head: int, pattern: Pattern = CAUSAL, p: float = 0.0,
                        rng: np.random.Generator | None = None) -> tuple[np.ndarray, list[SelfAttentionCache]]:
-        """Each thread has some of the heads, and a generator that rng seeds."""
+        """Each thread has some of the heads, and a random generator of its own, seeded by rng."""
         calls = []
         for heads in partition(n_head, self.threads):
             own = channels(heads, len(w_proj) // n_head)
@@ -41,7 +41,7 @@ class TensorParallelLayers:
     def self_attention_backward(self, dy: np.ndarray, caches: list[SelfAttentionCache],
                                 out: tuple | None = None) -> tuple[np.ndarray, ...]:
         C, A = dy.shape[-1], sum(len(cache.proj[1]) for cache in caches)               # of each part's w_proj
-        dw_qkv, db_qkv, dw_proj, db_proj = out or empty_arrays(((3, C, A), (3, A), (A, C), (C,)), dy.dtype)
+        dw_qkv, db_qkv, dw_proj, db_proj = out or [np.empty(shape, dy.dtype) for shape in ((3, C, A), (3, A), (A, C), (C,))]
         n_head = sum(cache.n_head for cache in caches)
         calls = []
         for heads, cache in zip(partition(n_head, len(caches)), caches):
@@ -52,23 +52,23 @@ class TensorParallelLayers:
 
     def feed_forward(self, x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray, w_down: np.ndarray, b_down: np.ndarray,
                      activation: str = "gelu_new") -> tuple[np.ndarray, list[FeedForwardCache]]:
-        """Each thread has some channels of the middle."""
-        calls = [(x, w_up[:, middle], b_up[middle], w_down[middle], only_first(b_down, middle), activation)
-                 for middle in partition(len(b_up), self.threads)]
+        """Each thread has some of the hidden channels."""
+        calls = [(x, w_up[:, hidden], b_up[hidden], w_down[hidden], only_first(b_down, hidden), activation)
+                 for hidden in partition(len(b_up), self.threads)]
         ys, caches = zip(*together(self.pool, feed_forward, calls))
         return added(ys), list(caches)
 
     def feed_forward_backward(self, dy: np.ndarray, caches: list[FeedForwardCache],
                               out: tuple | None = None) -> tuple[np.ndarray, ...]:
         C, I = dy.shape[-1], sum(len(cache.down[1]) for cache in caches)               # of each part's w_down
-        dw_up, db_up, dw_down, db_down = out or empty_arrays(((C, I), (I,), (I, C), (C,)), dy.dtype)
-        calls = [(dy, cache, (dw_up[:, middle], db_up[middle], dw_down[middle], only_first(db_down, middle)))
-                 for middle, cache in zip(partition(I, len(caches)), caches)]
+        dw_up, db_up, dw_down, db_down = out or [np.empty(shape, dy.dtype) for shape in ((C, I), (I,), (I, C), (C,))]
+        calls = [(dy, cache, (dw_up[:, hidden], db_up[hidden], dw_down[hidden], only_first(db_down, hidden)))
+                 for hidden, cache in zip(partition(I, len(caches)), caches)]
         dxs = [dx for dx, *_ in together(self.pool, feed_forward_backward, calls)]
         return added(dxs), dw_up, db_up, dw_down, db_down
 
     def unembedding(self, x: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
-        """Each thread has some tokens of the vocabulary, and so some columns of the logits."""
+        """Each thread has some tokens of the vocabulary: some columns of the logits."""
         rows = x.reshape(-1, x.shape[-1])             # (R, C)
         logits = np.empty((len(rows), len(table)), x.dtype)
         together(self.pool, np.matmul, [(rows, table[tokens].T, logits[:, tokens])
@@ -94,16 +94,12 @@ def channels(heads: slice, D: int) -> slice:
 
 
 def only_first(bias: np.ndarray, part: slice) -> np.ndarray:
-    """A bias is added once: by the first part. The others add zeros, and write its gradient to an array of no use."""
+    """Only the first part adds the bias. The others add zeros, and write its gradient to an array that is not used."""
     return bias if part.start == 0 else np.zeros_like(bias)
 
 
-def empty_arrays(shapes: Sequence[tuple[int, ...]], dtype: np.dtype) -> list[np.ndarray]:
-    return [np.empty(shape, dtype) for shape in shapes]
-
-
 def added(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """The sum of arrays that nobody else holds, in the first of them, always in the same order."""
+    """The sum of the arrays, always in the same order, in the memory of the first."""
     total, *others = parts
     for other in others:
         total += other

@@ -1,21 +1,18 @@
-"""Threads: a function on several arguments at once.
-
-NumPy lets go of Python's lock inside its loops and its matrix products, so that threads use every core for both.
-"""
+"""Threads: several calls at once. NumPy releases the GIL in its loops and matrix products, so threads use every core."""
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def together(pool: Executor, function: Callable, calls: Sequence[tuple]) -> list:
     """function(*arguments) for each of the calls, the first of them in this thread  ->  the results, in order
 
-    What a call raises is raised here, when all have ended. Ctrl-C does not wait for the others; closing the pool does.
+    An exception of a call is raised here, after all have ended.
     """
     others = [pool.submit(function, *arguments) for arguments in calls[1:]]
     try:
