@@ -1,4 +1,4 @@
-"""Beam search: the likeliest text that a search over a few at a time finds, rather than token by token."""
+"""Beam search: several continuations at a time are kept and extended, to find likelier texts than token by token."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ from npgpt.model.parameters import groups
 
 
 class Beam(NamedTuple):
-    """What continues the prompt, and its score. While it grows, that is the sum of its tokens'
-    log-probabilities; when it has ended, the sum over its length to the power of length_penalty."""
+    """A continuation of the prompt. Its score is the sum of its tokens' log-probabilities; once it has ended, that sum
+    divided by its length to the power of length_penalty."""
     tokens: list[int]
     score: float
 
@@ -25,16 +25,15 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
                 end: int | None = None, length_penalty: float = 1.0, repetition_penalty: float = 1.0) -> list[Beam]:
     """The best `beams` continuations found, best first: those of transformers' generate(num_beams=beams).
 
-    In every step each of the open beams is continued by every token; of the likeliest 2 beams of these
-    continuations, those that come to `end` are closed where they are among the first half, and the best
-    others stay open. It is over when max_new_tokens is reached, or when no open beam beats the worst of
-    the closed ones, all places being taken (transformers' early_stopping=False). length_penalty above 0
-    makes up for the fact that a longer text is less likely. Nothing is drawn, so there is no seed.
+    In every step, each open beam is continued by every token, and the likeliest 2 * beams continuations are considered.
+    Those among the first `beams` that have reached `end` are closed; of the others, the best `beams` stay open. The
+    search ends at max_new_tokens, or when there are `beams` closed ones and no open one has a better score
+    (transformers' early_stopping=False). A length_penalty above 0 compensates for longer texts being less likely.
 
-    Scores are float32 whatever the model is, as transformers' are: a sum of some hundreds is known to 3e-5 then, and
-    of two that are nearer to each other it is this rounding that decides which one goes on.
+    Scores are float32, as in transformers, so that beams of nearly the same score are ranked alike.
 
-    Raises InputError where prompt and max_new_tokens do not fit the context: the window does not slide.
+    Raises InputError if prompt and max_new_tokens do not fit the context, for settings out of range, for an empty
+    prompt or one outside the vocabulary, and for a model whose logits are NaN or infinite.
     """
     check_sampling(repetition_penalty=repetition_penalty)
     prompt = checked_prompt(prompt, config)
@@ -67,9 +66,9 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
 
 def likeliest(opened: list[Beam], texts: list[list[int]], logits: np.ndarray, count: int,
               repetition_penalty: float) -> list[tuple[int, Beam]]:
-    """The `count` likeliest continuations by one token, likeliest first, each with the row of what it continues.
+    """The `count` likeliest continuations by one token, likeliest first, each with the row of the beam that it continues.
 
-    logits (N, V) of what follows each of the N open beams
+    logits (N, V): of the next token of each of the N open beams. Raises InputError if they are NaN or infinite.
     """
     if not np.isfinite(logits).all():
         raise InputError(NOT_FINITE)

@@ -1,8 +1,8 @@
-"""Optional reading: one decode step of one text, the whole model on vectors.
+"""Optional reading: a decode step of a single text, with vectors in the place of (B, T, C) arrays.
 
-The equations are those of layers/ and model/, without what only batches and backward passes need, in a third of the
-calls. In a small model, calling NumPy takes longer than the arithmetic: there this is twice as fast. In GPT-2 the time
-is that of reading the weights from memory, and little is gained.
+The equations are those of layers/ and model/, in a third of the calls, because nothing is kept for a backward pass. In a
+small model, calling NumPy takes longer than the arithmetic, so this is twice as fast. In GPT-2, reading the weights from
+memory takes most of the time, and this gains little.
 """
 import math
 
@@ -18,23 +18,20 @@ from npgpt.model.parameters import BlockParameters
 
 
 def decode_step(token: int, p: GPTParameters, config: GPTConfig, cache: KeyValueCache, length: int) -> np.ndarray:
-    """Logits of what follows one token of a text that begins in the cache's first column  ->  (V,)
+    """Logits (V,) of what follows one token of a text that begins in the cache's first column.
 
-    The token's keys and values are written into column `length` of the cache, which holds those of all before.
+    The cache holds the keys and values of the `length` tokens before; those of this one are written into the next column.
     """
-    x = p.wte[token] + position(length, p, config)                                     # (C,)
+    position = sinusoidal_positions(np.array(length), config.n_embd, p.wte.dtype) if p.wpe is None else p.wpe[length]
+    x = p.wte[token] + position                                                        # (C,)
     for block_parameters, keys, values in zip(p.blocks, *cache):
         x = block_step(x, block_parameters, config, keys[0], values[0], length)
     return language_model_head(p) @ layer_norm_step(x, *p.ln_f, config.layer_norm_epsilon)
 
 
-def position(t: int, p: GPTParameters, config: GPTConfig) -> np.ndarray:
-    return sinusoidal_positions(np.array(t), config.n_embd, p.wte.dtype) if p.wpe is None else p.wpe[t]
-
-
 def block_step(x: np.ndarray, p: BlockParameters, config: GPTConfig, keys: np.ndarray, values: np.ndarray,
                length: int) -> np.ndarray:
-    """model.block for one position: x (C,), keys and values (H, S, D)  ->  y (C,)"""
+    """model.block for the position `length`: x (C,), keys and values (H, S, D)  ->  y (C,)"""
     activate, _ = ACTIVATIONS[config.activation_function]
     end = length + 1
     normed = layer_norm_step(x, *p.ln_1, config.layer_norm_epsilon)
@@ -59,13 +56,10 @@ def layer_norm_step(x: np.ndarray, gain: np.ndarray, bias: np.ndarray, eps: floa
 
 
 def attention_step(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """layers.attention for one query of each head, which sees every key: q (H, D), k and v (H, S, D)  ->  y (H, D)
-
-    The D results are divided by the sum of the softmax, instead of the S weights.
-    """
+    """layers.attention for one query of each head, which sees every key: q (H, D), k and v (H, S, D)  ->  y (H, D)"""
     weights = k @ (q * (1 / math.sqrt(q.shape[-1])))[:, :, None]                       # (H, S, 1)
     weights -= weights.max(axis=1, keepdims=True)
     np.exp(weights, out=weights)
     y = weights.mT @ v                                                                 # (H, 1, D)
-    y /= weights.sum(axis=1, keepdims=True)
+    y /= weights.sum(axis=1, keepdims=True)                                            # D divisions instead of S
     return y[:, 0]

@@ -1,4 +1,4 @@
-"""Generation: one token after another, each drawn from what the model expects next."""
+"""Generation: one token after another, each chosen by the logits that the model gives for it."""
 import codecs
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,18 +20,15 @@ NOT_FINITE = "the model's logits are NaN or infinite: its weights are damaged, o
 
 
 class Choice(NamedTuple):
-    """A token that was chosen, and the logarithm of the probability that the model itself gave it: whatever
-    temperature, top-k, top-p and penalty made of that."""
+    """A token that was chosen, and the logarithm of its probability by the model's own logits: before temperature,
+    top-k, top-p and penalty."""
     token: int
     log_probability: float
 
 
 def generate(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], rng: np.random.Generator,
              greedy: bool = False, **settings) -> Iterator[int]:
-    """Token ids that continue the prompt, without end: take as many as you want.
-
-    generate_batch for one prompt: settings and errors are the same.
-    """
+    """Token ids that continue the prompt: generate_batch for one prompt, with the same settings and errors."""
     for choice, in generate_batch(parameters, config, [prompt], [rng], greedy, **settings):
         yield choice.token
 
@@ -39,22 +36,16 @@ def generate(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], r
 def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[Sequence[int]],
                    rngs: Sequence[np.random.Generator], greedy: bool = False, repetition_penalty: float = 1.0,
                    end: int | None = None, slide: int | None = None, **sampling) -> Iterator[list[Choice | None]]:
-    """The next token of every prompt, again and again. With `end`, a text that has come to this token gets
-    None from then on, and when all have, the iteration ends; else it does not.
+    """Each item holds the next token of every text, without end: take as many as you want. With `end`, a text that
+    has reached this token gets None from then on, and when all texts have, the iteration ends.
 
-    greedy takes the likeliest token; otherwise sampling's settings go to next_token, and text b draws from
-    rngs[b], so that the same seeds give the same texts. repetition_penalty acts on all tokens of the text,
-    the prompt's too, before either. For several continuations of one prompt, give it several times: where
-    it stands beside itself it is read once.
+    greedy takes the likeliest token; otherwise next_token draws one with the settings `sampling`, for text b from
+    rngs[b]. repetition_penalty acts on all tokens of the text, those of the prompt too. The same prompt may be given
+    several times: if its copies are adjacent, it is computed once.
 
-    Each prompt is read in one pass, by itself; from then on every text gets one token a pass. A text that
-    is shorter than others begins further right in the cache.
-
-    The model sees at most the last n_positions tokens. When they are full, a text's window slides: its first
-    `slide` are forgotten (an eighth by default), and because every token that stays has moved to another
-    position, all of it is read anew. That costs as much as a prompt of this length, once in `slide` tokens;
-    with slide = 1 the model always sees as much as it can, for a prompt's price a token. What it says then
-    depends on where the window begins, and on nothing before: text that was forgotten is as if never written.
+    The model sees at most the last n_positions tokens. When a text has so many, its window slides: the first `slide`
+    tokens (by default an eighth) are dropped, and those that remain are computed again, because their positions have
+    changed. So a small `slide` keeps more of the text in view, and costs a prefill more often.
 
     Raises InputError for no or an empty prompt, for ids outside the vocabulary, for settings out of range, and
     for a model whose logits are NaN or infinite.
@@ -86,6 +77,7 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
 
 
 def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
+    """The prompt's ids. Raises InputError if there are none, or for one outside the vocabulary."""
     ids = [int(i) for i in prompt]
     if not ids:
         raise InputError("the prompt is empty: give at least one token to continue from")
@@ -96,15 +88,15 @@ def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
 
 def prefill_texts(texts: list[list[int]], p: GPTParameters, config: GPTConfig,
                   cache: KeyValueCache) -> tuple[np.ndarray, int, np.ndarray | None]:
-    """Fill the cache with the texts, so that all end in the same column  ->  logits (B, V) of what follows
-    each, columns in use, and each text's first column (B,) as first_columns has it.
+    """Fill the cache with the texts, so that all end in the same column  ->  logits (B, V) of the token after each,
+    columns in use, and first_columns
     """
     length = max(len(text) for text in texts)
     logits = []
     for b, text in enumerate(texts):
         start = length - len(text)
         for array in cache.arrays():
-            array[b, :, :start] = 0              # a weight of 0 keeps out numbers, but not the NaN of unused memory
+            array[b, :, :start] = 0              # unused memory may be NaN, and NaN times a weight of 0 is NaN
         if b and text == texts[b - 1]:
             for array in cache.arrays():
                 array[b, :, start:length] = array[b - 1, :, start:length]
@@ -117,10 +109,10 @@ def prefill_texts(texts: list[list[int]], p: GPTParameters, config: GPTConfig,
 def make_room(texts: list[list[int]], slide: int, p: GPTParameters, config: GPTConfig, cache: KeyValueCache,
               first: np.ndarray | None) -> tuple[int, np.ndarray | None]:
     """All columns are in use: let the windows that are full slide, and end all in the same column again
-    ->  columns in use, and each text's first column, as in prefill_texts
+    ->  columns in use, and first_columns
 
-    The cache then holds all but the last token of every text. A window that is not full stays as it is, and
-    only moves to other columns: a text slides when it would alone.
+    The cache then holds all tokens of each window except the last. A window that is not full keeps its tokens, and is
+    moved to other columns: so every text slides when it would slide alone.
     """
     columns = config.n_positions
     used = np.full(len(texts), columns) if first is None else columns - first
@@ -136,14 +128,14 @@ def make_room(texts: list[list[int]], slide: int, p: GPTParameters, config: GPTC
 
 
 def first_columns(lengths: Sequence[int]) -> np.ndarray | None:
-    """Where texts that end in the same column begin (B,); None where all begin in the first of all."""
+    """The first column (B,) of each of several texts that end in the same column; None if that is 0 for all."""
     first = max(lengths) - np.array(lengths)
     return first if first.any() else None
 
 
 def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, greedy: bool,
            repetition_penalty: float, sampling: dict) -> Choice:
-    """One token, from the logits (V,) of what may follow the text. Raises InputError where they are NaN or infinite."""
+    """The token after a text, by its logits (V,). Raises InputError if they are NaN or infinite."""
     normaliser = logsumexp(logits)
     if not math.isfinite(normaliser):
         raise InputError(NOT_FINITE)
@@ -153,7 +145,7 @@ def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, 
 
 
 def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:
-    """What to begin with where nothing is given: the end-of-text token, else a new line, else token 0."""
+    """The prompt if none is given: the end-of-text token, else a new line, else token 0."""
     if config.eos_token_id is not None:
         return [config.eos_token_id]
     try:
@@ -163,16 +155,17 @@ def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:
 
 
 def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequence[str] | None = None) -> Iterator[str]:
-    """Text of the tokens as they come, piece by piece; never half a character.
+    """The text of the tokens, piece by piece, as soon as whole characters are known.
 
-    stop: one text or several. Ends before the first that occurs; what might still become one is held back
-    until it is sure.
+    stop: one text or several. The text ends before the first that occurs; what may be the beginning of one is held
+    back until that is known.
     """
     stops = [stop] if isinstance(stop, str) else [text for text in stop or () if text]
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     held = ""
     for token in tokens:
-        held += decoder.decode(bytes_of(token, tokenizer))
+        known = token < tokenizer.vocab_size        # a model may have more tokens than its tokenizer, to round them up
+        held += decoder.decode(tokenizer.decode_bytes([token]) if known else "\ufffd".encode())
         found = [held.index(text) for text in stops if text in held]
         if found:
             yield held[:min(found)]
@@ -182,12 +175,6 @@ def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequenc
             yield held[:sure]
         held = held[sure:]
     yield held + decoder.decode(b"", final=True)
-
-
-def bytes_of(token: int, tokenizer: Tokenizer) -> bytes:
-    """What a token adds to a text. Models may have more tokens than their tokenizer, rounded up to 50,304 for GPT-2's
-    50,257: such a one stands for no text, and U+FFFD shows it."""
-    return tokenizer.decode_bytes([token]) if token < tokenizer.vocab_size else "\ufffd".encode()
 
 
 def overlap(text: str, stop: str) -> int:

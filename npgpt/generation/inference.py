@@ -1,4 +1,4 @@
-"""Inference: the model with a key-value cache, which computes each token once. The equations are those of model/gpt.py."""
+"""Inference: the model of model/gpt.py with a key-value cache, so that each token is computed once."""
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,20 +14,18 @@ from npgpt.parallel.blas import blas_threads, find_blas_threads
 from npgpt.parallel.memory import keep_freed_scratch
 from npgpt.parallel.tensor_parallel import TensorParallelLayers
 
-PARALLEL_TOKENS = 128       # in a prompt, from which on threads that divide the layers are faster than BLAS's own
+PARALLEL_TOKENS = 128       # from this length of a prompt on, tensor-parallel layers are faster than BLAS's threads
 
 
 def next_logits(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: KeyValueCache, length: int,
                 first: np.ndarray | None = None, layers: Layers = PLAIN) -> np.ndarray:
-    """Logits of the token that follows the last one.
+    """ids (B, T), the next tokens of B texts  ->  logits (B, V) of the token that follows them
 
-    ids (B, T), the next tokens of B texts of which the cache holds the first `length` columns  ->  logits (B, V)
+    The first `length` columns of the cache are in use; keys and values of ids are written into the next T. first (B,),
+    for texts that differ in length: the column of each text's first token, at most `length`. No token attends to the
+    columns before it, and positions count from it.
 
-    The keys and values of ids are written into columns length .. length + T - 1. first (B,): the column of each
-    text's first token, at most `length`, where the texts differ in length: they end in the same column, no token
-    attends to what stands before its own text, and positions count from its start.
-
-    Raises ValueError where length + T > n_positions.
+    Raises ValueError where length + T > n_positions, IndexError for an id outside the vocabulary.
     """
     end = length + ids.shape[1]
     if end > config.n_positions:
@@ -46,8 +44,8 @@ def next_logits(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: Key
 def prefill(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: KeyValueCache) -> np.ndarray:
     """Fill the first T columns of a cache for one text  ->  logits (V,) of the token that follows it
 
-    ids (T,). A long prompt is computed by threads that divide the layers, as many as BLAS has: they are busy in every
-    line, where BLAS's own threads divide the matrix products alone.
+    ids (T,). A long prompt is computed by tensor-parallel layers on as many threads as BLAS has, because BLAS's own
+    threads divide only the matrix products.
     """
     switch = find_blas_threads() if len(ids) >= PARALLEL_TOKENS else None
     threads = switch.get() if switch else 1

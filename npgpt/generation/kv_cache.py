@@ -1,4 +1,4 @@
-"""Key-value cache: the keys and values of tokens that the model has processed, so that none is processed twice."""
+"""Key-value cache: the keys and values of earlier tokens, so that each token is computed once."""
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,8 @@ class CachedAttention(NamedTuple):
     """
     keys: np.ndarray                 # (B, H, S, D)
     values: np.ndarray               # (B, H, S, D)
-    length: int                      # columns in use before
-    mask: np.ndarray | None = None   # (B, 1, 1, length + T): which columns are seen, where not all
+    length: int                      # how many columns are in use already
+    mask: np.ndarray | None = None   # (B, 1, 1, length + T): which columns are seen, if not all
 
     def forward(self, q: np.ndarray, k: np.ndarray, v: np.ndarray, p: float = 0.0,
                 rng: np.random.Generator | None = None) -> tuple[np.ndarray, tuple]:
@@ -25,7 +25,7 @@ class CachedAttention(NamedTuple):
         return causal_attention(q, self.keys[:, :, :end], self.values[:, :, :end], self.mask, p, rng)
 
     def backward(self, dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What was in the cache before is constant: it gets no gradient."""
+        """Keys and values that were in the cache before are constants: they get no gradient."""
         dq, dk, dv = causal_attention_backward(dy, cache)
         return dq, dk[..., self.length:, :], dv[..., self.length:, :]
 
@@ -34,18 +34,17 @@ class CachedAttention(NamedTuple):
 
 
 class KeyValueCache(NamedTuple):
-    """For every block, text and head, a key and a value in each column that was written.
+    """A key and a value for every block, text, head and column. The caller knows how many columns are in use.
 
-    All of it is allocated once, for n_positions columns: 2 L C n_positions numbers for each text, 75 MB for the
-    smallest GPT-2 in float32. Each block has arrays of its own: the system then provides memory as columns are
-    written, where a single large array would come in pages so large that the first token touches all of them.
-    The caller knows how many columns are in use.
+    All of it is allocated once, for n_positions columns: for each text 2 L C n_positions numbers, 75 MB for the
+    smallest GPT-2 in float32. Each block has its own arrays, because the system would map a single large one in pages
+    so large that the first token uses all of them.
     """
     keys: list[np.ndarray]           # of each block, (B, H, S, D)
     values: list[np.ndarray]         # the same
 
     def patterns(self, length: int, mask: np.ndarray | None = None) -> list[CachedAttention]:
-        """The attention pattern of every block, `length` columns being in use."""
+        """The attention pattern of every block, with `length` columns in use."""
         return [CachedAttention(keys, values, length, mask) for keys, values in zip(*self)]
 
     def arrays(self) -> list[np.ndarray]:
@@ -60,8 +59,8 @@ class KeyValueCache(NamedTuple):
         return KeyValueCache(*([array[:count] for array in arrays] for arrays in self))
 
     def rearrange(self, rows: np.ndarray, length: int) -> None:
-        """Text b becomes what text rows[b] was, in the first `length` columns: one block at a time, so that the
-        temporary copy stays small."""
+        """Copy the first `length` columns of text rows[b] to text b, for all b. One array at a time: temporary copies
+        stay small."""
         if (rows == np.arange(len(rows))).all():
             return
         for array in self.arrays():
@@ -69,5 +68,6 @@ class KeyValueCache(NamedTuple):
 
 
 def empty_cache(config: GPTConfig, texts: int, dtype: np.dtype) -> KeyValueCache:
+    """A cache for so many texts, with arrays (texts, H, n_positions, D) that are not initialised."""
     shape = (texts, config.n_head, config.n_positions, config.n_embd // config.n_head)
     return KeyValueCache(*([np.empty(shape, dtype) for _ in range(config.n_layer)] for _ in range(2)))

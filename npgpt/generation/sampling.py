@@ -12,27 +12,27 @@ def next_token(logits: np.ndarray, rng: np.random.Generator, temperature: float 
                top_p: float | None = None) -> int:
     """Draw a token id from logits (V,).
 
-    The logits are divided by the temperature; below 1 the likelier tokens gain, above 1 they lose.
-    top_k keeps the k likeliest tokens. top_p then keeps the likeliest ones that together have
-    probability p, the one that crosses p included (Holtzman et al. 2020, eq. 2). So does transformers;
-    OpenAI's code for GPT-2 leaves that one out, and draws from fewer tokens at the same p.
+    The logits are divided by the temperature: below 1, likely tokens become likelier. top_k keeps the k likeliest
+    tokens. top_p then keeps the fewest, likeliest first, that together have probability p or more (Holtzman et al.
+    2020, eq. 2).
 
     Raises InputError unless temperature > 0, top_k >= 1 and 0 < top_p <= 1.
     """
     check_sampling(temperature, top_k, top_p)
-    scaled = logits.astype(np.float64) - logits.max()          # at most 0: no temperature is too low
+    scaled = logits.astype(np.float64) - logits.max()          # at most 0, so that no temperature is too low
     with np.errstate(over="ignore"):
         scaled /= temperature
     if top_k is not None:
         scaled = keep_top_k(scaled, top_k)
     if top_p is not None:
         scaled = keep_top_p(scaled, top_p)
-    cumulative = np.exp(scaled).cumsum()                       # of weights that need not sum to 1
+    cumulative = np.exp(scaled).cumsum()                       # of weights that do not sum to 1
     return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
 
 
 def check_sampling(temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
                    repetition_penalty: float = 1.0) -> None:
+    """Raise InputError for a setting out of range, naming it and the rule."""
     if not 0 < temperature < np.inf:
         raise InputError(f"temperature must be above 0, not {temperature}")
     if top_k is not None and top_k < 1:
@@ -44,11 +44,11 @@ def check_sampling(temperature: float = 1.0, top_k: int | None = None, top_p: fl
 
 
 def penalise_repetition(logits: np.ndarray, ids: Collection[int], penalty: float) -> np.ndarray:
-    """Logits (V,) in which every id that stands in `ids` is less likely (Keskar et al. 2019, section 4.1).
+    """Logits (V,) in which the ids that occur in `ids`, once or several times, are less likely (Keskar et al. 2019,
+    section 4.1).
 
-    A positive logit is divided by the penalty, a negative one multiplied, as transformers does; the paper
-    divides both, which would favour those below 0. Once is enough: how often an id stands does not matter.
-    Below 1 it is a reward.
+    A positive logit is divided by the penalty, a negative one multiplied, as in transformers. The paper divides both,
+    which would make negative ones likelier.
     """
     if penalty == 1:
         return logits
@@ -59,7 +59,7 @@ def penalise_repetition(logits: np.ndarray, ids: Collection[int], penalty: float
 
 
 def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
-    """All but the k largest become -inf; ties with the k-th stay."""
+    """All except the k largest become -inf; those equal to the k-th stay."""
     if k >= len(logits):
         return logits
     kth = np.partition(logits, -k)[-k]
@@ -67,10 +67,10 @@ def keep_top_k(logits: np.ndarray, k: int) -> np.ndarray:
 
 
 def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
-    """All become -inf but the fewest, largest first, whose probabilities sum to p or more.
+    """All become -inf, except the fewest, largest first, whose probabilities sum to p or more.
 
-    Not all need sorting: those that have less than (1 - p) / V cannot make up 1 - p together, so what is
-    likelier than them reaches p without any of them. At p = 1 all stay: rounded sums may come to 1 too early.
+    Probabilities below (1 - p) / V sum to less than 1 - p, so the others reach p without them, and only the others are
+    sorted. At p = 1 all stay, because rounded sums may reach 1 too early.
     """
     if p == 1:
         return logits
@@ -85,8 +85,7 @@ def keep_top_p(logits: np.ndarray, p: float) -> np.ndarray:
 
 
 def logsumexp(logits: np.ndarray) -> float:
-    """ln sum exp z over logits (V,): a logit minus this is a log-probability. NaN or infinite where any logit is NaN or
-    plus infinity."""
+    """ln sum exp z over logits (V,): a logit minus this is a log-probability. NaN or infinite if a logit is NaN or +inf."""
     largest = float(logits.max())
     return largest + math.log(np.exp(logits - largest).sum())
 
