@@ -12,14 +12,14 @@ The rooms, in reading order:
     layers/     each layer a pair of pure functions, forward directly above backward
     model/      configuration, parameters, blocks, the GPT's body, heads
     tasks/      what a model is trained to do: batches, their loss and its gradients
-    training/   one step: learning rate, AdamW, the loop, evaluation
+    training/   learning rate, AdamW, the training loop, evaluation
     parallel/   a batch or a layer on several threads; BLAS's threads, memory
     runs/       what a training run leaves on the disk and continues from
     text/       tokenizers, and from text to batches
     generation/ sampling, beam search, key-value cache
     checking/   gradient checks, for layers of your own too
     interop/    model directories of Hugging Face's transformers
-    inspection/ every intermediate of a pass, attention maps, loss curves
+    inspection/ every intermediate result of a pass, attention maps, loss curves
     commands/   the command line
 """
 import importlib
@@ -53,7 +53,7 @@ __all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name: str) -> object:
-    """Import a name when it is first used, so that the command line can end quietly where Ctrl-C comes during an import."""
+    """Import a name when it is first used, so that the command line can catch Ctrl-C while NumPy is imported."""
     if name not in _MODULES:
         raise AttributeError(f"module 'npgpt' has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES[name]), name)

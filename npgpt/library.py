@@ -1,4 +1,4 @@
-"""The library in four functions: train a model, let it write, load and save it. Each is a few lines on the rooms below."""
+"""The library in four functions: train a model, generate text with it, load it and save it."""
 import dataclasses
 import itertools
 from collections.abc import Callable
@@ -31,11 +31,12 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
           threads: int | None = None, report: Callable[[str], object] | None = print, **settings) -> Model:
     """Train a language model on a text, or on the text in a file  ->  the model
 
-    config: its sizes; the vocabulary is the tokenizer's. tokenizer: by default one of the text's characters.
+    config: its sizes; the vocabulary is the tokenizer's. tokenizer: by default a token for each character of the text.
     settings: fields of TrainingSettings, such as steps=500. The last tenth of the text is for validation.
-    report: called with a line about progress ten times; None for silence. threads: by default all cores.
+    report: called ten times with a line about progress; None for no report. threads: by default one for each core.
 
-    Raises InputError for settings out of range, and for a text that is shorter than a context.
+    Raises InputError for settings out of range, a text shorter than a context, or a file that is empty or not text;
+    OSError for a file that cannot be read.
     """
     text = read_text([text]) if isinstance(text, Path) else text
     if not text:
@@ -56,13 +57,13 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
 
 def generate(model: Model, prompt: str | None = None, max_new_tokens: int = 200, seed: int = 0,
              stop: str | None = None, **settings) -> str:
-    """The text that a model writes after a prompt.
+    """The text with which a model continues a prompt. It ends at the model's end-of-text token, before the text `stop`,
+    or after max_new_tokens.
 
     prompt: by default the end-of-text token, or a new line. settings: those of generation.generate.generate_batch,
-    such as temperature=0.8, top_k=40, top_p=0.9 or greedy=True. It ends at the model's end-of-text token, at the text
-    `stop`, or after max_new_tokens.
+    such as temperature=0.8, top_k=40, top_p=0.9 or greedy=True.
 
-    Raises InputError for settings out of range, and for a model without a tokenizer.
+    Raises InputError for settings out of range, a prompt that cannot be encoded, or a model without a tokenizer.
     """
     if model.tokenizer is None:
         raise InputError("this model has no tokenizer: generate ids with npgpt.generation.generate.generate")

@@ -1,10 +1,10 @@
-"""Catalogue: every layer, in every setting, with arguments on which to check it.
+"""Catalogue: every layer and every setting that `npgpt gradcheck` checks.
 
-All dimensions of a case differ from each other, so that a transpose cannot pass for the right thing.
+All dimensions of a case differ from each other, so that a transposed array cannot pass.
 """
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,17 +44,23 @@ GPT_VARIANTS = {
 
 
 class Case(NamedTuple):
-    """A layer pair in one setting. draw makes its arguments."""
-    layer: str
+    """A layer pair in one setting."""
     setting: str
     forward: Callable
     backward: Callable
-    draw: Callable[[np.random.Generator], list]
+    draws: tuple[Callable[[np.random.Generator], Any], ...]      # a function for each argument
     settings: dict
+
+    @property
+    def layer(self) -> str:
+        return self.forward.__name__
 
     @property
     def name(self) -> str:
         return f"{self.layer}, {self.setting}" if self.setting else self.layer
+
+    def draw(self, rng: np.random.Generator) -> list:
+        return [draw(rng) for draw in self.draws]
 
 
 def normal(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
@@ -66,7 +72,7 @@ def gain(size: int) -> Callable[[np.random.Generator], np.ndarray]:
 
 
 def ids(below: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """Ids of which one stands at least twice."""
+    """Ids of which at least one occurs twice."""
     def draw(rng: np.random.Generator) -> np.ndarray:
         drawn = rng.integers(below, size=shape)
         drawn.flat[-1] = drawn.flat[0]
@@ -74,8 +80,8 @@ def ids(below: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
     return draw
 
 
-def case(layer: str, setting: str, forward: Callable, backward: Callable, *arguments: Callable, **settings) -> Case:
-    return Case(layer, setting, forward, backward, lambda rng: [draw(rng) for draw in arguments], settings)
+def case(setting: str, forward: Callable, backward: Callable, *draws: Callable, **settings) -> Case:
+    return Case(setting, forward, backward, draws, settings)
 
 
 def some_ignored(rng: np.random.Generator) -> np.ndarray:
@@ -89,20 +95,20 @@ def block_parameters(rng: np.random.Generator) -> BlockParameters:
     return groups(unit_scale_parameters(table, rng), table)
 
 
-def attention_after_a_prefix(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """Attention through a key-value cache whose first two columns are in use."""
+def cached_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """Attention through a key-value cache of which two columns are in use already."""
     keys, values = np.random.default_rng(0).standard_normal((2, B, H, T + 3, 3)).astype(q.dtype)
     pattern = CachedAttention(keys, values, length=2)
     y, cache = pattern.forward(q, k, v)
     return y, (pattern, cache)
 
 
-def attention_after_a_prefix_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cached_attention_backward(dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     pattern, cache = cache
     return pattern.backward(dy, cache)
 
 
-# The second query sees no key; the others see some keys and not others.
+# The second query sees no key; the others see some of the keys.
 MASK = np.tri(T, S, 0, dtype=bool)[:, ::-1].copy()
 MASK[1] = False
 QKV = normal(B, H, T, 3), normal(B, H, T, 3), normal(B, H, T, 3)
@@ -112,36 +118,36 @@ SELF_ATTENTION = normal(B, T, C), normal(3, C, C), normal(3, C), normal(C, C), n
 FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
 
 CASES = [
-    case("linear", "", linear, linear_backward, normal(B, T, C), normal(C, I), normal(I)),
-    case("embedding", "repeated ids", embedding, embedding_backward, ids(V, B, T), normal(V, C)),
-    case("unembedding", "", unembedding, unembedding_backward, normal(B, T, C), normal(V, C)),
-    case("layer_norm", "", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C)),
-    case("layer_norm", "large eps", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C), eps=0.5),
-    case("gelu", "", gelu, gelu_backward, normal(B, T, I)),
-    case("relu", "", relu, relu_backward, normal(B, T, I)),
-    case("softmax", "", softmax, softmax_backward, normal(B, T, S)),
-    case("softmax", "masked", softmax, softmax_backward, normal(B, T, S), mask=MASK),
-    case("attention", "unmasked", attention, attention_backward, *QKV),
-    case("attention", "causal", attention, attention_backward, *QKV, causal=True),
-    case("attention", "across, masked", attention, attention_backward, *ACROSS, mask=MASK),
-    case("attention", "across, causal", attention, attention_backward, *ACROSS, causal=True),
-    case("attention", "dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
-    case("causal_attention", "", causal_attention, causal_attention_backward, *QKV),
-    case("causal_attention", "tiles", causal_attention, causal_attention_backward, *[normal(1, QUERY_TILE + 3, 2)] * 3),
-    case("causal_attention", "cached", attention_after_a_prefix, attention_after_a_prefix_backward, *QKV),
-    case("self_attention", "causal", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H),
-    case("self_attention", "padded", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H,
+    case("", linear, linear_backward, normal(B, T, C), normal(C, I), normal(I)),
+    case("repeated ids", embedding, embedding_backward, ids(V, B, T), normal(V, C)),
+    case("", unembedding, unembedding_backward, normal(B, T, C), normal(V, C)),
+    case("", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C)),
+    case("large eps", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C), eps=0.5),
+    case("", gelu, gelu_backward, normal(B, T, I)),
+    case("", relu, relu_backward, normal(B, T, I)),
+    case("", softmax, softmax_backward, normal(B, T, S)),
+    case("masked", softmax, softmax_backward, normal(B, T, S), mask=MASK),
+    case("unmasked", attention, attention_backward, *QKV),
+    case("causal", attention, attention_backward, *QKV, causal=True),
+    case("across, masked", attention, attention_backward, *ACROSS, mask=MASK),
+    case("across, causal", attention, attention_backward, *ACROSS, causal=True),
+    case("dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
+    case("", causal_attention, causal_attention_backward, *QKV),
+    case("tiles", causal_attention, causal_attention_backward, *[normal(1, QUERY_TILE + 3, 2)] * 3),
+    case("", cached_attention, cached_attention_backward, *QKV),
+    case("causal", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H),
+    case("padded", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H,
          pattern=bidirectional(PADDING)),
-    case("feed_forward", "GELU", feed_forward, feed_forward_backward, *FEED_FORWARD),
-    case("feed_forward", "ReLU", feed_forward, feed_forward_backward, *FEED_FORWARD, activation="relu"),
-    case("dropout", "", dropout, dropout_backward, normal(B, T, C), p=0.3, rng=np.random.default_rng(0)),
-    case("cross_entropy", "", cross_entropy, cross_entropy_backward, normal(B, T, V), ids(V, B, T)),
-    case("cross_entropy", "ignoring", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored),
-    case("block", "", block, block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
-    case("block", "dropout", block, block_backward, normal(B, T, C), block_parameters, config=DROPPING_GPT,
+    case("GELU", feed_forward, feed_forward_backward, *FEED_FORWARD),
+    case("ReLU", feed_forward, feed_forward_backward, *FEED_FORWARD, activation="relu"),
+    case("", dropout, dropout_backward, normal(B, T, C), p=0.3, rng=np.random.default_rng(0)),
+    case("", cross_entropy, cross_entropy_backward, normal(B, T, V), ids(V, B, T)),
+    case("ignoring", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored),
+    case("", block, block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
+    case("dropout", block, block_backward, normal(B, T, C), block_parameters, config=DROPPING_GPT,
          rng=np.random.default_rng(0)),
-    case("post_ln_block", "", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
-    case("post_ln_block", "dropout", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters,
+    case("", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
+    case("dropout", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters,
          config=DROPPING_GPT, rng=np.random.default_rng(0)),
 ]
 NAMES = [*dict.fromkeys(c.layer for c in CASES), "gpt"]
@@ -153,12 +159,7 @@ def check_case(case: Case, methods: tuple[str, ...], seed: int = 0) -> Report:
 
 
 def check_variant(name: str, methods: tuple[str, ...], seed: int = 0) -> Report:
-    """The small GPT in one of GPT_VARIANTS, as a language model."""
-    return check_model(LanguageModelling(dataclasses.replace(SMALL_GPT, **GPT_VARIANTS[name])), token_batch(seed), seed,
-                       methods, name)
-
-
-def token_batch(seed: int) -> TokenBatch:
-    """Sequences shorter than the context, in which an id occurs twice and a target is ignored."""
+    """The small GPT in one of GPT_VARIANTS, as a language model. An id occurs twice, and some targets are ignored."""
     rng = np.random.default_rng(seed)
-    return TokenBatch(ids(V, B, T)(rng), some_ignored(rng))
+    batch = TokenBatch(ids(V, B, T)(rng), some_ignored(rng))
+    return check_model(LanguageModelling(dataclasses.replace(SMALL_GPT, **GPT_VARIANTS[name])), batch, seed, methods, name)

@@ -1,4 +1,4 @@
-"""The contract of a layer pair, checked: pure, no shared memory, right shapes and dtypes, linear in dy."""
+"""The contract of a layer pair: pure, no shared memory, right shapes and dtypes, backward linear in dy."""
 import copy
 from collections.abc import Callable, Sequence
 
@@ -11,25 +11,26 @@ Backward = Callable[[np.ndarray, object], np.ndarray | tuple[np.ndarray, ...]]
 
 
 def is_differentiable(argument: object) -> bool:
-    """Arrays of real or complex numbers are; ids, masks and settings are not."""
+    """Whether it is an array of real or complex numbers; ids, masks and settings are not."""
     return isinstance(argument, np.ndarray) and argument.dtype.kind in "fc"
 
 
 def call(forward: Forward, arguments: Sequence, settings: dict) -> tuple[np.ndarray, object]:
-    """forward(*arguments, **settings), a random generator among them always in the state given."""
-    fresh = [copy.deepcopy(a) if isinstance(a, np.random.Generator) else a for a in arguments]
-    return forward(*fresh, **{name: copy.deepcopy(value) if isinstance(value, np.random.Generator) else value
-                              for name, value in settings.items()})
+    """forward(*arguments, **settings), with a copy of every random generator, so that each call draws the same."""
+    def fresh(value: object) -> object:
+        return copy.deepcopy(value) if isinstance(value, np.random.Generator) else value
+
+    return forward(*map(fresh, arguments), **{name: fresh(value) for name, value in settings.items()})
 
 
 def call_backward(backward: Backward, dy: np.ndarray, cache: object) -> list[np.ndarray]:
-    """backward's gradients in one list, whether it returns one array, several, or groups of them."""
+    """All gradients in one list, whether backward returns one array, several, or groups of them."""
     return [gradient for _, gradient in named_leaves(backward(dy, cache))]
 
 
 def contract_breaches(layer: str, forward: Forward, backward: Backward, arguments: Sequence, settings: dict,
                       rng: np.random.Generator) -> list[str]:
-    """What a pair does that the contract forbids, in words; empty for a good one."""
+    """How a pair breaks the contract, a sentence for each breach; empty if it keeps it."""
     breaches = []
     for dtype in (np.float32, np.float64):
         cast = [a.astype(dtype) if is_differentiable(a) else a for a in arguments]
@@ -39,19 +40,18 @@ def contract_breaches(layer: str, forward: Forward, backward: Backward, argument
 
 def breaches_in(dtype: type, forward: Forward, backward: Backward, arguments: list, settings: dict,
                 rng: np.random.Generator) -> list[str]:
-    """Run the pair in one dtype: backward twice on the same cache, and on three upstream gradients of which one is
-    made of the others.
-    """
+    """The breaches in one dtype. Backward runs twice on the same cache, then with two more upstream gradients."""
     breaches = []
     inputs = [a for a in arguments if is_differentiable(a)]
-    before = copy.deepcopy([a for a in arguments if isinstance(a, np.ndarray)])
+    arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+    before = copy.deepcopy(arrays)
     y, cache = call(forward, arguments, settings)
     dy = np.asarray(rng.standard_normal(y.shape)).astype(dtype)
     dy_before = dy.copy()
     gradients = call_backward(backward, dy, cache)
     again = call_backward(backward, dy, cache)
 
-    if not all(same(a, b) for a, b in zip(before, [a for a in arguments if isinstance(a, np.ndarray)])):
+    if not all(same(a, b) for a, b in zip(before, arrays)):
         breaches.append("forward or backward changes an argument")
     if not same(dy, dy_before):
         breaches.append("backward changes dy")
@@ -61,13 +61,13 @@ def breaches_in(dtype: type, forward: Forward, backward: Backward, arguments: li
         return breaches + [f"backward gives shapes {[g.shape for g in gradients]} for arguments {[a.shape for a in inputs]}"]
     if {y.dtype, *(g.dtype for g in gradients)} != {np.dtype(dtype)}:
         breaches.append(f"{np.dtype(dtype)} comes in, {', '.join(str(a.dtype) for a in (y, *gradients))} comes out")
-    if shares_memory([y, *gradients], [a for a in arguments if isinstance(a, np.ndarray)] + [dy]):
+    if shares_memory([y, *gradients], [*arrays, dy]):
         breaches.append("an output shares memory with an argument or with another output")
 
     other = np.asarray(rng.standard_normal(y.shape)).astype(dtype)
     sums = call_backward(backward, dy + 2 * other, cache)
     parts = call_backward(backward, other, cache)
-    # Rounding grows with the terms summed and with the largest gradient; what is not linear is off by far more.
+    # The tolerance allows for rounding of long sums; what is not linear differs by far more.
     size = max(np.abs(g).max(initial=0) for g in (*gradients, *parts, dy))
     if any(np.abs(total - one - 2 * two).max(initial=0) > 1e4 * np.finfo(dtype).eps * size
            for total, one, two in zip(sums, gradients, parts)):

@@ -1,4 +1,4 @@
-"""Numerical derivatives of a scalar function f of one array: the judges of the hand-written ones."""
+"""Numerical derivatives of a scalar function of one array."""
 from collections.abc import Callable
 
 import numpy as np
@@ -12,9 +12,9 @@ CENTRAL_STEP = np.finfo(np.float64).eps ** (1 / 3)       # 6e-6
 def complex_step(f: Function, x: np.ndarray, v: np.ndarray) -> float:
     """Derivative of f at x along v: Im f(x + i h v) / h, exact to rounding (Squire and Trapp 1998).
 
-    For an analytic f, f(x + i h v) = f(x) + i h f'(x) v - h^2 ... Nothing is subtracted, so nothing
-    cancels, and h may be so small (1e-30) that the h^2 term vanishes beside the first. f must not take
-    abs, conj or a comparison of complex numbers; where it has a kink, the real part decides.
+    For an analytic f, f(x + i h v) = f(x) + i h f'(x) v - h^2 ... Nothing is subtracted, so no digits are
+    lost, and h may be so small (1e-30) that the h^2 term vanishes. f must not use abs or conj, nor compare
+    complex numbers except by their real parts.
     """
     return f(x + 1j * COMPLEX_STEP * v).imag / COMPLEX_STEP
 
@@ -22,20 +22,20 @@ def complex_step(f: Function, x: np.ndarray, v: np.ndarray) -> float:
 def central_difference(f: Function, x: np.ndarray, v: np.ndarray) -> float:
     """Derivative of f at x along v: (f(x + h v) - f(x - h v)) / 2h. x is float64.
 
-    Two errors pull against each other: the Taylor rest, h^2/6 f''', and the rounding of f's two values,
-    about eps |f| / h. They balance near h = eps^(1/3) = 6e-6 and leave about eps^(2/3) = 4e-11 times the
-    size of f and f'''; through a sum of many terms that becomes 1e-9 to 1e-8 of the largest gradient.
+    There are two errors: the remainder of the Taylor series, h^2/6 f''', and the rounding of f's two values,
+    about eps |f| / h. Near h = eps^(1/3) = 6e-6 they are equal, about eps^(2/3) = 4e-11 times the size of f
+    and f'''; in a sum of many terms that becomes 1e-9 to 1e-8 of the largest gradient.
     """
     return (f(x + CENTRAL_STEP * v) - f(x - CENTRAL_STEP * v)) / (2 * CENTRAL_STEP)
 
 
 METHODS = {"complex": complex_step, "central": central_difference}
 IN_WORDS = {"complex": "complex step", "central": "central differences"}
-TOLERANCES = {"complex": 1e-12, "central": 1e-7}         # of a tensor's largest gradient
+TOLERANCES = {"complex": 1e-12, "central": 1e-7}         # relative to the largest entry of a gradient
 
 
 def numerical_gradient(f: Function, x: np.ndarray, method: str = "complex") -> np.ndarray:
-    """The derivative of f along every coordinate of x, one after the other  ->  x's shape"""
+    """The derivatives of f along all coordinates of x, with the shape of x."""
     derivative = METHODS[method]
     gradient = np.empty(x.shape)
     for index in np.ndindex(x.shape):

@@ -1,4 +1,4 @@
-"""Check any layer pair: its gradients against numerical ones, and the contract that layers keep."""
+"""Check a layer pair: its gradients against numerical ones, and the contract of layers/__init__.py."""
 import inspect
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from npgpt.checking.contract import Backward, Forward, call, call_backward, contract_breaches, is_differentiable
 from npgpt.checking.derivatives import numerical_gradient
-from npgpt.checking.report import Comparison, Report
+from npgpt.checking.report import Comparison, Report, largest
 from npgpt.model.parameters import map_leaves, named_leaves
 
 
@@ -16,11 +16,11 @@ def check_layer(forward: Forward, backward: Backward, *arguments, methods: Seque
 
     forward(*arguments, **settings) -> y, cache;  backward(dy, cache) -> one gradient for each such
     argument, in order. An argument may be a group of arrays, nested in tuples or lists; its gradient is then
-    such a group. dy is drawn at random: sums of outputs, that is a dy of ones, would hide what cancels in a
-    sum. A random generator among the arguments starts each call in the state given.
+    such a group. Arguments are converted to float64. dy is random, because a dy of ones hides errors that
+    cancel in a sum. A random generator is copied for each call.
 
-    zero names arguments whose gradient is proven to vanish; any other that vanishes is reported as wrong.
-    Arguments are converted to float64. Nothing is raised for a wrong gradient: see Report.require.
+    zero: names of arguments whose gradient is known to be zero; any other zero gradient is reported as wrong.
+    Nothing is raised for a wrong gradient: see Report.require.
     """
     layer = name or forward.__name__
     rng = np.random.default_rng(seed)
@@ -44,22 +44,16 @@ def check_layer(forward: Forward, backward: Backward, *arguments, methods: Seque
             return (call(forward, changed, settings)[0] * dy).sum()
 
         numeric = {method: numerical_gradient(objective, arguments[i], method) for method in methods}
-        comparisons.append(compare(layer, names[i], analytic, numeric, gradients, names[i] in zero))
+        zero_gradient = names[i] in zero
+        scale = largest(gradients if zero_gradient else [analytic, *numeric.values()])
+        comparisons.append(Comparison(layer, names[i], analytic.shape, analytic, numeric, scale, zero_gradient))
     return Report(comparisons, breaches)
 
 
 def flattened(forward: Forward, arguments: Sequence) -> tuple[Forward, list]:
-    """A function of single arrays and settings, for one whose arguments may be groups of them; and its arguments."""
+    """The same function of single arrays instead of groups of arrays, and these arrays."""
     def forward_of_leaves(*leaves, **settings):
         remaining = iter(leaves)
         return forward(*map_leaves(lambda _: next(remaining), arguments), **settings)
 
     return forward_of_leaves, [leaf for _, leaf in named_leaves(arguments)]
-
-
-def compare(layer: str, argument: str, analytic: np.ndarray, numeric: dict[str, np.ndarray],
-            gradients: Sequence[np.ndarray], zero: bool = False) -> Comparison:
-    """Errors are relative to the argument's largest gradient; to the largest of all where it is proven zero."""
-    judged = gradients if zero else [analytic, *numeric.values()]
-    scale = max(float(np.abs(g).max(initial=0)) for g in judged)
-    return Comparison(layer, argument, analytic.shape, analytic, numeric, scale, zero)

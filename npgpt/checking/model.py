@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from npgpt.checking.derivatives import METHODS, Function, numerical_gradient
-from npgpt.checking.report import Comparison, Report
+from npgpt.checking.report import Comparison, Report, largest
 from npgpt.model.parameters import Group, named_leaves, named_views, parameter_count
 from npgpt.tasks.task import Batch, Task
 
@@ -17,9 +17,8 @@ def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] 
                 loss_and_gradients: Callable | None = None) -> Report:
     """Compare a task's loss_and_gradients with the derivatives of its loss on a batch.
 
-    Parameters are drawn from the seed. Small models are checked coordinate by coordinate, large ones along random
-    directions in each parameter. Dropout, where the configuration has it, draws the same masks in every call.
-    loss_and_gradients: another implementation of the task's own, to be checked in its place.
+    Parameters are drawn from the seed. In small models every entry is checked, in large ones each parameter along
+    random directions. Dropout has the same masks in every call. loss_and_gradients: by default the task's own.
     """
     rng = np.random.default_rng(seed)
     parameters = unit_scale_parameters(task.table, rng)
@@ -35,7 +34,7 @@ def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] 
         x = named_views(parameters, task.table)[argument]
         if len(parameters) <= COORDINATES:
             numeric = {method: numerical_gradient(loss, x, method) for method in methods}
-            scale = max(float(np.abs(g).max()) for g in (gradient, *numeric.values()))
+            scale = largest([gradient, *numeric.values()])
             comparisons.append(Comparison(name, argument, gradient.shape, gradient, numeric, scale))
         else:
             comparisons.append(along_directions(name, argument, gradient, loss, x, methods, rng))
@@ -44,9 +43,9 @@ def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] 
 
 def along_directions(name: str, argument: str, gradient: np.ndarray, loss: Function, x: np.ndarray,
                      methods: Sequence[str], rng: np.random.Generator) -> Comparison:
-    """Compare <gradient, v> with the derivative along v, for random unit vectors v.
+    """Compare the dot product of gradient and v with the derivative along v, for random unit vectors v.
 
-    A wrong entry shows in every direction, diluted by 1 / sqrt(entries): so is the scale.
+    An error in one entry changes each by about 1 / sqrt(gradient.size) of it, so the scale has the same factor.
     """
     directions = [v / np.linalg.norm(v) for v in rng.standard_normal((DIRECTIONS, *x.shape))]
     analytic = np.array([(gradient * v).sum() for v in directions])
@@ -56,8 +55,8 @@ def along_directions(name: str, argument: str, gradient: np.ndarray, loss: Funct
 
 
 def unit_scale_parameters(table: Group, rng: np.random.Generator) -> np.ndarray:
-    """Parameters with which no error hides: matrices that keep the size of what they multiply, gains about 1 but
-    not 1, biases not 0. At the usual initialisation, errors in attention vanish in the rounding.
+    """Parameters that show errors: matrices that keep the size of what they multiply, gains near 1, biases not 0.
+    With the usual initialisation, errors in attention would be smaller than rounding errors.
     """
     parameters = np.empty(parameter_count(table))
     for (name, row), view in zip(named_leaves(table), named_views(parameters, table).values()):

@@ -1,4 +1,5 @@
-"""Reports: how an analytic gradient compares with a numerical one, for a reader and for a test."""
+"""Reports: hand-written gradients beside numerical ones, as a table or as an error."""
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,19 +12,17 @@ class GradientError(AssertionError):
 
 
 class Comparison(NamedTuple):
-    """One argument's gradient: by hand and by numbers. Where directions were drawn instead of coordinates,
-    the arrays hold the derivatives along them, and `scale` the gradient's norm.
-    """
+    """One argument's gradient, hand-written and numerical; of a large model, its derivatives along random directions."""
     layer: str
     argument: str
     shape: tuple[int, ...]
     analytic: np.ndarray
     numeric: dict[str, np.ndarray]              # by method
-    scale: float                                # what errors are relative to
-    zero: bool = False                          # whether the gradient is proven to vanish
+    scale: float                                # errors are relative to it
+    zero: bool = False                          # whether the gradient is known to be zero
 
     def error(self, method: str) -> float:
-        """Largest difference, relative to the scale. Infinite where a number is not finite."""
+        """Largest difference, relative to the scale. Infinite if a number is NaN or infinite."""
         difference = self.difference(method).max(initial=0.0)
         if not np.isfinite(difference):
             return np.inf
@@ -34,7 +33,7 @@ class Comparison(NamedTuple):
 
     @property
     def vanishes(self) -> bool:
-        """Identically zero, though nobody proved that it must be."""
+        """Whether it is zero everywhere, and not known to be."""
         return not self.zero and self.analytic.size > 0 and not self.analytic.any()
 
     @property
@@ -46,7 +45,7 @@ class Comparison(NamedTuple):
         return "ok" if self.right else "zero" if self.vanishes else "WRONG"
 
     def explain(self) -> str:
-        """Where it is worst, by how much, how many entries are off, and what that looks like."""
+        """The largest error and its place, how many entries are wrong, and what kind of mistake it may be."""
         method = max(self.numeric, key=lambda m: self.error(m) / TOLERANCES[m])
         numeric, difference = self.numeric[method], self.difference(method)
         worst = np.unravel_index(int(np.nan_to_num(difference, nan=np.inf).argmax()), difference.shape)
@@ -58,7 +57,7 @@ class Comparison(NamedTuple):
 
 
 def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
-    """What kind of mistake the two arrays look like; empty where they look like none we know."""
+    """The kind of mistake that would explain the two arrays; empty if it is none of the common ones."""
     if not analytic.any():
         return "; identically zero by hand"
     if not numeric.any():
@@ -77,8 +76,13 @@ def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
 
 
 def reshaped_back(a: np.ndarray) -> np.ndarray:
-    """What was transposed before someone reshaped it to fit."""
+    """The transpose of an array that was reshaped where it should have been transposed."""
     return a.reshape(*a.shape[:-2], a.shape[-1], a.shape[-2]).swapaxes(-1, -2)
+
+
+def largest(arrays: Sequence[np.ndarray]) -> float:
+    """The largest magnitude of any entry."""
+    return max(float(np.abs(array).max(initial=0)) for array in arrays)
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
@@ -86,7 +90,7 @@ def close(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 class Report(NamedTuple):
-    """Comparisons, and breaches of the contract in words. Prints as a table."""
+    """Comparisons, and breaches of the contract as sentences. Prints as a table."""
     comparisons: list[Comparison]
     breaches: list[str] = []
 
@@ -103,7 +107,7 @@ class Report(NamedTuple):
         return "\n".join(self.breaches + [c.explain() for c in self.comparisons if not c.right])
 
     def require(self) -> "Report":
-        """Raise GradientError, naming everything that is wrong, unless all is right."""
+        """Raise GradientError if anything is wrong, naming all of it."""
         if not self.right:
             raise GradientError(self.problems())
         return self
