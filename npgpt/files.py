@@ -2,6 +2,7 @@
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ ITEMS, NESTING = 4_000_000, 64                                 # in a JSON file;
 
 @contextlib.contextmanager
 def errors_named(path: Path) -> Iterator[None]:
-    """While the context lasts, every OSError is said of `path`, the name that the user knows."""
+    """While the context lasts, every OSError names `path`, which the user knows, instead of a temporary file."""
     try:
         yield
     except OSError as error:
@@ -47,9 +48,7 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 @contextlib.contextmanager
 def write_whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder under a temporary name, for files that the caller flushes. It takes the place of `folder` when the
-    context ends without an error, and is removed otherwise. Raises OSError, naming the folder.
-    """
+    """A temporary folder, for files that the caller flushes. It replaces `folder` if the context ends without an error."""
     with temporary_folder(folder) as staging:
         yield staging
         flush_folder(staging)
@@ -99,11 +98,9 @@ def move_together(staging: Path, folder: Path, key: str, stale: Iterable[str] = 
 
 
 def open_own(path: Path, mode: str) -> BinaryIO:
-    """Open a file, but no symbolic link, which in a folder from somebody else may lead to any file of the user's, and no
-    pipe, on which a process could wait for ever: for these, raise OSError.
-    """
-    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    return open(path, mode, opener=lambda name, flags: os.open(name, flags | careful, 0o666))
+    """Open a file. Raises OSError for a symbolic link, which may lead to any file of the user's, and for a pipe."""
+    refuse = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | refuse, 0o666))
 
 
 def same_content(one: Path, other: Path) -> bool:
@@ -111,7 +108,7 @@ def same_content(one: Path, other: Path) -> bool:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Another name for a file's content; a copy of it, flushed, where the file system has no hard links."""
+    """Give a file a second name; where the file system has no hard links, copy it."""
     try:
         os.link(source, target)
     except OSError:
@@ -140,13 +137,13 @@ def temporary_name(path: Path) -> Path:
 
 
 def temporaries(folder: Path) -> list[Path]:
-    """The incomplete files and folders in a folder, of processes that were killed or still write."""
+    """The incomplete files and folders in a folder, of processes that were killed or are still writing."""
     return list(folder.glob(".npgpt-*.tmp"))
 
 
 def remove_temporaries(*folders: Path) -> None:
-    """Remove what killed processes left incomplete. Only for a process that has the folders to itself."""
-    for path in (path for folder in folders for path in temporaries(folder)):
+    """Remove the temporary files of killed processes. The caller must be the only process that uses the folders."""
+    for path in itertools.chain.from_iterable(map(temporaries, folders)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -177,9 +174,7 @@ def read_json(path: Path) -> dict:
 
 
 def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
-    """The object that UTF-8 JSON describes. Raises InputError, naming `where`, for everything else: duplicate keys,
-    NaN and Infinity, too many items, too deep nesting, and JSON that is not an object.
-    """
+    """The object in UTF-8 JSON. Raises InputError for anything else, duplicate keys, NaN, too many items or levels."""
     if sum(data.count(mark) for mark in (b",", b"[", b"{")) > items:       # before an object is made for each
         raise InputError(f"{where}: JSON with more than {items:,} items")
     try:
@@ -195,7 +190,7 @@ def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
 
 
 def require_flat(container: dict | list, where: str, levels: int = NESTING) -> None:
-    """Raise InputError where containers are nested in more levels: even to quote them in a message is not safe."""
+    """Raise InputError where containers are nested in more levels: Python could not even print them."""
     if levels == 0:
         raise InputError(f"{where}: JSON nested too deeply")
     for child in container.values() if isinstance(container, dict) else container:

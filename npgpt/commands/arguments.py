@@ -9,14 +9,14 @@ OUT = Path("out")    # where npgpt train writes its model, and where the other c
 
 
 def path(text: str) -> Path:
-    """The name of a file or folder. An empty one is a mistake: a shell makes it of a variable that is not set."""
+    """The name of a file or folder. It must not be empty, as it is when a shell variable is not set."""
     if not text:
-        raise argparse.ArgumentTypeError("the name of a file or folder was expected, not nothing")
+        raise argparse.ArgumentTypeError("the name of a file or folder must not be empty")
     return Path(text)
 
 
 def count(text: str) -> int:
-    """A whole number of at most LARGEST_COUNT. Its smallest value is checked where its meaning is known."""
+    """A whole number of at most LARGEST_COUNT. Its smallest value is checked where it is used."""
     try:
         value = int(text)
     except ValueError:

@@ -22,7 +22,7 @@ from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
 
 LONGEST = 512            # tokens
 LARGEST = 50 * 2**20     # characters of weights in a page
-PLAIN = 160              # columns of output that is not a terminal
+PLAIN = 160              # columns, if the output is not a terminal
 BETWEEN = 3              # columns between two maps
 
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 def print_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int], shown: Sequence[str], cell: int,
                width: int) -> None:
-    """weights (L, H, T, T): for each layer the maps of its heads, as many next to each other as fit."""
+    """weights (L, H, T, T). The maps of a layer's heads are printed side by side, as many as fit."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print("each row is a token that attends, each column a token that it attends to, up to itself\n" + legend(colour))
     for layer in layers:
@@ -72,7 +72,7 @@ def print_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int],
 
 
 def chosen(flag: str, wanted: Sequence[int] | None, number: int) -> list[int]:
-    """Raises InputError for a layer or head that the model does not have."""
+    """The numbers of layers or heads, by default all. Raises InputError for one that the model does not have."""
     for one in wanted or ():
         if not 0 <= one < number:
             raise InputError(f"{flag} must be from 0 to {number - 1} in this model, not {one}")
@@ -82,13 +82,12 @@ def chosen(flag: str, wanted: Sequence[int] | None, number: int) -> list[int]:
 def require_size(layers: int, heads: int, T: int) -> None:
     size = packed_size(layers, heads, T)
     if size > LARGEST:
-        raise InputError(f"{layers} layers of {heads} heads on {T} tokens would make a page of {in_bytes(size)}, and "
-                         f"at most {in_bytes(LARGEST)} are allowed: choose some with --layer and --head, or a "
-                         "shorter text")
+        raise InputError(f"a page of {layers} layers, {heads} heads and {T} tokens would have {in_bytes(size)}, more than "
+                         f"{in_bytes(LARGEST)}: choose some with --layer and --head, or a shorter text")
 
 
 def cell_width(shown: Sequence[str], width: int) -> int:
-    """Two columns a token, which makes the map square, or one where two do not fit."""
+    """Two columns for each token, which makes the map square, or one if two do not fit."""
     for cell in (2, 1):
         if map_width(shown, cell) <= width:
             return cell
@@ -97,7 +96,7 @@ def cell_width(shown: Sequence[str], width: int) -> int:
 
 
 def side_by_side(maps: Sequence[tuple[str, list[str]]], map_columns: int, width: int) -> Iterator[str]:
-    """As many maps next to each other as fit, each under its title."""
+    """The lines of the maps, each under its title."""
     column = max(map_columns, max(len(title) for title, _ in maps))
     room = max((width + BETWEEN) // (column + BETWEEN), 1)
     for start in range(0, len(maps), room):

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     loss = nats / count
     predicted_bytes = len(text.encode("utf-8", "surrogatepass")) - len(tokenizer.decode_bytes(tokens[:1]))
-    print(f"tokens         {count:,} predicted, each but the first")
+    print(f"tokens         {count:,} predicted: all but the first")
     print(f"loss           {loss:.4f} nats a token")
     print(f"perplexity     {math.exp(loss) if loss < 700 else math.inf:.3f}")
     print(f"bits per byte  {nats / math.log(2) / predicted_bytes:.4f}")

@@ -21,7 +21,7 @@ from npgpt.text.tokenizer import load_tokenizer
 
 NEW_TOKENS = 500
 SEPARATOR = "\n" + "-" * 40 + "\n"
-NARROW = 512                 # channels; in a narrower model, BLAS's threads wait for each other longer than they compute
+NARROW = 512                 # channels; in a narrower model, BLAS is faster on one thread
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--top-p", type=float, metavar="P",
                         help="choose among the fewest tokens that together have probability P or more (default: all)")
     choice.add_argument("--repetition-penalty", type=float, default=1.0, metavar="X",
-                        help="above 1, tokens that the text has already are less likely; 1.2 is usual (default: 1, none)")
+                        help="above 1, tokens that already occur are less likely; 1.2 is usual (default: 1, none)")
     choice.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same text (default: 0)")
     choice.add_argument("--greedy", action="store_true", help="always take the likeliest token")
     choice.add_argument("--beams", type=count, metavar="N", help="beam search with N beams; the text is printed at its end")
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raise InputError for arguments that make no sense, before a large model is read."""
+    """Raise InputError for arguments out of range or in conflict, before a large model is read."""
     if args.model is None and not OUT.exists():
         raise InputError(f"there is no model in {OUT} yet: npgpt train makes one there, or --model names another")
     for flag, value, least in (("--max-new-tokens", args.max_new_tokens, 1), ("--num-samples", args.num_samples, 1),
@@ -95,7 +95,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def samples(args: argparse.Namespace, model: Model, prompt: Sequence[int]) -> Iterator[Iterable[Choice]]:
-    """The texts that were asked for, each an iterable of choices that are made as they are taken."""
+    """The texts, each an iterable of tokens that are computed one by one."""
     parameters, config, _ = model
     end = None if args.ignore_end else config.eos_token_id
     if args.beams:
@@ -113,7 +113,7 @@ def samples(args: argparse.Namespace, model: Model, prompt: Sequence[int]) -> It
 
 
 def before_end(choices: Iterable[Choice], end: int | None) -> Iterator[Choice]:
-    """All before the end-of-text token, which has no text of its own."""
+    """The tokens before the end-of-text token, which is not printed."""
     return itertools.takewhile(lambda choice: choice.token != end, choices)
 
 

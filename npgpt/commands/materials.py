@@ -32,13 +32,13 @@ KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
 GPT2_VOCABULARY = 50257
 BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, each frequent enough to be learned
-OTHER_TOKENS = BYTES + 1       # tokens of a BPE vocabulary that no merge makes: the bytes, and the end of a text
+OTHER_TOKENS = BYTES + 1       # tokens of a BPE vocabulary that no merge makes: the bytes and <|endoftext|>
 
 
 class Materials(NamedTuple):
     task: LanguageModelling                    # with the configuration and the corpus
     tokenizer: Tokenizer | None                # None for token files without one beside them
-    start: Model | None                        # to be trained further; None: a new model
+    start: Model | None                        # the model to be trained further; None: a new one
     dtype: np.dtype
     paths: list[Path] | None                   # of the data; None: the documentation that comes with Python
     sha256: str
@@ -50,10 +50,7 @@ class Materials(NamedTuple):
 
 
 def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materials:
-    """origin: the checkpoint of a run that is resumed, which brings its model, tokenizer and data.
-
-    Raises InputError or OSError where the arguments do not fit each other or the files.
-    """
+    """The materials of a new run, or of the run that is resumed from the checkpoint `origin`. Raises InputError or OSError."""
     start, dtype, paths = None, np.dtype(args.dtype or "float32"), args.data
     if origin:
         start, dtype = origin.model, origin.model.parameters.dtype
@@ -104,7 +101,7 @@ def described(paths: Iterable | None) -> str:
 
 
 def recorded_paths(settings: RunSettings) -> list[Path] | None:
-    """Raises InputError for a device or a pipe: where a checkpoint from somebody else names one, it may never end."""
+    """Raises InputError for a device or a pipe, which a checkpoint from somebody else may name: reading it may never end."""
     paths = settings.data and [Path(path) for path in settings.data]
     for path in paths or ():
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -113,7 +110,7 @@ def recorded_paths(settings: RunSettings) -> list[Path] | None:
 
 
 def read_data(paths: list[Path] | None) -> tuple[str | Corpus, str]:
-    """A text, or the tokens of one folder; and the digest"""
+    """The text of the files, or the token ids of one folder; and their digest."""
     if paths and len(paths) == 1 and paths[0].is_dir():
         data = open_token_folder(paths[0])
         digest = hashlib.sha256(data.train)
@@ -125,7 +122,7 @@ def read_data(paths: list[Path] | None) -> tuple[str | Corpus, str]:
 
 
 def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str | Corpus) -> Tokenizer | None:
-    """The tokenizer beside token files, where there is one; for a text, one of the kind that was asked for."""
+    """The tokenizer beside token files, or None; for a text, a tokenizer of the kind that was asked for."""
     if isinstance(data, Corpus):
         tokenizer = load_tokenizer(paths[0]) if holds_tokenizer(paths[0]) else None
         if tokenizer:
@@ -133,7 +130,7 @@ def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str 
         elif args.tokenizer:
             raise InputError(f"--tokenizer cannot be chosen: {paths[0]} has token ids, not text")
         return tokenizer
-    if args.tokenizer == "bpe":                # the validation text is not used: a BPE vocabulary never lacks a token
+    if args.tokenizer == "bpe":                # learned from the training text alone: it can encode every other text
         return learn_vocabulary(split_text(data)[0], BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
     if args.vocab_size is not None:
         raise InputError("--vocab-size can be chosen with --tokenizer bpe, or for token files without a tokenizer")
@@ -141,7 +138,7 @@ def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str 
 
 
 def encode(text: str, tokenizer: Tokenizer, args: argparse.Namespace) -> Corpus:
-    """Raises InputError for a character that the vocabulary of --init lacks; a tokenizer made for the text has them all."""
+    """Raises InputError for a character that the vocabulary of --init lacks."""
     try:
         return encode_corpus(text, tokenizer)
     except InputError as error:
@@ -150,7 +147,7 @@ def encode(text: str, tokenizer: Tokenizer, args: argparse.Namespace) -> Corpus:
 
 
 def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
-    """Train a BPE vocabulary and show the progress. It is smaller than asked for where the text has no more pairs."""
+    """Train a BPE vocabulary and show the progress. It is smaller than asked for if the text has too few different pairs."""
     if vocab_size < OTHER_TOKENS:
         raise InputError(f"--vocab-size must be {OTHER_TOKENS} or more, not {vocab_size}: {BYTES} bytes and {END_OF_TEXT}")
     wanted, merges = vocab_size - OTHER_TOKENS, []

@@ -8,7 +8,7 @@ from npgpt.training.trainer import Step
 
 
 class Progress:
-    """Writes to standard error, so that standard output holds results only. A context removes the status at its end."""
+    """Writes to standard error, so that standard output holds results only. The end of its context removes the status."""
 
     def __init__(self) -> None:
         self.erase = "\r\x1b[K" if sys.stderr.isatty() else ""

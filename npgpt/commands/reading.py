@@ -28,11 +28,8 @@ def add_text_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_tokens(args: argparse.Namespace, config: GPTConfig, least: int, most: int) -> Reading:
-    """The tokens of --text, as the tokenizer in --model splits it, or of --ids. Of a longer text, the first `most`
-    tokens; a message says so.
-
-    Raises InputError for fewer than `least` tokens, for one outside the vocabulary, and for a text where there is no
-    tokenizer.
+    """The first `most` tokens of --text or --ids. Raises InputError for fewer than `least`, for one outside the vocabulary,
+    and for a text if there is no tokenizer in --model.
     """
     if args.ids:
         ids, tokenizer = np.array(args.ids), None

@@ -1,4 +1,4 @@
-"""npgpt train, from the first step to the last: what happens after each, and what a finished run shows."""
+"""npgpt train, from the first step to the last: what happens after each step, and what a finished run shows."""
 import math
 import shlex
 import sys
@@ -26,7 +26,7 @@ class Session:
         self.task, self.settings, self.state, self.recorder, self.progress = task, settings, state, recorder, progress
 
     def start(self) -> None:
-        """Save the state before the first step, so that a run can be resumed from then on, and start the clock."""
+        """Save the state, so that the run can be resumed even before its first step, and start the clock."""
         metrics = self.recorder.metrics
         if metrics.last < self.state.step:
             self.progress.line(f"{metrics.path} is damaged: "
@@ -36,15 +36,12 @@ class Session:
         self.progress.start_clock(self.state.step)
 
     def take(self, step: Step, interrupt: Interrupt) -> bool:
-        """Validate, record, save and report a step where it is time for that  ->  whether to stop here, as requested
-
-        Raises Diverged instead of saving a model whose loss is NaN or infinite, and OSError where it cannot be written.
-        """
+        """Record a step; validate, save and report when it is time to  ->  whether to stop, as the user requested"""
         self.progress.count(step)
         last, validation_loss = step.number == self.settings.steps, None
         if step.number % self.settings.eval_every == 0 or last:
             validation_loss = self.sampled_loss()
-        stop = bool(interrupt.came)                            # read once: to stop means to have saved
+        stop = bool(interrupt.came)                            # read once, so that it saves if it stops
         if self.recorder.note(step, validation_loss) or last or stop:
             if not self.sound():
                 raise Diverged(f"after step {step.number} the validation loss is NaN or infinite: "
@@ -55,7 +52,7 @@ class Session:
         return stop
 
     def loss(self, tokens: int | None = None) -> float:
-        """The validation loss over the first so many targets of the validation text, by default over all of them."""
+        """The validation loss over the first `tokens` targets of the validation text, by default over all of them."""
         text = self.task.corpus.validation if tokens is None else self.task.corpus.validation[:tokens + 1]
         return evaluate(self.task, self.state.parameters, self.task.batches(text, self.settings.batch_size))
 
@@ -67,7 +64,7 @@ class Session:
         return math.isfinite(self.loss(self.task.config.n_positions))
 
     def conclude(self, step: Step) -> None:
-        """What a finished run shows: the loss over the whole validation text, the curve, a text by the model."""
+        """Show the loss over the whole validation text, the curve, and a text by the model."""
         seconds, tokens, model = self.progress.seconds(), len(self.task.corpus.validation), self.recorder.model
         self.progress.report(step, self.loss())
         self.progress.line(f"trained in {clock(seconds)}; the validation loss is over all {tokens:,} tokens of its split; "
@@ -79,7 +76,7 @@ class Session:
         self.progress.line(f"next: npgpt generate --model {self.recorder.folder}")
 
     def saved(self) -> str:
-        """What is on the disk, and the command that resumes from it where steps are left."""
+        """A message: what is on the disk, and how to resume it if steps are left."""
         step, folder = self.recorder.saved_step, self.recorder.folder
         resume = f"; resume with: {resume_command(folder)}" * (step is not None and step < self.settings.steps)
         return "nothing was saved yet" if step is None else f"{folder} holds the model of step {step}{resume}"

@@ -10,7 +10,7 @@ from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_o
 from npgpt.text.corpus import python_documentation, read_text
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
-LEARNED_MERGES = 1000                # of the vocabulary that is learned where there is none: in half a second
+LEARNED_MERGES = 1000                # of the vocabulary that is learned if there is none; takes half a second
 SAMPLE = "The gradient isn't magic: 2 + 2 = 4.\n\tA naïve 模型 learns   it 🤗"
 SPACE = "␣"
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_tokenizer(folder: Path | None) -> Tokenizer:
-    """The folder's, by default that of the model in OUT; where there is none, one learned now, which is said."""
+    """The tokenizer in a folder, by default in OUT; if there is none in OUT, one that is learned now."""
     if folder or holds_tokenizer(OUT):
         return load_tokenizer(folder or OUT)
     tokenizer = tokenizer_of_merges(islice(learn_merges(count_words(python_documentation())), LEARNED_MERGES))
@@ -68,9 +68,7 @@ def printable(token: int, tokenizer: Tokenizer | None) -> str:
 
 
 def visible(token: bytes) -> str:
-    """On one line: ␣ for a space, \\n and similar escapes for what cannot be printed, \\xf0 for a byte of a divided
-    character, and \\\\ for a backslash.
-    """
+    """␣ for a space, \\n and the like for what cannot be printed, \\xf0 for a byte of a divided character, \\\\ for a backslash."""
     text = token.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
     return "".join(SPACE if c == " " else c if c.isprintable() else escape(c) for c in text)
 

@@ -21,9 +21,8 @@ TINY_TEXT, TINY_B = "a tiny model", 2           # 2 x (5 + 1) characters, 11 dis
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description += (
-        " The text's tokens but the last are the inputs, its tokens but the first the targets; the loss is the mean"
-        " cross-entropy, and dropout is off. Without --model, --text and --ids it is a tiny GPT that has not been trained,"
-        f" on {TINY_TEXT!r} as two sequences.")
+        " The target of each token is the token after it; the loss is the mean cross-entropy, and dropout is off. Without"
+        f" --model, --text and --ids the model is a tiny GPT that has not been trained, on {TINY_TEXT!r} as two sequences.")
     parser.add_argument("--model", type=path, metavar="DIR",
                         help=f"a model directory (default: the tiny GPT; with --text or --ids: {OUT})")
     add_text_arguments(parser)

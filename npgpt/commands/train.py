@@ -15,7 +15,7 @@ from npgpt.model.parameters import parameter_count
 from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.runs.checkpoint import Checkpoint, checkpoint_folders, restored_state
-from npgpt.runs.folder import left_over, make_room, occupants, take_up
+from npgpt.runs.folder import left_over, occupants, prepare_new_run, prepare_resumed_run
 from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.lock import only_run
 from npgpt.runs.recorder import Recorder
@@ -25,7 +25,7 @@ from npgpt.training.trainer import Diverged, initial_state, train
 
 
 def run(args: argparse.Namespace) -> int:
-    """The loop stands here, so that few calls lie between the command and a layer."""
+    """The training loop is here, so that a debugger shows few calls between the command and a layer."""
     session = None
     with contextlib.ExitStack() as stack, Interrupt() as interrupt:
         try:
@@ -52,16 +52,13 @@ def run(args: argparse.Namespace) -> int:
         except Diverged as error:
             raise InputError(f"{error}; {session.saved()}") from None
         except OSError as error:
-            if session is None or error.filename is None:      # not one of the run's own files
+            if session is None or error.filename is None:      # it is not about a file of the run
                 raise
             raise InputError(f"{error.filename}: {error.strerror}; {session.saved()}") from None
 
 
 def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | None:
-    """Everything before the first step; None where there is nothing to train. Raises InputError or OSError.
-
-    The folder is locked until the stack is closed.
-    """
+    """Everything before the first step; None if there is nothing to train. The folder is locked until the stack is closed."""
     folder, say = args.resume or args.out or OUT, Progress().line
     origin = resumed(args, stack, say) if args.resume else None
     if not (origin or args.dry_run):
@@ -101,14 +98,14 @@ def resumed(args: argparse.Namespace, stack: contextlib.ExitStack, say: Callable
     locked = not args.dry_run and bool(checkpoint_folders(folder))
     if locked:
         stack.enter_context(only_run(folder))
-    origin, damaged = take_up(folder, read_only=not locked)
+    origin, damaged = prepare_resumed_run(folder, read_only=not locked)
     for complaint in damaged:
         say(f"skipped: {complaint}")
     return origin
 
 
 def require_free(folder: Path, overwrite: bool) -> None:
-    """Raise InputError where a folder holds what a run would replace, unless that is allowed."""
+    """Raise InputError if a run would replace files in a folder, unless overwrite is true."""
     if not overwrite and (names := occupants(folder)):
         is_run = bool(checkpoint_folders(folder))
         what = "a run" if is_run else "a model" if holds_model(folder) else ", ".join(names)
@@ -125,7 +122,7 @@ def occupy(folder: Path, overwrite: bool, stack: contextlib.ExitStack, say: Call
         say(f"the first checkpoint will replace in {folder}: {', '.join(names)}")
         if left := left_over(folder):
             say(f"no longer used in {folder}, but not removed: {', '.join(left)}")
-    make_room(folder)
+    prepare_new_run(folder)
 
 
 def describe(materials: Materials, settings: RunSettings) -> str:

@@ -38,7 +38,7 @@ DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {RATE_TIM
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The parser's own defaults are None, so that it can be told what is given: see resolve."""
+    """All defaults of the parser are None, so that `resolve` can tell which arguments are given."""
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=path, nargs="+", metavar="FILE",
                       help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
@@ -80,7 +80,7 @@ def flag(name: str) -> str:
 
 
 def resolve(args: argparse.Namespace, materials: Materials, origin: Checkpoint | None) -> RunSettings:
-    """The settings given; all others are those of the resumed run, or defaults. Raises InputError, naming the setting."""
+    """The settings given; the others are those of the resumed run, or defaults. Raises InputError, naming the setting."""
     paths = materials.paths
     data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": materials.sha256}
     if origin:

@@ -33,7 +33,7 @@ SECONDS_LIMIT = 2**31        # of training; beyond it, the duration of a step wo
 
 
 class Damaged(InputError):
-    """A checkpoint is not what was written."""
+    """A checkpoint differs from what was written."""
 
 
 class Best(NamedTuple):
@@ -73,10 +73,7 @@ def step_of(folder: Path) -> int:
 
 def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: RunSettings, best: Best | None = None,
                      replaced: Mapping[str, str] = {}, before: Callable = lambda: None) -> Path:
-    """Write a checkpoint of the state, whose parameters are the model's  ->  its folder. Raises OSError, naming it.
-
-    replaced: see folder.publish. `before` is called when everything is on the disk and only the name is temporary.
-    """
+    """Write a checkpoint, and call `before` when only its name is still temporary  ->  its folder. Raises OSError."""
     folder = Path(run) / CHECKPOINTS / f"step-{state.step:08}"
     with errors_named(folder.parent):
         folder.parent.mkdir(exist_ok=True)
@@ -110,7 +107,7 @@ def newest_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint. Raises Damaged where its digests do not fit, InputError where they do and its content is wrong."""
+    """Read a checkpoint. Raises Damaged if its digests do not match, InputError if they match but its content is wrong."""
     require_sums(folder)
     record = checked_record(read_json(folder / RECORD), folder)
     try:
@@ -140,7 +137,7 @@ def require_sums(folder: Path) -> None:
 
 
 def checked_record(record: dict, folder: Path) -> dict:
-    """training.json, with the type and range of all but the single settings checked. Raises InputError."""
+    """Check types and ranges in training.json; RunSettings checks the settings. Raises InputError."""
     if record.get("format") == 1:
         raise InputError(f"{folder} was written by an earlier version of npgpt (format 1, where this one reads format {FORMAT}): "
                          "only that version can resume it, but a new run can start from its model")
@@ -158,7 +155,7 @@ def checked_record(record: dict, folder: Path) -> dict:
     wrong = [name for name, holds in rules.items() if not holds(record.get(name))]
     if wrong or record["updates"] + record["skipped"] != record["step"]:
         raise InputError(f"{folder / RECORD} is not a record of training that this version of npgpt reads: "
-                         f"{', '.join(wrong or ['step'])} cannot be right")
+                         f"wrong {', '.join(wrong or ['step'])}")
     return record
 
 
@@ -177,7 +174,7 @@ def is_generator(state: object) -> bool:
 
 
 def restored_state(checkpoint: Checkpoint, task: Task, settings: TrainingSettings, threads: int = 1) -> TrainingState:
-    """The state as it was when the checkpoint was written, ready to be trained further."""
+    """The state as it was when the checkpoint was written."""
     record = checkpoint.record
     state = initial_state(checkpoint.model.parameters, task, settings, threads)
     state.optimiser.m[...], state.optimiser.v[...], state.optimiser.t = checkpoint.m, checkpoint.v, record["updates"]

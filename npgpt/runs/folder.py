@@ -1,4 +1,4 @@
-"""A run's folder: the model's files, metrics.jsonl and checkpoints/. What is in it stays until there is something better."""
+"""A run's folder: the model's files, metrics.jsonl and checkpoints/. Old files are replaced only by complete new ones."""
 import contextlib
 import os
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ OTHER_WEIGHTS = ("model-*.safetensors", "pytorch_model*.bin")
 
 
 def occupants(folder: Path) -> list[str]:
-    """What a new run would replace. What a run leaves that was killed before its first checkpoint does not count."""
+    """The files that a new run would replace, without those of a run that was killed before its first checkpoint."""
     metrics, checkpoints = folder / METRICS_FILE, folder / CHECKPOINTS
     empty = {METRICS_FILE: metrics.is_file() and not metrics.stat().st_size,
              CHECKPOINTS: checkpoints.is_dir() and set(checkpoints.iterdir()) == set(temporaries(checkpoints))}
@@ -27,19 +27,19 @@ def left_over(folder: Path) -> list[str]:
     return sorted(path.name for pattern in OTHER_WEIGHTS for path in folder.glob(pattern))
 
 
-def make_room(folder: Path) -> None:
-    """Prepare a folder for a new run: where another is to be replaced, put its history aside."""
+def prepare_new_run(folder: Path) -> None:
+    """Prepare a folder for a new run. If it replaces another run, the history of that one is moved to checkpoints/."""
     remove_temporaries(folder, folder / CHECKPOINTS)
     history, aside = folder / METRICS_FILE, folder / CHECKPOINTS / METRICS_FILE
     if checkpoint_folders(folder) and history.exists() and not aside.exists():
         os.replace(history, aside)
 
 
-def take_up(folder: Path, read_only: bool = False) -> tuple[Checkpoint, list[str]]:
+def prepare_resumed_run(folder: Path, read_only: bool = False) -> tuple[Checkpoint, list[str]]:
     """Prepare a folder for a run that is resumed  ->  its newest checkpoint, and what is wrong with damaged later ones
 
-    The folder must be locked, unless read_only. What a killed run has not finished is finished: the model of the
-    checkpoint becomes the folder's, and a history that was put aside comes back. Raises InputError where there is
+    Unless read_only, the folder must be locked, and what a killed process has left undone is done: the model of the
+    checkpoint becomes the folder's, and a history in checkpoints/ is moved back. Raises InputError where there is
     nothing to resume, and where somebody has changed the configuration or the tokenizer.
     """
     if not read_only:
@@ -66,15 +66,12 @@ def require_untouched(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def to_be_replaced(folder: Path) -> dict[str, str]:
-    """Name and digest of another model's files that a run replaces, its weights excepted."""
+    """Names and digests of the files, except weights, of another model that a run replaces."""
     return {name: sha256(folder / name) for name in MODEL_FILES if name != WEIGHTS and (folder / name).is_file()}
 
 
 def publish(checkpoint: Path, folder: Path, replaced: Mapping[str, str]) -> None:
-    """Make a checkpoint's model that of the run's folder: its files get a second name, which takes no space.
-
-    replaced: names and digests of another model's files, which are removed. Raises OSError, naming the folder.
-    """
+    """Make a checkpoint's model that of the run's folder. `replaced`: names and digests of old files to be removed."""
     with errors_named(folder), temporary_folder(folder / "model") as staging:
         for path in checkpoint.iterdir():
             if path.name not in (MOMENTS, RECORD, SUMS):

@@ -5,9 +5,7 @@ SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 class Interrupt:
-    """While the context lasts, either signal raises KeyboardInterrupt. While it is patient, the first signal only sets
-    `came` to its number.
-    """
+    """While the context lasts, a signal raises KeyboardInterrupt; while it is patient, the first one only sets `came`."""
 
     def __init__(self) -> None:
         self.patient, self.came = False, 0
@@ -23,7 +21,7 @@ class Interrupt:
 
     @property
     def status(self) -> int:
-        """The exit status of a process that was stopped so: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The exit status of the interrupted process: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.came or signal.SIGINT)
 
     def __exit__(self, *exception: object) -> None:

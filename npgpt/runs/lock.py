@@ -1,4 +1,4 @@
-"""Lock: at most one process trains in a folder."""
+"""Lock: at most one process trains in a folder. The lock of a killed process does not count."""
 import contextlib
 import os
 from collections.abc import Iterator
@@ -18,15 +18,12 @@ LOCK_FILE = ".npgpt-lock"
 
 @contextlib.contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """While the context lasts, no other process enters it for the same folder. The lock of a killed process does not count.
-
-    Raises InputError, naming the process that holds the lock, and OSError, naming the folder, where it cannot be written.
-    """
+    """While the context lasts, no other process enters it for the same folder. Raises InputError, naming the one that has."""
     path = folder / LOCK_FILE
     with errors_named(folder):
         file = lock(path) if fcntl else create(path)
     try:
-        with contextlib.suppress(OSError):                     # on a full disk, the lock works without the number in it
+        with contextlib.suppress(OSError):                     # on a full disk, the lock works without the process id
             file.truncate(0)
             file.write(str(os.getpid()).encode())
             file.flush()

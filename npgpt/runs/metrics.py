@@ -13,17 +13,15 @@ LINE_LIMIT = 2**12                                             # bytes; a longer
 
 
 class Metrics:
-    """Appends to a run's metrics.jsonl, which is flushed to the disk before each checkpoint. A run that is resumed after
-    `step` removes the lines of later steps, and incomplete ones. Raises OSError, naming the file.
-    """
+    """Appends to a run's metrics.jsonl, after removing incomplete lines and those of steps later than `step`."""
 
     def __init__(self, folder: Path, step: int = 0) -> None:
         self.path = folder / METRICS_FILE
         self.file = open_own(self.path, "ab")
-        self.last = truncate(self.path, step)                  # step of the last line that is left; 0 for none
+        self.last = truncate(self.path, step)                  # the step of the last line, or 0
 
     def write(self, step: Step, tokens_per_second: float, seconds: float, validation_loss: float | None = None) -> None:
-        """Numbers that are NaN or infinite, which JSON does not have, are written as null."""
+        """JSON has no NaN and no infinity: they are written as null."""
         line = {"step": step.number, "loss": step.loss, "learning_rate": step.learning_rate,
                 "gradient_norm": step.gradient_norm, "tokens_per_second": round(tokens_per_second, 1),
                 "seconds": round(seconds, 4)}
@@ -35,18 +33,17 @@ class Metrics:
             self.file.flush()
 
     def flush(self) -> None:
-        """To the disk."""
         with errors_named(self.path):
             os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        """Raises nothing: a full disk has raised an error already when the line was written."""
+        """Raises nothing: a full disk has already raised an error when the line was written."""
         with contextlib.suppress(OSError):
             self.file.close()
 
 
 def truncate(path: Path, step: int) -> int:
-    """Cut a file after the line of `step`, or before the first line without a step  ->  step of the last line left"""
+    """Cut a file after the line of `step`, or before the first line without a step  ->  the step of its last line, or 0"""
     end, last = 0, 0
     with open(path, "rb+") as file:
         while line := file.readline(LINE_LIMIT):

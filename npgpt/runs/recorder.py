@@ -18,8 +18,8 @@ MINUTES = 5                  # between checkpoints, where no number of steps is 
 class Recorder:
     """Keeps the newest few checkpoints, and the one with the smallest validation loss.
 
-    origin: the checkpoint from which the run was resumed. Other checkpoints in the folder, later than that
-    one or of a run to be replaced, are removed when this run's first own one is on the disk.
+    origin: the checkpoint from which the run was resumed. Later ones, or those of a run that is replaced, are removed
+    when the first checkpoint of this run is on the disk.
     """
 
     def __init__(self, folder: Path, state: TrainingState, model: Model, settings: RunSettings,
@@ -31,13 +31,11 @@ class Recorder:
         self.others = [path for path in checkpoint_folders(folder) if not origin or step_of(path) > origin.step]
         self.fresh = not origin and not holds_model(folder) and not self.others
         self.metrics = Metrics(folder, state.step)
-        self.seconds = state.seconds           # at the last step that was noted
+        self.seconds = state.seconds           # of training, at the last step that was noted
         self.saved_at = time.monotonic()
 
     def note(self, step: Step, validation_loss: float | None = None) -> bool:
-        """Write a line about a step  ->  whether a checkpoint is due: after a number of steps or minutes, and where the
-        validation loss is the smallest so far
-        """
+        """Write a line about a step  ->  whether it is time for a checkpoint, or the validation loss is the smallest so far"""
         every = self.settings.checkpoint_every
         tokens = self.settings.accumulate * self.settings.batch_size * self.model.config.n_positions
         self.metrics.write(step, tokens / (self.state.seconds - self.seconds), self.state.seconds, validation_loss)
@@ -48,10 +46,7 @@ class Recorder:
         return step.number % every == 0 if every else time.monotonic() - self.saved_at > 60 * MINUTES
 
     def save(self) -> None:
-        """Write a checkpoint, make it the model of the run's folder, and remove those that are not kept.
-
-        Raises OSError; what was good on the disk before is then as good as it was.
-        """
+        """Write a checkpoint, make it the model of the run's folder, and remove those that are not kept. Raises OSError."""
         self.metrics.flush()
         newest = write_checkpoint(self.folder, self.state, self.model, self.settings, self.best, self.replaced,
                                   self.remove_others)
@@ -65,4 +60,4 @@ class Recorder:
     def remove_others(self) -> None:
         while self.others:
             remove_folder(self.others.pop())
-        (self.folder / CHECKPOINTS / METRICS_FILE).unlink(missing_ok=True)  # of a run that this one replaces
+        (self.folder / CHECKPOINTS / METRICS_FILE).unlink(missing_ok=True)  # of the run that is replaced

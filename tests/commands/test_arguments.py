@@ -21,5 +21,5 @@ def test_other_text_and_numbers_too_large_are_refused(text):
 
 def test_an_empty_name_is_refused():
     assert path("out").name == "out"
-    with pytest.raises(argparse.ArgumentTypeError, match="the name of a file or folder was expected, not nothing"):
+    with pytest.raises(argparse.ArgumentTypeError, match="the name of a file or folder must not be empty"):
         path("")

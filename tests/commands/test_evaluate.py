@@ -16,7 +16,7 @@ from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.training.evaluation import evaluate
 
-REPORT = re.compile(r"tokens +([\d,]+) predicted, each but the first\nloss +(\S+) nats a token\n"
+REPORT = re.compile(r"tokens +([\d,]+) predicted: all but the first\nloss +(\S+) nats a token\n"
                     r"perplexity +(\S+)\nbits per byte +(\S+)\n")
 
 

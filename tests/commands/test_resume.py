@@ -11,7 +11,7 @@ from helpers import write_tokens
 from npgpt.files import sha256
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
 from npgpt.runs.checkpoint import MOMENTS, RECORD, SUMS
-from npgpt.runs.folder import take_up
+from npgpt.runs.folder import prepare_resumed_run
 from npgpt.runs.lock import LOCK_FILE, only_run
 from npgpt.runs.metrics import METRICS_FILE
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
@@ -231,9 +231,9 @@ def test_the_newest_checkpoint_is_published_but_never_an_older_one_in_place_of_a
     older, newest = (run / "checkpoints" / f"step-0000000{step}" for step in (6, 8))
     (run / WEIGHTS).unlink()                                       # it is another name of a checkpoint's file
     shutil.copy(older / WEIGHTS, run / WEIGHTS)
-    assert take_up(run)[0].step == 8 and (run / WEIGHTS).read_bytes() == (newest / WEIGHTS).read_bytes()
+    assert prepare_resumed_run(run)[0].step == 8 and (run / WEIGHTS).read_bytes() == (newest / WEIGHTS).read_bytes()
     (newest / MOMENTS).write_bytes(b"")
-    assert take_up(run)[0].step == 6 and (run / WEIGHTS).read_bytes() == (newest / WEIGHTS).read_bytes()
+    assert prepare_resumed_run(run)[0].step == 6 and (run / WEIGHTS).read_bytes() == (newest / WEIGHTS).read_bytes()
 
 
 def test_an_older_checkpoint_is_used_where_the_newest_is_damaged(npgpt, run):
