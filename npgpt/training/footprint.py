@@ -16,6 +16,7 @@ from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
 PROCESS = 48 * 2**20          # bytes of Python, NumPy and BLAS themselves
 MEASURED_TOKENS = 2048        # enough that the arrays outweigh Python's own objects
+LONGEST = 1024                # context that is measured; a longer one is extrapolated
 
 
 class Footprint(NamedTuple):
@@ -31,11 +32,15 @@ class Footprint(NamedTuple):
 
 
 def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype, accumulate: int = 1) -> Footprint:
-    """Memory of a training step of a language model on batches of whole contexts."""
+    """Memory of a training step of a language model on batches of whole contexts.
+
+    Activations are left out (0) where the four vectors alone exceed the machine's memory.
+    """
     task = LanguageModelling(config)
     vector = parameter_count(task.table) * np.dtype(dtype).itemsize
     vectors = (threads if divides(batch_of_zeros(batch_size, config), task, threads) else 1) + (accumulate > 1)
-    return Footprint(vector, vectors * vector, 2 * vector, activation_bytes(config, batch_size, dtype))
+    fits = 4 * vector <= (machine_memory() or math.inf)
+    return Footprint(vector, vectors * vector, 2 * vector, activation_bytes(config, batch_size, dtype) if fits else 0)
 
 
 def activation_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
@@ -45,7 +50,12 @@ def activation_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int
     Every large array is proportional to one of these, so the whole is n_head times as large. It is measured with one
     layer and with two, to know what each further layer adds, and with a few sequences.
     """
-    H, sequences = config.n_head, min(batch_size, math.ceil(MEASURED_TOKENS / config.n_positions))
+    H, T = config.n_head, config.n_positions
+    if T > LONGEST:             # attention weights grow with T^2, all else with T: bytes / T is a straight line
+        half, whole = (activation_bytes(dataclasses.replace(config, n_positions=n), batch_size, dtype) / n
+                       for n in (LONGEST // 2, LONGEST))
+        return round(T * (whole + (whole - half) * (T - LONGEST) / (LONGEST // 2)))
+    sequences = min(batch_size, math.ceil(MEASURED_TOKENS / T))
     narrow = {"n_head": 1, "n_embd": config.n_embd // H, "n_inner": math.ceil(config.inner / H),
               "vocab_size": math.ceil(config.vocab_size / H), "bos_token_id": None, "eos_token_id": None}
     one, two = (measured_bytes(dataclasses.replace(config, n_layer=n, **narrow), sequences, dtype) for n in (1, 2))
@@ -60,7 +70,7 @@ def measured_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
 
 
 def batch_of_zeros(batch_size: int, config: GPTConfig) -> TokenBatch:
-    zeros = np.zeros((batch_size, config.n_positions), int)
+    zeros = np.broadcast_to(np.int64(0), (batch_size, config.n_positions))             # takes no memory
     return TokenBatch(zeros, zeros)
 
 

@@ -70,10 +70,11 @@ def train(state: TrainingState, task: Task, settings: TrainingSettings,
     part = np.empty_like(gradients) if settings.accumulate > 1 else None
     while state.step < settings.steps:
         start = time.perf_counter()
-        loss, fraction = 0.0, 1 / settings.accumulate
-        for i in range(settings.accumulate):
-            batch = task.random_batch(settings.batch_size, state.batch_rng)
-            out = gradients if i == 0 else part
+        batches = [task.random_batch(settings.batch_size, state.batch_rng) for _ in range(settings.accumulate)]
+        targets = max(sum(map(task.count, batches)), 1)
+        loss = 0.0
+        for i, batch in enumerate(batches):
+            fraction, out = task.count(batch) / targets, gradients if i == 0 else part
             part_loss, _ = loss_and_gradients(batch, state.parameters, state.dropout_rng, fraction, out)
             loss += part_loss
             if i > 0:

@@ -36,6 +36,7 @@ def taken(config, B, dtype, threads=1):
     (8, np.float32, {"n_layer": 12, "n_embd": 32}),
     (1, np.float32, {"n_embd": 512}),                               # gradients outweigh the rest
     (2, np.float32, {"n_positions": 500, "n_head": 16}),            # and here attention's weights
+    (1, np.float32, {"n_positions": 1900, "n_head": 2}),            # longer than what is measured
     (8, np.float32, {"n_inner": 1000}),
     (8, np.float32, {"n_inner": 16}),
     (8, np.float32, {"vocab_size": 9000}),                          # the loss, before the backward pass
@@ -91,3 +92,8 @@ def test_evaluation_does_not_keep_what_only_a_backward_pass_needs():
 
 def test_the_total_has_the_process_too():
     assert Footprint(1, 2, 3, 4).total > 30 * 2**20 + 10
+
+
+def test_a_model_that_cannot_fit_is_not_measured():
+    foretold = footprint(GPTConfig(n_embd=2**20, n_head=1, vocab_size=100), 3 * 10**6, 1, np.float32)
+    assert foretold.activations == 0 and foretold.total > 2**50

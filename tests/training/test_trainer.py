@@ -7,10 +7,11 @@ import pytest
 
 from helpers import language_model
 from npgpt.errors import InputError
+from npgpt.layers.cross_entropy import IGNORED
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import named_views
 from npgpt.parallel.optimiser import Optimiser
-from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.text.corpus import Corpus
 from npgpt.training.schedule import learning_rate
 from npgpt.training.settings import TrainingSettings
@@ -91,6 +92,29 @@ def test_accumulated_batches_are_equal_to_one_large_batch():
     small, small_steps = trained(WITHOUT_DROPOUT, dataclasses.replace(SETTINGS, batch_size=4, accumulate=3), dtype=np.float64)
     np.testing.assert_allclose(small, large, rtol=1e-9, atol=1e-12)
     assert [step.loss for step in small_steps] == pytest.approx([step.loss for step in large_steps], rel=1e-12)
+
+
+class FewerTargetsEachTime(LanguageModelling):
+    """Of the first batch that is drawn all targets count, of each further one only some."""
+    drawn = 0
+
+    def random_batch(self, size, rng):
+        ids, targets = super().random_batch(size, rng)
+        targets = targets.copy()
+        targets[:, len(targets[0]) - 3 * self.drawn:] = IGNORED
+        self.drawn += 1
+        return TokenBatch(ids, targets)
+
+
+def test_every_target_of_accumulated_batches_has_the_same_weight():
+    config = CONFIG.without_dropout()
+    corpus, parameters = Corpus(TOKENS, TOKENS[:0]), language_model(config, 0, np.float64)
+    task, same_task = FewerTargetsEachTime(config, corpus), FewerTargetsEachTime(config, corpus)
+    rng = np.random.default_rng([SETTINGS.seed, 1])
+    whole = TokenBatch(*map(np.concatenate, zip(*[same_task.random_batch(4, rng) for _ in range(3)])))
+    loss, gradients = task.loss_and_gradients(whole, parameters)
+    step = next(steps_of(parameters, task, dataclasses.replace(SETTINGS, accumulate=3)))
+    assert (step.loss, step.gradient_norm) == pytest.approx((loss, np.linalg.norm(gradients)), rel=1e-12)
 
 
 def test_one_batch_is_memorised():
