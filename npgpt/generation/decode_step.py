@@ -35,14 +35,22 @@ def block_step(x: np.ndarray, p: BlockParameters, config: GPTConfig, keys: np.nd
     activate, _ = ACTIVATIONS[config.activation_function]
     end = length + 1
     normed = layer_norm_step(x, *p.ln_1, config.layer_norm_epsilon)
-    qkv = normed @ p.attn.w_qkv + p.attn.b_qkv                                         # (3, C)
+    qkv = normed @ p.attn.w_qkv                                                        # (3, C)
+    qkv += p.attn.b_qkv
     q, keys[:, length], values[:, length] = qkv.reshape(3, config.n_head, -1)          # (H, D) each
     heads = attention_step(q, keys[:, :end], values[:, :end])                          # (H, D)
-    m = x + (heads.reshape(-1) @ p.attn.w_proj + p.attn.b_proj)
+    m = heads.reshape(-1) @ p.attn.w_proj                                              # (C,)
+    m += p.attn.b_proj
+    m += x
 
     normed = layer_norm_step(m, *p.ln_2, config.layer_norm_epsilon)
-    a, _ = activate(normed @ p.mlp.w_up + p.mlp.b_up)                                  # (I,)
-    return m + (a @ p.mlp.w_down + p.mlp.b_down)
+    h = normed @ p.mlp.w_up                                                            # (I,)
+    h += p.mlp.b_up
+    a, _ = activate(h)
+    y = a @ p.mlp.w_down                                                               # (C,)
+    y += p.mlp.b_down
+    y += m
+    return y
 
 
 def layer_norm_step(x: np.ndarray, gain: np.ndarray, bias: np.ndarray, eps: float) -> np.ndarray:
