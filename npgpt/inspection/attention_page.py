@@ -13,8 +13,8 @@ ONE = 65535                 # stands for a weight of 1; steps of 1.5e-5 are fine
 def attention_page(model: str, ids: np.ndarray, shown: Sequence[str], weights: np.ndarray,
                    probabilities: np.ndarray, layers: Sequence[int], heads: Sequence[int],
                    show: Callable[[int], str]) -> bytes:
-    """ids (T,) and how they are shown, weights (L, H, T, T), probabilities (T, V), the numbers of the layers and
-    heads, and a function that shows any other token  ->  HTML, which opens without a network
+    """ids (T,), shown: the tokens as text, weights (L, H, T, T), probabilities (T, V), the numbers of the layers and heads,
+    show: a function from any token id to text  ->  HTML, which opens without a network
     """
     T, V = probabilities.shape
     data = {"tokens": list(shown), "layers": list(layers), "heads": list(heads), "vocabulary": f"{V:,}",

@@ -21,9 +21,8 @@ class Axis(NamedTuple):
 
 
 def axis(low: float, high: float, count: int = 5, logarithmic: bool = False, tight: bool = False) -> Axis:
-    """An axis from low to high with about `count` ticks. tight: it ends at the values, not at the ticks around them.
-
-    logarithmic: where the values are above 0 and span more than DECADES.
+    """An axis from low to high, or if not tight, to the ticks around them, of which it has about `count`. logarithmic: if
+    the values are above 0 and span more than DECADES.
     """
     if low == high:
         margin = abs(low) / 2 or 1.0
@@ -33,7 +32,7 @@ def axis(low: float, high: float, count: int = 5, logarithmic: bool = False, tig
         ticks = [10.0 ** i for i in range(start, stop + 1, max(math.ceil((stop - start) / count), 1)) if -323 < i < 309]
         return Axis(max(10.0 ** start, TINY), min(10.0 ** stop, 1.7e308), ticks, True)
     step = nice_step((high - low) / count)
-    if tight:                                                      # 1e-9: rounding must not cost a tick at the end
+    if tight:                                                      # 1e-9: so that rounding does not remove the last tick
         start, stop = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     else:
         start, stop = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

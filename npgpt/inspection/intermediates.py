@@ -1,4 +1,4 @@
-"""Intermediates, and the calls that make them: what the observer notes."""
+"""Intermediates, and the calls that make them: what the observer records."""
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Summary(NamedTuple):
 
 
 def summarise(array: np.ndarray, keep: bool = False) -> Summary:
-    """Mean and standard deviation are summed in double precision. keep: hold a copy of the array."""
+    """Mean and standard deviation are computed in double precision. keep: keep a copy of the array."""
     mean, deviation = float(array.mean(dtype=np.float64)), float(array.std(dtype=np.float64))
     return Summary(array.shape, mean, deviation, float(array.min()), float(array.max()), array.copy() if keep else None)
 

@@ -1,4 +1,4 @@
-"""Metrics: the file that training writes, one JSON object a line, read as curves."""
+"""Metrics: read the file that training writes, one JSON object a line, as curves."""
 import json
 import math
 from pathlib import Path
@@ -36,11 +36,8 @@ class Run(NamedTuple):
 
 
 def read_run(place: Path) -> Run:
-    """Read the metrics of a model directory, or a file of metrics.
-
-    Lines that cannot be read are skipped, such as an incomplete last one. Where a later line goes back to an earlier
-    step, because the run was resumed from there, it replaces that step and all after it. Raises InputError where there
-    is no file, or no loss in it.
+    """Read the metrics of a model directory, or a file of metrics. Lines that cannot be read, such as an incomplete last
+    one, are skipped; a line for an earlier step replaces that step and all after it. Raises InputError if there is no loss.
     """
     path = place / METRICS_FILE if place.is_dir() else place
     if not path.exists():
@@ -93,12 +90,12 @@ def smooth(one: Curve, window: int) -> Curve:
 
 
 def thin(one: Curve, most: int) -> Curve:
-    """About `most` points at most: the smallest and the largest of each stretch, so that every spike stays visible."""
+    """About `most` points: the smallest and the largest of each part, so that every spike stays visible."""
     N = len(one.values)
     if N <= most:
         return one
     kept = {0, N - 1}
-    for stretch in np.array_split(np.arange(N), max(most // 2, 1)):
-        kept |= {stretch[one.values[stretch].argmin()], stretch[one.values[stretch].argmax()]}
+    for part in np.array_split(np.arange(N), max(most // 2, 1)):
+        kept |= {part[one.values[part].argmin()], part[one.values[part].argmax()]}
     kept = sorted(kept)
     return Curve(one.steps[kept], one.values[kept])

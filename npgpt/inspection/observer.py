@@ -1,7 +1,7 @@
-"""Observer: watches the layers while they run, and notes every intermediate and its gradient.
+"""Observer: watches the layers while they run, and records every intermediate and its gradient.
 
 Python can report each call and each return to a profiling function. So the layers and models need no code for this,
-breakpoints still stop, and what is noted is what was really computed. The forward and the backward pass are matched by
+breakpoints still work, and what is recorded is what was really computed. The forward and the backward pass are matched by
 the contract of the layers,
 
     y, cache = layer(x, ...)        dx, ... = layer_backward(dy, cache)

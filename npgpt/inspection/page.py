@@ -5,14 +5,12 @@ from pathlib import Path
 from string import Template
 
 PAGES = Path(__file__).parent / "pages"
-# Characters that could end a script, begin a comment or a tag, or end a line in old JavaScript; escaped, they cannot.
+# Characters that could end a script, begin a comment or a tag, or end a line in old JavaScript: they are escaped.
 UNSAFE = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 
 
 def fill(name: str, title: str, summary: str, **parts: str) -> bytes:
-    """A template of the folder pages/ with its $placeholders filled. Title and summary are text; the parts are markup,
-    or JSON made by `embed`.
-    """
+    """A template in pages/ with its $placeholders filled: title and summary are text, the parts are HTML or JSON."""
     head = template("head.html").substitute(title=html.escape(title))
     page = template(name).substitute(head=head, title=html.escape(title), summary=html.escape(summary), **parts)
     return page.encode("utf-8", "backslashreplace")

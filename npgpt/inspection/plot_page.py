@@ -1,4 +1,4 @@
-"""The page of `npgpt plot --html`: training curves as SVG, one colour a run."""
+"""The page of `npgpt plot --html`: training curves as SVG, each run in its own colour."""
 import html
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 640, 340                        # of a panel, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 70, 14, 12, 48       # margins
 COLOURS = 6                                     # in the page's style; further runs use them again, with other dashes
 RAW, SMOOTHED = 1200, 400                       # points that are drawn of one curve, at most
-FRACTION = 50                                   # what is noisy is averaged over a fiftieth of the run
+FRACTION = 50                                   # noisy curves are averaged over a fiftieth of the run
 
 
 class Line(NamedTuple):
@@ -24,7 +24,7 @@ class Line(NamedTuple):
 
 def plot_page(runs: Sequence[Run]) -> bytes:
     """HTML that opens without a network, for one run or several."""
-    fewer = max(1, len(runs) // 8)              # of many runs fewer points each are drawn, so that the page stays small
+    fewer = max(1, len(runs) // 8)              # with many runs, each has fewer points, so that the page stays small
     loss, rate, norm = [], [], []
     for i, run in enumerate(runs):
         loss += noisy(i, run.loss, "training", fewer)
@@ -45,7 +45,7 @@ def plot_page(runs: Sequence[Run]) -> bytes:
 
 
 def noisy(run: int, curve: Curve, name: str, fewer: int) -> list[Line]:
-    """A curve that jumps from step to step: smoothed, with itself behind."""
+    """A noisy curve: smoothed, and if it is long enough, the values themselves behind it."""
     smoothed = Line(run, "train", thin(averaged(curve), SMOOTHED // fewer), name)
     return [Line(run, "raw", thin(curve, RAW // fewer), ""), smoothed] if len(curve.steps) >= 2 * FRACTION else [smoothed]
 

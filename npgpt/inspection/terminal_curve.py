@@ -35,7 +35,7 @@ def loss_curve(run: Run, encoding: str | None = "utf-8") -> str:
 
 
 def curve_of(folder: Path, encoding: str | None) -> str:
-    """The curve of a run that has just ended; empty where it has no metrics, which is no reason to fail now."""
+    """The curve of a run that has just ended, or nothing if its metrics cannot be read."""
     try:
         return loss_curve(read_run(folder), encoding)
     except (InputError, OSError):

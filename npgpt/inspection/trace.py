@@ -25,10 +25,7 @@ class Trace(NamedTuple):
 
 
 def trace(task: Task, batch: Batch, parameters: np.ndarray, keep: bool = False) -> Trace:
-    """Run task.loss_and_gradients, without dropout, and observe it.
-
-    keep: hold the arrays of all intermediates, and not only their statistics. Raises what the task raises.
-    """
+    """Run and observe task.loss_and_gradients, without dropout. keep: keep all intermediates, not only their statistics."""
     gradients = np.empty_like(parameters)
     observer = Observer((parameters, gradients, *batch), [task.loss_and_gradients.__code__.co_filename], keep)
     with observer.watching():
@@ -54,10 +51,7 @@ def by_name(intermediates: list[Intermediate]) -> dict[str, Intermediate]:
 
 
 def save_trace(path: Path, trace: Trace, named: Callable[[np.ndarray], dict[str, np.ndarray]]) -> None:
-    """Write every array under its name, as an .npz file that numpy.load opens. Raises OSError, naming the file.
-
-    named: gives the parts of a flat vector, of parameters or their gradients, the names and shapes to save them under.
-    """
+    """Write every array to an .npz file. named: gives a flat vector's parts the names and shapes under which to save them."""
     arrays = {"config": json.dumps(dataclasses.asdict(trace.task.config)), **trace.batch._asdict(), "loss": trace.loss}
     arrays |= {"parameter/" + name: array for name, array in named(trace.parameters).items()}
     arrays |= {"grad/" + name: array for name, array in named(trace.gradients).items()}

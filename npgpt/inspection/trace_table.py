@@ -36,9 +36,7 @@ def intermediate_lines(trace: Trace, full: bool = False) -> Iterator[str]:
 
 
 def gradient_lines(trace: Trace, full: bool = False) -> Iterator[str]:
-    """The gradient of each parameter, its norm, and the share of its square in the square of the norm of all: these
-    shares add up to 100 %. full: the arrays as well.
-    """
+    """The gradient of each parameter, its norm, and its share of the squared norm of all. full: the arrays as well."""
     parameters, gradients = (named_views(vector, trace.task.table) for vector in (trace.parameters, trace.gradients))
     total = squared_norm(trace.gradients)
     yield f"{'gradient of':{NAME}}{'shape':>{SHAPE}}{STATISTICS}{'norm':>{NUMBER}}   share of the squared norm"

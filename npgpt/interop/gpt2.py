@@ -44,9 +44,7 @@ def name_in_file(name: str) -> str:
 
 
 def views_as_in_file(vector: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
-    """Views of a flat vector of parameters or gradients, by their names in the file. In C order, the entries of each view
-    are those of the tensor in the file, but the shapes may differ.
-    """
+    """Views of a flat vector, by their names in the file. Their entries have the file's order, but maybe another shape."""
     return {name_in_file(name): view.swapaxes(0, 1) if name.endswith(".w_qkv") else view
             for name, view in named_views(vector, language_model_table(config)).items()}
 
@@ -75,10 +73,7 @@ def tensors_to_save(parameters: np.ndarray, config: GPTConfig) -> dict[str, np.n
 
 
 def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig) -> dict[str, np.ndarray]:
-    """The tensors of a file that are parameters, by their full names: without mask buffers and sinusoidal positions.
-
-    Raises InputError if a tensor occurs twice, with the prefix and without.
-    """
+    """The parameters in a file, by their full names: without mask buffers and sinusoidal positions. Raises InputError."""
     full = {}
     for name, tensor in tensors.items():
         short = name.removeprefix(PREFIX)
@@ -92,9 +87,7 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig) -> d
 
 
 def without_tied_head(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Remove a tied head that equals the token embedding, or rename it to the token embedding if that is missing. A head
-    that differs is kept, because transformers uses it too.
-    """
+    """Remove a tied head that equals the token embedding, or rename it if the embedding is missing. Keep one that differs."""
     if HEAD not in tensors or not np.array_equal(tensors.get(TOKEN_EMBEDDING, tensors[HEAD]), tensors[HEAD]):
         return tensors
     return {TOKEN_EMBEDDING: tensors[HEAD]} | {name: tensor for name, tensor in tensors.items() if name != HEAD}

@@ -21,7 +21,7 @@ from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
-# All files that describe a model. They must not be mixed with those of another model in a folder.
+# All files that describe a model. In a folder, files of two models must not be mixed.
 MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE, TOKENIZER_CONFIG,
                "special_tokens_map.json", "added_tokens.json", "generation_config.json")
 
@@ -39,8 +39,7 @@ def holds_model(folder: Path) -> bool:
 def save(folder: Path | str, model: Model) -> None:
     """Write a model directory that GPT2LMHeadModel.from_pretrained of transformers can load.
 
-    A model that is already in the folder is replaced only after all files of the new one are on the disk. Raises
-    OSError, naming the folder.
+    A model that is already in the folder is replaced only after all files of the new one are on the disk.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,9 +81,8 @@ def load_model(folder: Path | str, dtype: np.dtype | None = None) -> tuple[np.nd
 
     dtype: float32 or float64; by default float64 if the file has float64 tensors, otherwise float32.
 
-    Raises InputError for a directory without a model, and for weights that do not match the configuration: the message
-    names all tensors that are missing or unexpected, or have a wrong shape. Prints a warning to standard error for tensors
-    with NaN or infinite values, and for a tied head that differs from the token embedding.
+    Raises InputError for weights that do not match the configuration. Prints a warning to standard error for tensors with
+    NaN or infinite values, and for a tied head that differs from the token embedding.
     """
     config = load_config(folder)
     tensors = gpt2.parameter_tensors(read_weights(folder), config)

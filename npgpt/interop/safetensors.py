@@ -41,8 +41,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     """Read a file  ->  tensors by name, metadata
 
     The tensors are read-only views of the memory-mapped file. BF16, which NumPy does not have, is converted to float32.
-    Raises InputError for a file that violates the format: for example, offsets outside the file, gaps between tensors,
-    overlapping tensors, or a shape that does not match the number of bytes.
+    Raises InputError for a file that violates the format.
     """
     size = Path(path).stat().st_size
     if size < 8:

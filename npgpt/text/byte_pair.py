@@ -19,12 +19,9 @@ CACHED_WORDS, LONGEST_CACHED = 100_000, 40              # words, characters: at 
 
 class BytePairTokenizer(Tokenizer):
     """A vocabulary {token: id} and merges [(left, right), ...], of which earlier ones have priority. Tokens are written
-    as in GPT-2's files, with one character for each byte (byte_characters): " the" is "Ġthe".
-
-    Special tokens are written as they are. The text of a special token is encoded as such only if `encode` allows it.
-
-    Raises InputError if the ids are not 0 .. V - 1, a byte is missing, a merge needs or makes a token that is not in
-    the vocabulary, or a token is neither a byte nor special nor made by a merge.
+    as in GPT-2's files, with one character for each byte (byte_characters): " the" is "Ġthe". Special tokens are
+    written as they are, and recognised in a text only if `encode` allows it. Raises InputError for a vocabulary that
+    is incomplete or inconsistent with the merges.
     """
 
     def __init__(self, vocabulary: Mapping[str, int], merges: Iterable[tuple[str, str]],
@@ -42,11 +39,10 @@ class BytePairTokenizer(Tokenizer):
         self._words = WordCache(self.merge_word)
 
     def encode(self, text: str, allowed_special: Collection[str] = ()) -> np.ndarray:
-        """text  ->  ids (N,). Only special tokens in allowed_special are recognised in the text.
+        """text  ->  ids (N,). Raises InputError if allowed_special contains a text that is not a special token.
 
         Every text can be encoded, and decode_bytes returns its UTF-8. A lone surrogate, which UTF-8 cannot represent,
         is encoded as by Python's "surrogatepass" (tiktoken replaces it with U+FFFD).
-        Raises InputError if allowed_special contains a text that is not a special token.
         """
         if not allowed_special:
             return self._encode_plain(text)
@@ -98,9 +94,7 @@ class BytePairTokenizer(Tokenizer):
 
 
 class WordCache(dict):
-    """The ids of words that were encoded before, because most words of a text repeat. It is cleared when full, and long
-    words are not stored.
-    """
+    """The ids of words that were encoded before. It is cleared when full, and does not store long words."""
 
     def __init__(self, ids_of: Callable[[str], list[int]]) -> None:
         self.ids_of = ids_of

@@ -23,8 +23,8 @@ class Content(NamedTuple):
 
 
 def read_vocabulary_and_merges(folder: Path) -> Content:
-    """Read vocab.json and merges.txt. A token is special if no merge makes it and it looks like <this> or [this], because
-    the files do not say which ones are. Raises InputError for files in another format, OSError for unreadable ones.
+    """Read vocab.json and merges.txt. They do not say which tokens are special: those that look like <this> or [this] and
+    that no merge makes. Raises InputError for files in another format.
     """
     vocabulary, merges = read_json(folder / VOCABULARY_FILE), read_merges(folder / MERGES_FILE)
     made = {left + right for left, right in merges}
@@ -56,9 +56,7 @@ def parse_merge(merge: str | Sequence[str], where: str) -> tuple[str, str]:
 
 
 def parse_tokenizer_json(description: dict) -> Content:
-    """Read the content of tokenizer.json. A post-processor, padding and truncation are ignored. Raises InputError,
-    naming the field, if it is not a byte-level BPE tokenizer or has a feature that npgpt does not support.
-    """
+    """A post-processor, padding and truncation are ignored. Raises InputError, naming any other field not supported."""
     model = description.get("model")
     if not (isinstance(model, dict) and model.get("type", "BPE") == "BPE"      # the oldest files leave the type out
             and isinstance(model.get("vocab"), dict) and isinstance(model.get("merges"), list)):
@@ -82,7 +80,7 @@ def parse_tokenizer_json(description: dict) -> Content:
 
 
 def add_special_tokens(vocabulary: dict[str, int], added: object) -> list[str]:
-    """Add those special tokens to the vocabulary that it lacks  ->  all special tokens. Raises InputError."""
+    """Add the special tokens that are missing to the vocabulary  ->  all special tokens. Raises InputError."""
     added = added if isinstance(added, list) else [added]
     for token in added:
         if not (isinstance(token, dict) and isinstance(token.get("content"), str) and "id" in token):
@@ -113,7 +111,7 @@ def write_files(folder: Path, vocabulary: Sequence[str], merges: Sequence[tuple[
 
 
 def quote(value: object) -> str:
-    """A value from a file, for an error message: at most 60 characters, however large or deeply nested the value is."""
+    """A value from a file, for an error message: at most 60 characters, however large the value is."""
     if isinstance(value, (list, dict)):
         return f"a {type(value).__name__} of {len(value):,}"
     text = repr(value[:60] if isinstance(value, str) else value)

@@ -25,9 +25,8 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
     """words and how often each occurs  ->  pairs of ids, in the order in which they become tokens
 
     Ids below 256 are the bytes, and the n-th pair becomes 256 + n, n = 0, 1, ... It is always the most frequent pair
-    of adjacent tokens within words. Of equally frequent pairs it is the one that comes first in the text, if `words`
-    is in the order of first appearance, as in minbpe; the paper does not specify it (Sennrich et al. 2016,
-    algorithm 1). Training ends when no pair occurs more than once.
+    of adjacent tokens within words (Sennrich et al. 2016, algorithm 1). Of equally frequent pairs it is the first one,
+    as in minbpe. Training ends when no pair occurs more than once.
 
     A merge changes the counts of few pairs, and the positions of every pair are known, so that the time for all merges
     together, instead of for each one, is proportional to the length of the words.
@@ -83,9 +82,7 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
 
 
 def concatenate(words: Mapping[str, int]) -> tuple[array, array]:
-    """words and how often each occurs  ->  the bytes of all words, with WORD_END around each word; for every position,
-    how often its word occurs
-    """
+    """The bytes of all words, with WORD_END around each word; and for every byte, how often its word occurs."""
     ids, weights = array("q", [WORD_END]), array("q", [0])
     for word, occurrences in words.items():
         data = word.encode("utf-8", "surrogatepass")
@@ -96,8 +93,8 @@ def concatenate(words: Mapping[str, int]) -> tuple[array, array]:
 
 
 def pop_most_frequent(heap: list[Priority], counts: Mapping[Pair, int], priority: Callable[[Pair], Priority]) -> Pair | None:
-    """Remove the pair with the highest priority that occurs more than once from the heap, and return it. While a pair is
-    in the heap, its priority can only become lower: a pair whose entry is outdated is put back with its present priority.
+    """Remove the pair with the highest priority that occurs more than once from the heap, and return it. A pair whose
+    priority has changed, which can only make it lower, is put back with its present priority.
     """
     while heap:
         entry = heappop(heap)

@@ -9,10 +9,7 @@ from npgpt.text.base_tokenizer import Tokenizer, write_tokenizer_json
 
 
 class CharacterTokenizer(Tokenizer):
-    """The tokens 0 .. V - 1 are the characters of `vocabulary`, in its order.
-
-    Raises InputError if the vocabulary is empty, or contains a character twice or a surrogate.
-    """
+    """The tokens 0 .. V - 1 are the characters of `vocabulary`, in its order. Raises InputError for an invalid one."""
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
         self.vocabulary = list(vocabulary)

@@ -1,4 +1,4 @@
-"""Corpus: read text files or files of token ids, and make batches of them."""
+"""Corpus: texts and token ids from files, and batches of them."""
 import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,10 +20,7 @@ class Corpus(NamedTuple):
 
 
 def read_text(paths: Iterable[Path]) -> str:
-    """The text of one or more UTF-8 files, concatenated.
-
-    Raises OSError for a file that cannot be read, InputError for one that is empty or not text.
-    """
+    """The text of one or more UTF-8 files, concatenated. Raises InputError for a file that is empty or not text."""
     return "".join(map(read_text_file, paths))
 
 
@@ -70,10 +67,7 @@ def open_token_folder(folder: Path) -> Corpus:
 
 
 def open_tokens(path: Path) -> np.ndarray:
-    """A token file as a read-only memory map: only the parts that are indexed are read from the disk.
-
-    Raises OSError for a file that cannot be read, InputError for one that is not a sequence of uint16 numbers.
-    """
+    """A token file, memory-mapped and read-only. Raises InputError for one that is not a sequence of uint16 numbers."""
     size = Path(path).stat().st_size
     if size == 0 or size % TOKEN.itemsize:
         raise InputError(f"{path} is not a token file: {size:,} bytes are not one or more uint16 numbers")
@@ -81,7 +75,7 @@ def open_tokens(path: Path) -> np.ndarray:
 
 
 def require_length(tokens: np.ndarray, length: int, name: str) -> None:
-    """Raise InputError if there are fewer than length + 1 tokens: one window, and the token after it as the last target."""
+    """Raise InputError if there are fewer than length + 1 tokens: one window, and the token after it."""
     if len(tokens) <= length:
         raise InputError(f"the {name} has {len(tokens):,} tokens, and a context of {length} needs {length + 1} or more: "
                          "give more text, or a smaller context")
@@ -102,9 +96,9 @@ def random_batch(tokens: np.ndarray, batch_size: int, length: int,
 
 
 def every_batch(tokens: np.ndarray, batch_size: int, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Consecutive windows, so that every token except the first is a target once  ->  ids (B, T), targets (B, T)
+    """Consecutive windows: every token except the first is a target once  ->  ids (B, T), targets (B, T)
 
-    The last batch of full windows may have fewer of them. If tokens remain, a shorter window is a batch by itself.
+    If tokens remain after the last full window, they are a shorter batch of one window.
     """
     N = max(len(tokens) - 1, 0)                                # number of targets
     whole = N // length * length

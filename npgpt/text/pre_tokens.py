@@ -20,9 +20,8 @@ def pre_tokens(text: str) -> Iterator[str]:
 
 
 def words_of_chunk(text: str) -> list[str]:
-    """The words of one chunk. In a character class, `re` looks up the first 65,536 characters in a table, but compares
-    with the ranges beyond them one by one, which takes six times as long: a chunk without such characters is split by a
-    rule without these ranges.
+    """A chunk without characters beyond U+FFFF is split by a rule without their ranges, which is six times as fast:
+    `re` has a table for the first 65,536 characters, but compares the others with one range after the other.
     """
     return rule(LAST if max(text) > chr(LAST_OF_BMP) else LAST_OF_BMP).findall(text)
 

@@ -19,10 +19,7 @@ def holds_tokenizer(folder: Path) -> bool:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Read tokenizer.json, or vocab.json and merges.txt if there is no tokenizer.json.
-
-    Raises InputError if the folder has none of them, or if npgpt does not support the tokenizer.
-    """
+    """Read tokenizer.json or else vocab.json and merges.txt. Raises InputError if npgpt does not support the tokenizer."""
     folder = Path(folder)
     if not holds_tokenizer(folder):
         raise InputError(f"{folder} holds no tokenizer: there is no {TOKENIZER_FILE} in it, "
