@@ -18,7 +18,7 @@ BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmarks that are asked for  ->  exit status: 0, 2 for an error of the user's, 130 after Ctrl-C"""
+    """Run the benchmarks that are asked for  ->  exit status: 0, 2 for an error that the user can correct, 130 after Ctrl-C"""
     parser = make_parser()
     args = parser.parse_args(arguments)
     unknown = [name for name in args.names if name not in BENCHMARKS]
@@ -66,7 +66,7 @@ def save(document: dict, file: Path | None) -> None:
 
 
 def absolute(program: str) -> str:
-    """A path made absolute, because peers start in another folder. A bare name is still looked up as the shell does."""
+    """An absolute path, because peers start in another folder. A name without a folder is left to the search path."""
     return os.path.abspath(program) if os.path.dirname(program) else program
 
 

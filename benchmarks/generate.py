@@ -1,4 +1,4 @@
-"""generate: how fast a prompt is read, and how fast the model continues it."""
+"""generate: how fast a prompt is processed, and how fast the model continues it."""
 import itertools
 import time
 
@@ -48,9 +48,7 @@ def measure_shape(shape: Shape, effort: Effort, table: Table, peak: float) -> di
 
 
 def sample(shape: Shape, parameters: np.ndarray, length: int, new: int, effort: Effort) -> tuple[Times, Times]:
-    """Continue a random prompt of `length` tokens by 1 + `new`, again and again  ->  the times of the first new token,
-    and those of the others
-    """
+    """Repeatedly continue a random prompt by 1 + `new` tokens  ->  the times of the first new token, and of the others"""
     prompt = np.random.default_rng(0).integers(shape.config.vocab_size, size=length).tolist()
     time_tokens(shape, parameters, prompt, 2)
     runs = repeat(lambda: time_tokens(shape, parameters, prompt, 1 + new), effort)

@@ -35,7 +35,7 @@ class Case(NamedTuple):
 
 
 def cases(shape: Shape) -> Iterator[Case]:
-    """One after another, so that only one case's arguments take memory at a time, beside those that several share."""
+    """Made one by one, because their arguments take much memory."""
     config, B, T = shape.config, shape.B, shape.T
     C, I, H, V = config.n_embd, config.inner, config.n_head, config.vocab_size
     rng = np.random.default_rng(0)

@@ -68,8 +68,7 @@ def sgemm_peak(threads: int) -> float:
 def memory_peaks(threads: int) -> tuple[float, float]:
     """Bytes a second in a += b, which is two reads and a write, and in the sum of squares of a, which is one read.
 
-    (A copy would be less clear: some processors read memory before they write to it, and memcpy's speed depends on
-    the alignment of both arrays.)
+    A copy would be less clear: some processors read memory before they write to it.
     """
     a, b = np.ones((2, ARRAY // np.dtype(DTYPE).itemsize), DTYPE)
     parts = list(zip(np.array_split(a, threads), np.array_split(b, threads)))
@@ -90,7 +89,7 @@ def best_time(calls: list[Callable[[], object]]) -> float:
 
 
 def describe(threads: int) -> dict[str, str]:
-    """What a reader needs in order to judge the figures, or to measure them again."""
+    """What one must know in order to judge the figures, or to measure them again."""
     build = np.show_config(mode="dicts")
     blas, simd = build["Build Dependencies"]["blas"], build.get("SIMD Extensions", {}).get("found", [])
     limit = "can be set" if find_blas_threads() else "CANNOT be set: OPENBLAS_NUM_THREADS=1 or the like may help"

@@ -1,7 +1,4 @@
-"""npgpt's side: a process that holds a model and a batch, and makes training steps when it is asked.
-
-A step is a whole one: forward, loss, backward, clipping, AdamW, as in training/trainer.py.
-"""
+"""npgpt's side: a process that makes whole training steps when asked, as training/trainer.py does."""
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -21,7 +18,7 @@ from npgpt.training.adamw import clip_scale
 
 
 class TrainingRun:
-    """What is kept between requests."""
+    """The state between requests."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
@@ -29,7 +26,7 @@ class TrainingRun:
     def start(self, file: str, config: dict, learning_rate: float, betas: list[float], weight_decay: float, clip: float,
               threads: int) -> dict:
         """Load the weights and the batch. No step is made yet."""
-        kept = keep_freed_memory()
+        keep_freed_memory()
         self.task, self.learning_rate, self.clip = LanguageModelling(GPTConfig(**config)), learning_rate, clip
         self.parameters = np.empty(parameter_count(self.task.table), DTYPE)
         with np.load(file, allow_pickle=False) as problem:
@@ -43,10 +40,10 @@ class TrainingRun:
         if threads == 1:
             layers = PLAIN._replace(unembedding_backward=self.unembedding_backward)
             self.loss_and_gradients = partial(self.loss_and_gradients, layers=layers)
-        return {"versions": f"NumPy {np.__version__}", "freed memory kept": kept}
+        return {"versions": f"NumPy {np.__version__}"}
 
     def burst(self, steps: int) -> dict:
-        """Make steps  ->  for each its loss, its page faults, and the seconds of it all and of its parts"""
+        """Make steps  ->  for each its loss, its page faults, and its seconds, in all and of each part"""
         return {"steps": [self.step() for _ in range(steps)]}
 
     def step(self) -> dict[str, float]:

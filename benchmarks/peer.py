@@ -60,9 +60,8 @@ class Peer:
 
 
 def serve(actions: dict[str, Callable[..., dict]]) -> None:
-    """The answering end: until input ends, call the action that is asked for. What it raises becomes the answer.
-
-    Whatever else is printed goes to standard error, so that only answers pass through the pipe.
+    """The answering end: until input ends, call the action that is asked for, and answer with what it returns or raises.
+    Other output goes to standard error.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -78,9 +77,8 @@ def serve(actions: dict[str, Callable[..., dict]]) -> None:
 
 
 def memory() -> dict:
-    """The action `memory` of every peer: the most that its process has held, in bytes; None where the system does not say.
-
-    Linux's VmHWM is preferred to ru_maxrss, because the latter includes what the parent held when it started us.
+    """The action `memory` of every peer: the peak memory of its process in bytes, or None if the system does not say.
+    Linux's VmHWM is preferred, because ru_maxrss includes the memory of the parent process when it started this one.
     """
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s*(\d+)", status.read_text()) if status.exists() else None
@@ -91,5 +89,5 @@ def memory() -> dict:
 
 
 def page_faults() -> int:
-    """How often this process has had to wait for the system to give it a page of memory; 0 where it does not say."""
+    """How often this process has waited for a page of memory; 0 if the system does not say."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt if resource else 0

@@ -11,26 +11,16 @@ class Table:
 
     def __init__(self, *columns: tuple[str, int]) -> None:
         self.widths = [width for _, width in columns]
-        total = sum(map(abs, self.widths)) + 2 * (len(columns) - 1)
-        if total > WIDTH:
-            raise ValueError(f"the table would be {total} columns wide, more than {WIDTH}")
         self.row(*(title for title, _ in columns))
-        print("-" * total, flush=True)
+        print("-" * (sum(map(abs, self.widths)) + 2 * (len(columns) - 1)), flush=True)
 
     def row(self, *cells: str) -> None:
-        print("  ".join(fit(cell, width) for cell, width in zip(cells, self.widths, strict=True)).rstrip(), flush=True)
-
-
-def fit(cell: str, width: int) -> str:
-    """The cell in its width. One that is too long is cut, and ends with an ellipsis."""
-    size = abs(width)
-    if len(cell) > size:
-        cell = cell[:size - 1] + "…"
-    return cell.ljust(size) if width < 0 else cell.rjust(size)
+        padded = [cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in zip(cells, self.widths, strict=True)]
+        print("  ".join(padded).rstrip(), flush=True)
 
 
 def number(value: float | None) -> str:
-    """About three digits: 1,234  56.7  8.90  0.012. A dash for None, what could not be measured."""
+    """About three digits: 1,234  56.7  8.90  0.012. A dash for None, which means that it was not measured."""
     if value is None:
         return "-"
     size = abs(value)
@@ -59,6 +49,6 @@ def megabytes(size: int | None) -> str:
 
 
 def paragraph(text: str, label: str = "") -> None:
-    """Print text over as many lines as it takes, after a label; further lines are indented as far as the first."""
+    """Print text after a label, in as many lines as it takes, all of them indented alike."""
     label = label and f"{label:9}"
     print(textwrap.fill(" ".join(text.split()), WIDTH, initial_indent=label, subsequent_indent=" " * len(label)), flush=True)

@@ -74,8 +74,8 @@ class Rounds(NamedTuple):
 def take_turns(bursts: Sequence[Callable], rounds: int, pause: float = 0.0) -> list[list]:
     """Call each of the functions once a round  ->  for each, its results
 
-    The order is reversed from round to round, so that other work on the machine affects all alike. Before each call
-    comes a pause, in seconds, in which the threads of the others go to sleep.
+    The order is reversed from round to round, so that other work on the machine affects all equally. Before each call
+    is a pause, in seconds, in which the threads of the others go to sleep.
     """
     results: list[list] = [[] for _ in bursts]
     sides = list(zip(bursts, results))
@@ -88,8 +88,8 @@ def take_turns(bursts: Sequence[Callable], rounds: int, pause: float = 0.0) -> l
 
 
 def speed(first: list[list[float]], second: list[list[float]]) -> Times:
-    """How many times as fast the first side is: the ratio of the medians over all its bursts' steps. The quartiles are
-    those of the rounds, each with the ratio of its own two medians.
+    """How many times as fast the first side is: the ratio of the medians of all steps. The quartiles are those of the
+    ratios of the single rounds.
     """
     rounds = summarise([float(np.median(b) / np.median(a)) for a, b in zip(first, second, strict=True)])
     return rounds._replace(median=float(np.median(sum(second, [])) / np.median(sum(first, []))))

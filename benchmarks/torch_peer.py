@@ -78,7 +78,7 @@ def load_weights(model: GPT, weights: Mapping[str, np.ndarray]) -> None:
 
 
 class TrainingRun:
-    """What is kept between requests."""
+    """The state between requests."""
 
     def start(self, file: str, config: dict, learning_rate: float, betas: list[float], weight_decay: float, clip: float,
               threads: int, compiled: bool) -> dict:

@@ -40,10 +40,7 @@ def run(plan: Plan) -> dict:
 
 
 def measure_shape(shape: Shape, effort: Rounds, plan: Plan) -> dict[int, tuple[list[dict], int | None]]:
-    """By number of threads: the figures of each step, and the peak of memory in bytes.
-
-    The processes take turns, so that other work on the machine affects all alike.
-    """
+    """By number of threads: the figures of each step, and the peak memory in bytes. The processes take turns."""
     with ExitStack() as stack:
         problem = write_problem(shape, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         peers, bursts = {threads: stack.enter_context(Peer("npgpt_peer")) for threads in thread_counts(plan.threads)}, []

@@ -59,10 +59,7 @@ def run(plan: Plan) -> dict:
 
 
 def compare(name: str, mode: str, problem: dict, plan: Plan, effort: Rounds, table: Table) -> dict:
-    """Start both sides, compare their losses, let them take turns, and print a row  ->  its figures
-
-    Raises PeerError or DifferentLoss.
-    """
+    """Compare the losses and the speed of both sides, and print a row  ->  its figures. Raises PeerError or DifferentLoss."""
     with Peer("npgpt_peer") as npgpt, Peer("torch_peer", plan.torch_python) as torch:
         our_start = npgpt.ask("start", **problem, threads=plan.threads)
         their_start = torch.ask("start", **problem, threads=plan.threads, compiled=MODES[mode])

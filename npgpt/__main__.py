@@ -17,7 +17,7 @@ MESSAGE_PART = 4000     # characters at the beginning of a long message, and as 
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a wrong command line as every other error is reported, in one line."""
+    """Reports a wrong command line in one line, as all other errors."""
 
     def error(self, message: str) -> None:
         raise InputError(f"{message} (see {self.prog} --help)")
@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 warnings.simplefilter("ignore", RuntimeWarning)     # the commands check their numbers themselves
                 return args.run(args)
         finally:
-            sys.stdout.flush()                         # while an error in it can still be reported
+            sys.stdout.flush()                         # while an error of it can still be reported
     except InputError as error:
         return complain(str(error))
-    except BrokenPipeError:                            # whoever read our output has left
+    except BrokenPipeError:                            # the reader of the output has closed it
         drop_output()
         return 141
     except OSError as error:
@@ -64,7 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def drop_output() -> None:
-    """Discard what standard output cannot take: otherwise Python reports the error once more at its exit."""
+    """Discard output that cannot be written: otherwise Python reports the error again at its exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -72,7 +72,7 @@ def drop_output() -> None:
 
 
 def complain(message: str) -> int:
-    """Print a message in one line, whatever the names and texts are that it quotes, and however long."""
+    """Print a message in one line, even if it quotes line breaks or a very long text."""
     if len(message) > 2 * MESSAGE_PART:
         message = f"{message[:MESSAGE_PART]} ... {message[-MESSAGE_PART:]}"
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
