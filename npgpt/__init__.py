@@ -23,6 +23,7 @@ The rooms, in reading order:
     commands/   the command line
 """
 import importlib
+from typing import Any
 
 __version__ = "0.2.0"
 
@@ -52,7 +53,7 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = ["__version__", *_MODULES]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Import a name when it is first used, so that the command line can catch Ctrl-C while NumPy is imported."""
     if name not in _MODULES:
         raise AttributeError(f"module 'npgpt' has no attribute {name!r}")

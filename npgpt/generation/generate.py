@@ -71,7 +71,7 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
         if all(ended):
             return
         if length == config.n_positions:
-            length, first = make_room(texts, slide, p, config, cache, first)
+            length, first = slide_windows(texts, slide, p, config, cache, first)
         logits = next_logits(np.array([text[-1:] for text in texts]), p, config, cache, length, first)
         length += 1
 
@@ -82,7 +82,7 @@ def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
     if not ids:
         raise InputError("the prompt is empty: give at least one token to continue from")
     if not 0 <= min(ids) <= max(ids) < config.vocab_size:
-        raise InputError(f"the prompt has ids from {min(ids)} to {max(ids)}; the model's vocabulary is 0 to {config.vocab_size - 1}")
+        raise InputError(f"the prompt has ids from {min(ids)} to {max(ids)}, and the vocabulary is 0 to {config.vocab_size - 1}")
     return ids
 
 
@@ -106,9 +106,9 @@ def prefill_texts(texts: list[list[int]], p: GPTParameters, config: GPTConfig,
     return np.stack(logits), length, first_columns([len(text) for text in texts])
 
 
-def make_room(texts: list[list[int]], slide: int, p: GPTParameters, config: GPTConfig, cache: KeyValueCache,
-              first: np.ndarray | None) -> tuple[int, np.ndarray | None]:
-    """All columns are in use: let the windows that are full slide, and end all in the same column again
+def slide_windows(texts: list[list[int]], slide: int, p: GPTParameters, config: GPTConfig, cache: KeyValueCache,
+                  first: np.ndarray | None) -> tuple[int, np.ndarray | None]:
+    """When all columns are in use: slide the windows that are full, so that all end in the same column again
     ->  columns in use, and first_columns
 
     The cache then holds all tokens of each window except the last. A window that is not full keeps its tokens, and is

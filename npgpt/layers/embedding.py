@@ -12,7 +12,7 @@ def embedding(ids: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
     Raises IndexError for an id outside the table.
     """
     if ids.size and not 0 <= ids.min() <= ids.max() < len(table):
-        raise IndexError(f"token ids must lie in [0, {len(table)}), found {ids.min()} to {ids.max()}")
+        raise IndexError(f"embedding: ids must lie in [0, {len(table)}), found {ids.min()} to {ids.max()}")
     return table[ids], (ids, table.shape)
 
 
