@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import generate, layers, scaling, train, versus_torch
 from benchmarks.machine import describe, measure_peaks, print_peaks
-from benchmarks.plan import Plan
+from benchmarks.shapes import Plan
 from benchmarks.table import WIDTH, paragraph
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.parallel.threads import available_cores

@@ -4,8 +4,7 @@ import time
 
 import numpy as np
 
-from benchmarks.plan import Plan
-from benchmarks.shapes import Shape
+from benchmarks.shapes import Plan, Shape
 from benchmarks.table import Table, milliseconds, number, paragraph, percent, spread
 from benchmarks.timing import Effort, Times, repeat, summarise
 from npgpt.generation.generate import generate

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 import npgpt
-from benchmarks.plan import Plan
 from benchmarks.roofline import Work, attention_flops, block_flops, bound
-from benchmarks.shapes import DTYPE, Shape
+from benchmarks.shapes import DTYPE, Plan, Shape
 from benchmarks.table import Table, milliseconds, number, paragraph, percent, spread
 from benchmarks.timing import Effort, Times, measure
 from npgpt.layers.attention import causal_mask
@@ -125,7 +124,7 @@ def measure_case(case: Case, effort: Effort, plan: Plan, table: Table) -> dict:
 
 
 def figures(times: Times, work: Work, plan: Plan) -> dict:
-    least, limit = bound(work, plan.peaks[1].flops, plan.peaks[1].bandwidth)
+    least, limit = bound(work, plan.peaks[1])
     return {**times.figures(), "flops": work.flops, "bytes": work.bytes, "bound by": limit,
             "GFLOP/s": work.flops / times.median / 1e9, "GB/s": work.bytes / times.median / 1e9,
             "share": least / times.median}

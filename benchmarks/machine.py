@@ -9,11 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 import npgpt
+from benchmarks.roofline import Peak
 from benchmarks.shapes import DTYPE
 from benchmarks.table import number, paragraph
 from npgpt.parallel.blas import blas_threads, find_blas_threads
@@ -24,18 +24,6 @@ PRODUCTS = 256, 512, 1024                       # rows and columns of the matric
 PRODUCT_FLOPS = 4 * 10**9                       # about so many in each attempt; small products are repeated
 ARRAY = 256 * 10**6                             # bytes of an array that is larger than any cache
 ATTEMPTS = 6                                    # the fastest counts: a peak is what the machine does undisturbed
-
-
-class Peak(NamedTuple):
-    """The most that this machine was seen to do in a second with some number of threads."""
-    flops: float                                # float32 operations, in square matrix products
-    bandwidth: float                            # bytes read and written, in adding arrays
-    reading: float                              # bytes read, where nothing is written
-
-    def figures(self) -> dict:
-        """For JSON."""
-        return {"sgemm peak GFLOP/s": self.flops / 1e9, "bandwidth GB/s": self.bandwidth / 1e9,
-                "reading GB/s": self.reading / 1e9}
 
 
 def thread_counts(most: int) -> list[int]:

@@ -17,9 +17,21 @@ class Work(NamedTuple):
     bytes: int
 
 
-def bound(work: Work, flops_per_second: float, bytes_per_second: float) -> tuple[float, str]:
+class Peak(NamedTuple):
+    """The most that this machine was seen to do in a second with some number of threads."""
+    flops: float                                # float32 operations, in square matrix products
+    bandwidth: float                            # bytes read and written, in adding arrays
+    reading: float                              # bytes read, where nothing is written
+
+    def figures(self) -> dict:
+        """For JSON."""
+        return {"sgemm peak GFLOP/s": self.flops / 1e9, "bandwidth GB/s": self.bandwidth / 1e9,
+                "reading GB/s": self.reading / 1e9}
+
+
+def bound(work: Work, peak: Peak) -> tuple[float, str]:
     """The least time in seconds, and which of the two peaks sets it: "sgemm" or "memory"."""
-    return max((work.flops / flops_per_second, "sgemm"), (work.bytes / bytes_per_second, "memory"))
+    return max((work.flops / peak.flops, "sgemm"), (work.bytes / peak.bandwidth, "memory"))
 
 
 def attention_flops(B: int, T: int, C: int) -> int:

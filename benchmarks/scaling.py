@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.machine import thread_counts
-from benchmarks.plan import Plan
 from benchmarks.roofline import training_flops
-from benchmarks.shapes import DTYPE, Shape
+from benchmarks.shapes import DTYPE, Plan, Shape
 from benchmarks.table import Table, megabytes, milliseconds, paragraph, spread
 from benchmarks.timing import Effort, Times, measure
 from npgpt.model.config import GPTConfig

@@ -1,10 +1,11 @@
-"""Shapes: the models and batches that are measured, the same in every benchmark."""
+"""Shapes: the models and batches that are measured, the same in every benchmark; and what the command line asks for."""
 import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.roofline import Peak
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters, named_views
 from npgpt.model.presets import preset
@@ -50,6 +51,18 @@ SHAPES = [
     Shape("medium", "nanoGPT's larger character model, batch cut to 8", preset("medium").without_dropout(), 8, 256),
     Shape("gpt2", "GPT-2 124M in llm.c's CPU setting", preset("gpt2").without_dropout(), 4, 64),
 ]
+
+
+class Plan(NamedTuple):
+    """What the command line asks of every benchmark."""
+    short: bool                                 # fewer shapes, fewer repeats
+    threads: int                                # the most to use
+    torch_python: str                           # the interpreter that has torch
+    peaks: dict[int, Peak]                      # by number of threads
+
+    @property
+    def shapes(self) -> list[Shape]:
+        return SHAPES[:2] if self.short else SHAPES
 
 
 def write_problem(shape: Shape, folder: Path) -> dict:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from benchmarks.machine import thread_counts
 from benchmarks.peer import Peer
-from benchmarks.plan import Plan
 from benchmarks.roofline import training_flops
-from benchmarks.shapes import Shape, write_problem
+from benchmarks.shapes import Plan, Shape, write_problem
 from benchmarks.table import Table, megabytes, milliseconds, number, paragraph, percent, spread
 from benchmarks.timing import Rounds, summarise, take_turns
 

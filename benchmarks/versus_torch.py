@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.peer import Peer, PeerError
-from benchmarks.plan import Plan
-from benchmarks.shapes import SHAPES, write_problem
+from benchmarks.shapes import SHAPES, Plan, write_problem
 from benchmarks.table import Table, megabytes, milliseconds, paragraph, spread
 from benchmarks.timing import Rounds, speed, summarise, take_turns
 

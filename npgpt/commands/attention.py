@@ -14,14 +14,14 @@ from npgpt.commands.tokenize import printable, visible
 from npgpt.errors import InputError
 from npgpt.files import write_whole
 from npgpt.inspection.attention import attended
-from npgpt.inspection.attention_page import attention_page, packed_size
+from npgpt.inspection.attention_page import attention_page
 from npgpt.inspection.heat_map import heat_map, legend, map_width
 from npgpt.inspection.page import in_bytes
 from npgpt.interop.huggingface import load_model
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
 
 LONGEST = 512            # tokens
-LARGEST = 50 * 2**20     # characters of weights in a page
+LARGEST = 50 * 2**20     # bytes of a page
 PLAIN = 160              # columns, if the output is not a terminal
 BETWEEN = 3              # columns between two maps
 
@@ -40,10 +40,8 @@ def run(args: argparse.Namespace) -> int:
     parameters, config = load_model(args.model)
     layers = chosen("--layer", args.layer, config.n_layer)
     heads = chosen("--head", args.head, config.n_head)
-    reading = read_tokens(args, config, least=1, most=min(config.n_positions, LONGEST))
-    if args.html:
-        require_size(len(layers), len(heads), len(reading.ids))
-    else:
+    reading = read_tokens(args, args.model, config, least=1, most=min(config.n_positions, LONGEST))
+    if not args.html:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN
         cell = cell_width(reading.shown, width)
     weights, probabilities = attended(reading.ids, parameters, config)
@@ -53,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
         tokenizer = load_tokenizer(args.model) if holds_tokenizer(args.model) else None
         page = attention_page(visible(os.fsencode(args.model)), reading.ids, reading.shown, weights[np.ix_(layers, heads)],
                               probabilities, layers, heads, partial(printable, tokenizer=tokenizer))
+        if len(page) > LARGEST:
+            raise InputError(f"the page would have {in_bytes(len(page))}, more than {in_bytes(LARGEST)}: choose some layers and "
+                             "heads with --layer and --head, or a shorter text")
         write_whole(args.html, [page])
         print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
     else:
@@ -77,13 +78,6 @@ def chosen(flag: str, wanted: Sequence[int] | None, number: int) -> list[int]:
         if not 0 <= one < number:
             raise InputError(f"{flag} must be from 0 to {number - 1} in this model, not {one}")
     return list(dict.fromkeys(wanted)) if wanted else list(range(number))
-
-
-def require_size(layers: int, heads: int, T: int) -> None:
-    size = packed_size(layers, heads, T)
-    if size > LARGEST:
-        raise InputError(f"a page of {layers} layers, {heads} heads and {T} tokens would have {in_bytes(size)}, more than "
-                         f"{in_bytes(LARGEST)}: choose some with --layer and --head, or a shorter text")
 
 
 def cell_width(shown: Sequence[str], width: int) -> int:

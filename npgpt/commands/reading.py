@@ -1,6 +1,7 @@
 """The text that `npgpt trace` and `npgpt attention` examine: its token ids, and how each token is shown."""
 import argparse
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,16 +28,16 @@ def add_text_arguments(parser: argparse.ArgumentParser) -> None:
                       help="token ids instead of a text, for a model without a tokenizer")
 
 
-def read_tokens(args: argparse.Namespace, config: GPTConfig, least: int, most: int) -> Reading:
+def read_tokens(args: argparse.Namespace, folder: Path, config: GPTConfig, least: int, most: int) -> Reading:
     """The first `most` tokens of --text or --ids. Raises InputError for fewer than `least`, for one outside the vocabulary,
-    and for a text if there is no tokenizer in --model.
+    and for a text if there is no tokenizer in the model's folder.
     """
     if args.ids:
         ids, tokenizer = np.array(args.ids), None
     else:
-        if not holds_tokenizer(args.model):
-            raise InputError(f"{args.model} holds no tokenizer, so it cannot read a text: give token ids with --ids")
-        tokenizer = load_tokenizer(args.model)
+        if not holds_tokenizer(folder):
+            raise InputError(f"{folder} holds no tokenizer, so it cannot read a text: give token ids with --ids")
+        tokenizer = load_tokenizer(folder)
         ids = tokenizer.encode(known_part(SENTENCE, tokenizer) if args.text is None else args.text)
         if args.text is None and len(ids) < least:
             ids = np.arange(min(tokenizer.vocab_size, config.vocab_size, most))

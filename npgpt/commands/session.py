@@ -1,4 +1,5 @@
 """npgpt train, from the first step to the last: what happens after each step, and what a finished run shows."""
+import contextlib
 import math
 import shlex
 import sys
@@ -6,7 +7,9 @@ from pathlib import Path
 
 from npgpt import library
 from npgpt.commands.progress import TrainingProgress, clock
-from npgpt.inspection.terminal_curve import curve_of
+from npgpt.errors import InputError
+from npgpt.inspection.metrics import read_run
+from npgpt.inspection.terminal_curve import loss_curve
 from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
@@ -69,7 +72,8 @@ class Session:
         self.progress.report(step, self.loss())
         self.progress.line(f"trained in {clock(seconds)}; the validation loss is over all {tokens:,} tokens of its split; "
                            f"{self.saved()}")
-        self.progress.line(curve_of(self.recorder.folder, sys.stderr.encoding))
+        with contextlib.suppress(InputError, OSError):         # without metrics, there is no curve
+            self.progress.line(loss_curve(read_run(self.recorder.folder), sys.stderr.encoding))
         if model.tokenizer is not None:
             text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
             print("\n" + text.strip() + "\n", flush=True)

@@ -68,13 +68,13 @@ def printable(token: int, tokenizer: Tokenizer | None) -> str:
 
 
 def visible(token: bytes) -> str:
-    """␣ for a space, \\n and the like for what cannot be printed, \\xf0 for a byte of a divided character, \\\\ for a backslash."""
+    """␣ for a space, escapes such as \\n for what cannot be printed, \\xf0 for a byte of a divided character, \\\\ for \\."""
     text = token.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
     return "".join(SPACE if c == " " else c if c.isprintable() else escape(c) for c in text)
 
 
 def escape(character: str) -> str:
-    """\\n, \\x1b, \\u0080: escapes of two digits are bytes, so that characters from 0x80 on have four or eight."""
+    """\\n, \\x1b, \\u0080: from 0x80 on, escapes of two digits are bytes, and those of characters have four or eight."""
     if "\x80" <= character <= "\xff":
         return f"\\u{ord(character):04x}"
     return character.encode("unicode_escape").decode()

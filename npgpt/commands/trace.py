@@ -11,6 +11,7 @@ from npgpt.inspection.trace import Trace, save_trace, trace
 from npgpt.inspection.trace_table import gradient_lines, intermediate_lines
 from npgpt.interop.gpt2 import tensors_as_in_file
 from npgpt.interop.huggingface import load_model
+from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
@@ -40,27 +41,18 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError(f"--seed must be 0 or more, not {args.seed}")
     if args.model or args.text is not None or args.ids:
-        task, batch, parameters = of_a_model(args)
+        folder = args.model or OUT
+        parameters, config = load_model(folder, args.dtype and np.dtype(args.dtype))
+        ids = read_tokens(args, folder, config, least=2, most=config.n_positions + 1).ids[None]
     else:
-        task, batch, parameters = of_the_tiny_model(args.seed, args.dtype or "float32")
-    traced = trace(task, batch, parameters, keep=bool(args.full or args.save))
+        config = preset("tiny")
+        parameters = initial_parameters(language_model_table(config), args.seed, np.dtype(args.dtype or "float32"))
+        ids = CharacterTokenizer.of_text(TINY_TEXT).encode(TINY_TEXT).reshape(TINY_B, -1)
+    traced = trace(LanguageModelling(config), TokenBatch(ids[:, :-1], ids[:, 1:]), parameters, bool(args.full or args.save))
     if args.save:
-        save_trace(args.save, traced, partial(tensors_as_in_file, config=task.config))
+        save_trace(args.save, traced, partial(tensors_as_in_file, config=config))
     print(describe(traced), *intermediate_lines(traced, args.full), "", *gradient_lines(traced, args.full), sep="\n")
     return 0
-
-
-def of_a_model(args: argparse.Namespace) -> tuple[LanguageModelling, TokenBatch, np.ndarray]:
-    args.model = args.model or OUT
-    parameters, config = load_model(args.model, args.dtype and np.dtype(args.dtype))
-    ids = read_tokens(args, config, least=2, most=config.n_positions + 1).ids
-    return LanguageModelling(config), TokenBatch(ids[None, :-1], ids[None, 1:]), parameters
-
-
-def of_the_tiny_model(seed: int, dtype: str) -> tuple[LanguageModelling, TokenBatch, np.ndarray]:
-    task = LanguageModelling(preset("tiny"))
-    ids = CharacterTokenizer.of_text(TINY_TEXT).encode(TINY_TEXT).reshape(TINY_B, -1)
-    return task, TokenBatch(ids[:, :-1], ids[:, 1:]), initial_parameters(task.table, seed, np.dtype(dtype))
 
 
 def describe(traced: Trace) -> str:

@@ -33,11 +33,6 @@ def packed(weights: np.ndarray) -> str:
     return base64.b64encode(np.clip(scaled, 0, ONE).astype("<u2").tobytes()).decode()
 
 
-def packed_size(layers: int, heads: int, T: int) -> int:
-    """The number of characters that `packed` returns."""
-    return layers * heads * T * (T + 1) // 2 * 2 * 4 // 3
-
-
 def likeliest(probabilities: np.ndarray, show: Callable[[int], str]) -> list[tuple[str, float, int]]:
     order = np.argsort(-probabilities, kind="stable")[:LIKELIEST].tolist()
     return [(show(token), rounded(probabilities[token]), token) for token in order]

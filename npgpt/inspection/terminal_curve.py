@@ -1,12 +1,10 @@
 """Terminal curve: a loss curve drawn with characters, small enough to end a training run with."""
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from npgpt.errors import InputError
 from npgpt.inspection.axis import figure
-from npgpt.inspection.metrics import Curve, Run, read_run
+from npgpt.inspection.metrics import Curve, Run
 
 WIDTH, HEIGHT = 60, 10
 EMPTY = 0x2800                                                     # the braille character without dots
@@ -32,14 +30,6 @@ def loss_curve(run: Run, encoding: str | None = "utf-8") -> str:
             canvas[int(y)][x] = MARK
     title = "loss in training" + f", and in validation ({MARK})" * bool(run.validation_loss)
     return "\n".join([title, *framed(["".join(row).rstrip() for row in canvas], low, high, first, run.steps, braille)])
-
-
-def curve_of(folder: Path, encoding: str | None) -> str:
-    """The curve of a run that has just ended, or nothing if its metrics cannot be read."""
-    try:
-        return loss_curve(read_run(folder), encoding)
-    except (InputError, OSError):
-        return ""
 
 
 def can_show(text: str, encoding: str | None) -> bool:

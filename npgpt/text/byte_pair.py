@@ -11,7 +11,7 @@ from npgpt.errors import InputError
 from npgpt.text.base_tokenizer import Tokenizer
 from npgpt.text.byte_pair_files import quote, write_files
 from npgpt.text.pre_tokens import pre_tokens
-from npgpt.text.raw_bytes import byte_characters
+from npgpt.text.raw_bytes import byte_vocabulary
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 CACHED_WORDS, LONGEST_CACHED = 100_000, 40              # words, characters: at most about 30 MB
@@ -30,7 +30,7 @@ class BytePairTokenizer(Tokenizer):
         self.vocabulary = sorted_by_id(vocabulary)
         require_consistent(vocabulary, self.merges, special_tokens)
         self.special_tokens = {token: vocabulary[token] for token in special_tokens}
-        byte_of = {character: byte for byte, character in enumerate(byte_characters())}
+        byte_of = byte_vocabulary()
         self.token_bytes = [token.encode() if token in self.special_tokens else bytes(map(byte_of.__getitem__, token))
                             for token in self.vocabulary]
         self._id_of_byte = [vocabulary[character] for character in byte_of]
@@ -129,10 +129,10 @@ def require_consistent(vocabulary: Mapping[str, int], merges: list[tuple[str, st
     if odd is not None:
         raise InputError(f"the special token {quote(odd)} is empty, contains a surrogate, or is not in the vocabulary")
     plain = vocabulary.keys() - set(special)
-    for byte, character in enumerate(byte_characters()):
+    for character, byte in byte_vocabulary().items():
         if character not in plain:
             raise InputError(f"the vocabulary lacks the byte 0x{byte:02x}, which is written {character!r}")
-    made = set(byte_characters())
+    made = set(byte_vocabulary())
     seen = set()
     for number, (left, right) in enumerate(merges, 1):
         absent = next((token for token in (left, right, left + right) if token not in plain), None)

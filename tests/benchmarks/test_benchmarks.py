@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of 
 from benchmarks.layers import cases, least_work, upstream  # noqa: E402
 from benchmarks.machine import thread_counts  # noqa: E402
 from benchmarks.peer import Peer, PeerError  # noqa: E402
-from benchmarks.roofline import Work, attention_flops, bound, training_flops  # noqa: E402
+from benchmarks.roofline import Peak, Work, attention_flops, bound, training_flops  # noqa: E402
 from benchmarks.scaling import exponent  # noqa: E402
 from benchmarks.shapes import SHAPES, Shape, write_problem  # noqa: E402
 from benchmarks.table import WIDTH, Table, number  # noqa: E402
@@ -104,8 +104,9 @@ def test_the_exponent_of_a_power_is_found():
 
 
 def test_the_slower_of_arithmetic_and_memory_bounds_a_layer():
-    assert bound(Work(flops=200, bytes=10), 100, 10) == (2.0, "sgemm")
-    assert bound(Work(flops=200, bytes=30), 100, 10) == (3.0, "memory")
+    peak = Peak(flops=100, bandwidth=10, reading=20)
+    assert bound(Work(flops=200, bytes=10), peak) == (2.0, "sgemm")
+    assert bound(Work(flops=200, bytes=30), peak) == (3.0, "memory")
 
 
 def test_flops_of_training_are_counted_product_by_product():

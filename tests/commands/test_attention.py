@@ -88,7 +88,7 @@ def test_mistakes_are_explained(refused, byte_model, monkeypatch):
     assert "nowhere/a.html: No such file or directory" in refused(
         "attention", "--model", byte_model, "--html", "nowhere/a.html")
     monkeypatch.setattr(command, "LARGEST", 1000)
-    assert "choose some with --layer and --head" in refused("attention", "--model", byte_model, "--html", "a.html")
+    assert "choose some layers and heads with --layer and --head" in refused("attention", "--model", byte_model, "--html", "a.html")
 
 
 def test_a_damaged_model_is_refused(npgpt, model):

@@ -12,6 +12,7 @@ import pytest
 from helpers import write_tokens
 from npgpt.__main__ import main
 from npgpt.commands.session import SAMPLE_TOKENS
+from npgpt.errors import InputError
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.interop.weights import INDEX
@@ -62,6 +63,15 @@ def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeyp
     assert len(out.strip()) > 300                                  # a sample, and nothing else
     assert npgpt("generate", "--max-new-tokens", 5).status == 0
     assert npgpt("evaluate", "--data", text).status == 0
+
+
+def test_a_run_whose_metrics_cannot_be_read_ends_without_a_curve(npgpt, text, monkeypatch):
+    def unreadable(folder):
+        raise InputError("no metrics")
+
+    monkeypatch.setattr("npgpt.commands.session.read_run", unreadable)
+    status, _, err = npgpt(*QUICK)
+    assert status == 0 and err.endswith("next: npgpt generate --model out\n") and "no metrics" not in err
 
 
 def test_a_debugger_finds_six_calls_between_the_command_and_a_layer(npgpt, text, monkeypatch):

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from npgpt.inspection.metrics import Curve, Run
-from npgpt.inspection.terminal_curve import HEIGHT, WIDTH, curve_of, loss_curve
-from npgpt.runs.metrics import METRICS_FILE
+from npgpt.inspection.terminal_curve import HEIGHT, WIDTH, loss_curve
 
 NOTHING = Curve(np.array([]), np.array([]))
 
@@ -44,9 +43,3 @@ def test_braille_has_eight_dots_a_character_where_the_encoding_has_them():
 def test_few_or_wild_points_are_drawn_as_well(one):
     for encoding in ("utf-8", "ascii"):
         assert len(loss_curve(one, encoding).splitlines()) == HEIGHT + 3
-
-
-def test_a_run_that_has_ended_is_drawn_from_its_folder_where_it_has_metrics(tmp_path):
-    assert curve_of(tmp_path, "utf-8") == ""
-    (tmp_path / METRICS_FILE).write_text('{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\n')
-    assert curve_of(tmp_path, "ascii") == loss_curve(run(line([1, 2], [2, 1])), "ascii")
