@@ -61,23 +61,20 @@ def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
     if not analytic.any():
         return "; identically zero by hand"
     if not numeric.any():
-        return "; identically zero by numbers"
+        return "; identically zero by numerical differentiation"
     firm = np.abs(numeric) > 1e-6 * np.abs(numeric).max()
     ratios = numeric[firm] / np.where(analytic[firm] == 0, np.nan, analytic[firm])
     if ratios.size > 1 and np.allclose(ratios, ratios[0], rtol=1e-6, atol=0):
         return f"; numeric / analytic is {ratios[0]:.4g} everywhere"
-    if analytic.ndim >= 2 and analytic.shape[-1] == analytic.shape[-2] and close(analytic.swapaxes(-1, -2), numeric):
-        return "; matches after a transpose"
-    if analytic.ndim >= 2 and close(reshaped_back(analytic), numeric):
-        return "; matches after a transpose: it was reshaped where axes should have been swapped"
+    if analytic.ndim >= 2:
+        *leading, rows, columns = analytic.shape
+        if rows == columns and close(analytic.swapaxes(-1, -2), numeric):
+            return "; matches after a transpose"
+        if close(analytic.reshape(*leading, columns, rows).swapaxes(-1, -2), numeric):
+            return "; matches after a transpose: it was reshaped where axes should have been swapped"
     if close(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
         return "; the same numbers in another order"
     return ""
-
-
-def reshaped_back(a: np.ndarray) -> np.ndarray:
-    """The transpose of an array that was reshaped where it should have been transposed."""
-    return a.reshape(*a.shape[:-2], a.shape[-1], a.shape[-2]).swapaxes(-1, -2)
 
 
 def largest(arrays: Sequence[np.ndarray]) -> float:

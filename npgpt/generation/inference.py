@@ -5,7 +5,6 @@ import numpy as np
 
 from npgpt.generation.decode_step import decode_step
 from npgpt.generation.kv_cache import KeyValueCache
-from npgpt.layers.embedding import unembedding
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import GPTParameters, gpt
 from npgpt.model.heads import language_model_head

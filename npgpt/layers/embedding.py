@@ -17,10 +17,7 @@ def embedding(ids: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, tuple]:
 
 
 def embedding_backward(dy: np.ndarray, cache: tuple, out: tuple = (None,)) -> np.ndarray:
-    """dy (..., C)  ->  dtable (V, C): zero except for the rows that were looked up
-
-    out: an array to write dtable into.
-    """
+    """dy (..., C)  ->  dtable (V, C): zero except for the rows that were looked up"""
     _, shape = cache
     dtable, = out
     if dtable is None:
@@ -61,8 +58,6 @@ def unembedding_backward(dlogits: np.ndarray, cache: tuple, out: tuple = (None,)
     """dlogits (..., V)  ->  dx (..., C), dtable (V, C)
 
         dx = dlogits table        dtable = dlogits^T x         as in linear, with w = table^T
-
-    out: an array to write dtable into.
     """
     x, table = cache
     dtable, = out

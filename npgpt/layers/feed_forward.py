@@ -36,10 +36,7 @@ def feed_forward(x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray, w_down: np.n
 
 def feed_forward_backward(dy: np.ndarray, cache: FeedForwardCache,
                           out: tuple = (None, None, None, None)) -> tuple[np.ndarray, ...]:
-    """dy (..., C)  ->  dx (..., C), dw_up (C, I), db_up (I,), dw_down (I, C), db_down (C,)
-
-    out: arrays to write the last four into.
-    """
+    """dy (..., C)  ->  dx (..., C), dw_up (C, I), db_up (I,), dw_down (I, C), db_down (C,)"""
     _, activate_backward = ACTIVATIONS[cache.activation_name]
     dw_up, db_up, dw_down, db_down = out
     da, dw_down, db_down = linear_backward(dy, cache.down, (dw_down, db_down))       # (..., I)

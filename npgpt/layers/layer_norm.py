@@ -33,8 +33,6 @@ def layer_norm_backward(dy: np.ndarray, cache: tuple,
     With dxhat = dy * gain, dx_j is the sum over i of dxhat_i times the last of these. Sums divided by C are means:
 
         dx = rstd * (dxhat - mean dxhat - xhat * mean(dxhat * xhat))
-
-    out: arrays to write dgain and dbias into.
     """
     xhat, rstd, gain = cache
     dgain, dbias = out

@@ -23,8 +23,6 @@ def linear_backward(dy: np.ndarray, cache: tuple, out: tuple = (None, None)) -> 
     every row, so their gradients are sums over the rows:
 
         dx = dy w^T        dw = x^T dy        db = sum of dy's rows
-
-    out: arrays to write dw and db into.
     """
     x, w = cache
     dw, db = out

@@ -39,8 +39,6 @@ def self_attention_backward(dy: np.ndarray, cache: SelfAttentionCache, out: tupl
     """dy (B, T, C)  ->  dx (B, T, C), dw_qkv (3, C, A), db_qkv (3, A), dw_proj (A, C), db_proj (C,)
 
     x is used three times, for queries, keys and values, so its three gradients add up.
-
-    out: arrays to write the last four into.
     """
     if out is None:
         (_, C), A = dy.shape[1:], cache.proj[1].shape[0]

@@ -57,8 +57,6 @@ def block_backward(dy: np.ndarray, cache: BlockCache, out: BlockParameters = NO_
     """dy (B, T, C)  ->  dx (B, T, C), and the gradients of the parameters in the same groups
 
     m is used twice, in the residual stream and in the branch, so two gradients add up in dm; so do two in dx.
-
-    out: arrays to write the parameters' gradients into.
     """
     dbranch = dy if cache.mlp_dropout is None else dropout_backward(dy, cache.mlp_dropout)
     dnormed, *dmlp = cache.layers.feed_forward_backward(dbranch, cache.mlp, out.mlp)

@@ -42,8 +42,6 @@ def post_ln_block_backward(dy: np.ndarray, cache: BlockCache,
     """dy (B, T, C)  ->  dx (B, T, C), and the gradients of the parameters in the same groups
 
     n is used twice, in the residual stream and in the branch, so two gradients add up in dn; so do two in dx.
-
-    out: arrays to write the parameters' gradients into.
     """
     dsum, *dln_2 = layer_norm_backward(dy, cache.ln_2, out.ln_2)
     dbranch = dsum if cache.mlp_dropout is None else dropout_backward(dsum, cache.mlp_dropout)
