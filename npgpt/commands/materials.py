@@ -55,10 +55,10 @@ def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materi
     if origin:
         start, dtype = origin.model, origin.model.parameters.dtype
         paths = args.data or recorded_paths(origin.settings)
-        require_agreement(args, {**facts(start), "dtype": str(dtype), "seed": origin.settings.seed}, origin.folder)
+        require_agreement(args, {**properties(start), "dtype": str(dtype), "seed": origin.settings.seed}, origin.folder)
     elif args.init:
         start = Model(*load_model(args.init, dtype), load_tokenizer(args.init))
-        require_agreement(args, facts(start), args.init)
+        require_agreement(args, properties(start), args.init)
     data, digest = read_data(paths)
     if origin and digest != origin.settings.sha256:
         raise InputError(f"{described(paths)}: not the data that the run was trained on, "
@@ -72,7 +72,7 @@ def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materi
     return Materials(task, tokenizer, start, dtype, paths, digest)
 
 
-def facts(model: Model) -> dict[str, object]:
+def properties(model: Model) -> dict[str, object]:
     """A model's properties that have arguments of the same names."""
     kind = KINDS.get(type(model.tokenizer), "none")
     return {**sizes(model.config), "tokenizer": kind, "vocab_size": model.config.vocab_size}

@@ -31,22 +31,22 @@ class Session:
     def start(self) -> None:
         """Save the state, so that the run can be resumed even before its first step, and start the clock."""
         metrics = self.recorder.metrics
-        if metrics.last < self.state.step:
+        if metrics.last_step < self.state.step:
             self.progress.line(f"{metrics.path} is damaged: "
-                               f"the history of steps {metrics.last + 1} to {self.state.step} is lost")
-        if self.recorder.fresh and self.sound():
+                               f"the history of steps {metrics.last_step + 1} to {self.state.step} is lost")
+        if self.recorder.folder_was_empty and self.loss_is_finite():
             self.recorder.save()
         self.progress.start_clock(self.state.step)
 
-    def take(self, step: Step, interrupt: Interrupt) -> bool:
+    def after_step(self, step: Step, interrupt: Interrupt) -> bool:
         """Record a step; validate, save and report when it is time to  ->  whether to stop, as the user requested"""
         self.progress.count(step)
         last, validation_loss = step.number == self.settings.steps, None
         if step.number % self.settings.eval_every == 0 or last:
             validation_loss = self.sampled_loss()
-        stop = bool(interrupt.came)                            # read once, so that it saves if it stops
-        if self.recorder.note(step, validation_loss) or last or stop:
-            if not self.sound():
+        stop = bool(interrupt.received)                        # read once, so that it saves if it stops
+        if self.recorder.log(step, validation_loss) or last or stop:
+            if not self.loss_is_finite():
                 raise Diverged(f"after step {step.number} the validation loss is NaN or infinite: "
                                "a lower learning rate may help")
             self.recorder.save()
@@ -62,11 +62,11 @@ class Session:
     def sampled_loss(self) -> float:
         return self.loss(VALIDATION_TOKENS)
 
-    def sound(self) -> bool:
+    def loss_is_finite(self) -> bool:
         """Whether the model may replace a good one: its loss is finite in the first context of the validation text."""
         return math.isfinite(self.loss(self.task.config.n_positions))
 
-    def conclude(self, step: Step) -> None:
+    def finish(self, step: Step) -> None:
         """Show the loss over the whole validation text, the curve, and a text by the model."""
         seconds, tokens, model = self.progress.seconds(), len(self.task.corpus.validation), self.recorder.model
         self.progress.report(step, self.loss())

@@ -35,15 +35,15 @@ def run(args: argparse.Namespace) -> int:
             session.start()
             state, task, settings = session.state, session.task, session.settings
             with parallel_gradients(task, settings.threads) as loss_and_gradients:
-                interrupt.patient = True
+                interrupt.deferring = True
                 for step in train(state, task, settings, loss_and_gradients):
-                    if session.take(step, interrupt):
+                    if session.after_step(step, interrupt):
                         break
-                interrupt.patient = False
-            if interrupt.came:
+                interrupt.deferring = False
+            if interrupt.received:
                 session.progress.line(f"interrupted at step {step.number} of {settings.steps}: {session.saved()}")
                 return interrupt.status
-            session.conclude(step)
+            session.finish(step)
             return 0
         except KeyboardInterrupt:
             progress = session.progress if session else Progress()

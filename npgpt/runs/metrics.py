@@ -18,7 +18,7 @@ class Metrics:
     def __init__(self, folder: Path, step: int = 0) -> None:
         self.path = folder / METRICS_FILE
         self.file = open_own(self.path, "ab")
-        self.last = truncate(self.path, step)                  # the step of the last line, or 0
+        self.last_step = truncate(self.path, step)                  # the step of the last line, or 0
 
     def write(self, step: Step, tokens_per_second: float, seconds: float, validation_loss: float | None = None) -> None:
         """JSON has no NaN and no infinity: they are written as null."""

@@ -28,13 +28,13 @@ class Recorder:
         self.replaced = origin.record["replaced"] if origin else to_be_replaced(folder)
         self.best: Best | None = origin and origin.best
         self.saved_step: int | None = origin and origin.step
-        self.others = [path for path in checkpoint_folders(folder) if not origin or step_of(path) > origin.step]
-        self.fresh = not origin and not holds_model(folder) and not self.others
+        self.outdated = [path for path in checkpoint_folders(folder) if not origin or step_of(path) > origin.step]
+        self.folder_was_empty = not origin and not holds_model(folder) and not self.outdated
         self.metrics = Metrics(folder, state.step)
-        self.seconds = state.seconds           # of training, at the last step that was noted
+        self.seconds = state.seconds           # of training, at the last step that was logged
         self.saved_at = time.monotonic()
 
-    def note(self, step: Step, validation_loss: float | None = None) -> bool:
+    def log(self, step: Step, validation_loss: float | None = None) -> bool:
         """Write a line about a step  ->  whether it is time for a checkpoint, or the validation loss is the smallest so far"""
         every = self.settings.checkpoint_every
         tokens = self.settings.accumulate * self.settings.batch_size * self.model.config.n_positions
@@ -49,7 +49,7 @@ class Recorder:
         """Write a checkpoint, make it the model of the run's folder, and remove those that are not kept. Raises OSError."""
         self.metrics.flush()
         newest = write_checkpoint(self.folder, self.state, self.model, self.settings, self.best, self.replaced,
-                                  self.remove_others)
+                                  self.remove_outdated)
         publish(newest, self.folder, self.replaced)
         self.saved_step = self.state.step
         for old in checkpoint_folders(self.folder)[:-self.settings.keep_checkpoints]:
@@ -57,7 +57,7 @@ class Recorder:
                 remove_folder(old)
         self.saved_at = time.monotonic()
 
-    def remove_others(self) -> None:
-        while self.others:
-            remove_folder(self.others.pop())
+    def remove_outdated(self) -> None:
+        while self.outdated:
+            remove_folder(self.outdated.pop())
         (self.folder / CHECKPOINTS / METRICS_FILE).unlink(missing_ok=True)  # of the run that is replaced

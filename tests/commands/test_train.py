@@ -432,16 +432,16 @@ def test_ctrl_c_and_sigterm_save_the_state_and_say_so(text, number, status):
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize("came_at, stopped_at", [(2, 3), (4, 4)])
 def test_ctrl_c_between_steps_stops_after_the_next_step(npgpt, text, monkeypatch, came_at, stopped_at):
-    def note_and_interrupt(self, step, validation_loss=None, note=Recorder.note):
+    def log_and_interrupt(self, step, validation_loss=None, log=Recorder.log):
         if step.number == came_at:
             os.kill(os.getpid(), signal.SIGINT)
-        return note(self, step, validation_loss)
-    monkeypatch.setattr(Recorder, "note", note_and_interrupt)
+        return log(self, step, validation_loss)
+    monkeypatch.setattr(Recorder, "log", log_and_interrupt)
     status, _, err = npgpt(*QUICK, "--eval-every", 4)
     assert status == 130 and f"interrupted at step {stopped_at} of 4: out holds the model of step {stopped_at}" in err
 
 
-@pytest.mark.parametrize("moment", ["Session.conclude", "library.generate"])
+@pytest.mark.parametrize("moment", ["Session.finish", "library.generate"])
 def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tmp_path, monkeypatch, moment):
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt

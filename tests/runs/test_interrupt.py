@@ -19,15 +19,15 @@ def outer_handler():
 
 def test_without_a_signal_nothing_is_noted():
     with Interrupt() as interrupt:
-        assert not interrupt.came
+        assert not interrupt.received
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_is_noted_and_work_continues(number, status):
     with Interrupt() as interrupt:
-        interrupt.patient = True
+        interrupt.deferring = True
         signal.raise_signal(number)
-        assert interrupt.came == number and interrupt.status == status
+        assert interrupt.received == number and interrupt.status == status
 
 
 @pytest.mark.parametrize("first", SIGNALS)
@@ -35,7 +35,7 @@ def test_the_first_signal_is_noted_and_work_continues(number, status):
 def test_the_second_signal_interrupts(first, second):
     """The status is the first one's."""
     with Interrupt() as interrupt:
-        interrupt.patient = True
+        interrupt.deferring = True
         signal.raise_signal(first)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(second)
@@ -46,8 +46,8 @@ def test_the_second_signal_interrupts(first, second):
 @pytest.mark.parametrize("patient_before", [False, True])
 def test_it_interrupts_at_once_while_it_is_not_patient(number, patient_before):
     with Interrupt() as interrupt:
-        interrupt.patient = patient_before
-        interrupt.patient = False
+        interrupt.deferring = patient_before
+        interrupt.deferring = False
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert interrupt.status == 128 + number
@@ -56,7 +56,7 @@ def test_it_interrupts_at_once_while_it_is_not_patient(number, patient_before):
 @pytest.mark.parametrize("interrupts", [0, 1])
 def test_the_former_handlers_are_restored(outer_handler, interrupts):
     with Interrupt() as interrupt:
-        interrupt.patient = True
+        interrupt.deferring = True
         for _ in range(interrupts):
             signal.raise_signal(signal.SIGINT)
     assert all(signal.getsignal(number) is outer_handler for number in SIGNALS)

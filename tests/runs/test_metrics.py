@@ -71,7 +71,7 @@ def test_a_history_that_was_cut_off_anywhere_is_continued(tmp_path_factory, data
     (folder / METRICS_FILE).write_bytes(content[:data.draw(st.integers(0, len(content)))])
     whole = (folder / METRICS_FILE).read_bytes().count(b"\n")
     metrics = write(folder, [whole + 1], after=5)
-    assert metrics.last == whole and steps(folder) == list(range(1, whole + 2))
+    assert metrics.last_step == whole and steps(folder) == list(range(1, whole + 2))
 
 
 @pytest.mark.parametrize("junk", [b"{}\n", b"[1]\n", b'"step"\n', b"7\n", b'{"step": "2"}\n', b"\xff\n", b"\n", b"[" * 3000 + b"\n",
@@ -80,5 +80,5 @@ def test_everything_after_a_damaged_line_is_removed(tmp_path, junk):
     write(tmp_path, [1])
     with open(tmp_path / METRICS_FILE, "ab") as file:
         file.write(junk + b'{"step": 2}\n')
-    assert write(tmp_path, [2], after=9).last == 1
+    assert write(tmp_path, [2], after=9).last_step == 1
     assert steps(tmp_path) == [1, 2]

@@ -47,7 +47,7 @@ def step(recorder, number, validation_loss=None):
     """Make a step that sets every parameter to its number."""
     state = recorder.state
     state.parameters[:], state.step, state.optimiser.t, state.seconds = number, number, number, number
-    return recorder.note(Step(number, 2.0, 1.0, 1e-3), validation_loss)
+    return recorder.log(Step(number, 2.0, 1.0, 1e-3), validation_loss)
 
 
 def kept(folder):
@@ -120,7 +120,7 @@ def test_an_older_run_is_removed_with_the_first_checkpoint_and_not_earlier(recor
     step(made, 50)
     made.save()
     made = recorder()
-    assert kept(tmp_path) == [50] and not made.fresh
+    assert kept(tmp_path) == [50] and not made.folder_was_empty
     step(made, 10)
     made.save()
     assert kept(tmp_path) == [10]
