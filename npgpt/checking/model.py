@@ -38,7 +38,7 @@ def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] 
             comparisons.append(Comparison(name, argument, gradient.shape, gradient, numeric, scale))
         else:
             comparisons.append(along_directions(name, argument, gradient, loss, x, methods, rng))
-    return Report(comparisons)
+    return Report(comparisons, breaches=[])
 
 
 def along_directions(name: str, argument: str, gradient: np.ndarray, loss: Function, x: np.ndarray,

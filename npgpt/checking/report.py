@@ -89,7 +89,7 @@ def close(a: np.ndarray, b: np.ndarray) -> bool:
 class Report(NamedTuple):
     """Comparisons, and breaches of the contract as sentences. Prints as a table."""
     comparisons: list[Comparison]
-    breaches: list[str] = []
+    breaches: list[str]
 
     @property
     def right(self) -> bool:
