@@ -37,8 +37,8 @@ class KeyValueCache(NamedTuple):
     """A key and a value for every block, text, head and column. The caller knows how many columns are in use.
 
     All of it is allocated once, for n_positions columns: for each text 2 L C n_positions numbers, 75 MB for the
-    smallest GPT-2 in float32. Each block has its own arrays, because the system would map a single large one in pages
-    so large that the first token uses all of them.
+    smallest GPT-2 in float32. Each block has its own arrays: a single large one would be mapped in huge pages, all
+    of which the first token touches.
     """
     keys: list[np.ndarray]           # of each block, (B, H, S, D)
     values: list[np.ndarray]         # the same

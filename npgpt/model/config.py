@@ -9,7 +9,7 @@ from npgpt.errors import InputError
 from npgpt.layers.feed_forward import ACTIVATIONS
 
 POSITION_EMBEDDINGS = ("learned", "sinusoidal")
-# Far beyond any GPT: so that a damaged or hostile file cannot ask for huge arrays, or endless names.
+# Far beyond any GPT, so that a damaged or hostile file cannot ask for huge arrays or endless lists of names.
 LIMITS = {"vocab_size": 2**24, "n_positions": 2**24, "n_embd": 2**20, "n_layer": 2**12, "n_head": 2**20}
 
 
