@@ -13,7 +13,7 @@ from npgpt.parallel.blas import blas_threads
 from npgpt.parallel.threads import available_cores
 
 EFFORT, SHORT_EFFORT = Effort(0, 2, 20.0, most=7), Effort(0, 2, 20.0, most=3)
-CONTINUATION = 16            # tokens, or a quarter of the context where that is less
+CONTINUATION = 16            # tokens, or a quarter of the context if that is less
 COLUMNS = (("shape", -7), ("prompt", 6), ("ms", 8), ("spread", 6), ("tokens/s", 8), ("then", 5),
            ("ms/token", 8), ("spread", 6), ("tokens/s", 8), ("memory", 6), ("past context", 12))
 

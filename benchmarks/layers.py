@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
 
 def cases(shape: Shape) -> Iterator[Case]:
-    """Made one by one, because their arguments take much memory."""
+    """All layers. They are made one by one, because their arguments need much memory."""
     config, B, T = shape.config, shape.B, shape.T
     C, I, H, V = config.n_embd, config.inner, config.n_head, config.vocab_size
     rng = np.random.default_rng(0)

@@ -77,7 +77,7 @@ def best_time(calls: list[Callable[[], object]]) -> float:
 
 
 def describe(threads: int) -> dict[str, str]:
-    """What one must know in order to judge the figures, or to measure them again."""
+    """What a reader must know to judge the figures, or to measure them again."""
     build = np.show_config(mode="dicts")
     blas, simd = build["Build Dependencies"]["blas"], build.get("SIMD Extensions", {}).get("found", [])
     limit = "can be set" if find_blas_threads() else "CANNOT be set: OPENBLAS_NUM_THREADS=1 or the like may help"

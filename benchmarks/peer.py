@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class PeerError(RuntimeError):
-    """A peer could not do what it was asked to. The message is the peer's own."""
+    """A peer could not do what it was asked to. The message is from the peer."""
 
 
 class Peer:

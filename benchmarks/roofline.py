@@ -21,7 +21,7 @@ class Peak(NamedTuple):
     """The most that this machine was seen to do in a second with some number of threads."""
     flops: float                                # float32 operations, in square matrix products
     bandwidth: float                            # bytes read and written, in adding arrays
-    reading: float                              # bytes read, where nothing is written
+    reading: float                              # bytes read, if nothing is written
 
     def figures(self) -> dict:
         """For JSON."""

@@ -26,7 +26,7 @@ WHY = {
     "L": "every block computes and keeps the same amount; the head and temporary arrays do not depend on L",
     "B": "every sequence takes the same work and memory; the size of the gradients does not depend on B",
     "V": "the head's product, its gradient and the logits grow with V; the blocks do not depend on it",
-    "threads": "each has an equal part of the batch (time), but a whole gradient vector of its own (memory)",
+    "threads": "each has an equal part of the batch (time), but its own gradient vector (memory)",
 }
 
 

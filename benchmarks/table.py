@@ -7,7 +7,7 @@ WIDTH = 100
 
 
 class Table:
-    """Columns are (title, width): a negative width aligns to the left. Two spaces stand between them."""
+    """Columns are (title, width): a negative width aligns to the left. Two spaces are between them."""
 
     def __init__(self, *columns: tuple[str, int]) -> None:
         self.widths = [width for _, width in columns]
@@ -15,7 +15,8 @@ class Table:
         print("-" * (sum(map(abs, self.widths)) + 2 * (len(columns) - 1)), flush=True)
 
     def row(self, *cells: str) -> None:
-        padded = [cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in zip(cells, self.widths, strict=True)]
+        pairs = zip(cells, self.widths, strict=True)
+        padded = (cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in pairs)
         print("  ".join(padded).rstrip(), flush=True)
 
 

@@ -49,7 +49,7 @@ def run(plan: Plan) -> dict:
     print("\nLosses of the same weights and batch, npgpt's and PyTorch's:")
     for name, found in results.items():
         for mode, figures in found.items():
-            our_first, their_first, our_last, their_last = figures["losses"].values()
+            (our_first, their_first), (our_last, their_last) = figures["losses"].values()
             print(f"{name}, {mode}: {our_first:.6f} and {their_first:.6f}, {abs(our_first - their_first):.1e} apart; "
                   f"{abs(our_last - their_last):.1e} apart after {WARMUP - 1} updates\n  {figures['versions']}")
     if plan.short:
@@ -62,10 +62,9 @@ def compare(name: str, mode: str, problem: dict, plan: Plan, effort: Rounds, tab
     with Peer("npgpt_peer") as npgpt, Peer("torch_peer", plan.torch_python) as torch:
         our_start = npgpt.ask("start", **problem, threads=plan.threads)
         their_start = torch.ask("start", **problem, threads=plan.threads, compiled=MODES[mode])
-        ours, theirs = warmups = [peer.ask("burst", steps=WARMUP)["steps"] for peer in (npgpt, torch)]
-        losses = {"npgpt_first": ours[0]["loss"], "torch_first": theirs[0]["loss"],
-                  "npgpt_last": ours[-1]["loss"], "torch_last": theirs[-1]["loss"]}
-        require_equal(losses["npgpt_first"], losses["torch_first"])
+        warmups = [peer.ask("burst", steps=WARMUP)["steps"] for peer in (npgpt, torch)]
+        losses = {name: [warmup[i]["loss"] for warmup in warmups] for name, i in (("first", 0), ("last", -1))}
+        require_equal(*losses["first"])
         bursts = [partial(peer.burst, effort.steps(warmup)) for peer, warmup in zip((npgpt, torch), warmups)]
         found = take_turns(bursts, effort.rounds, PAUSE)
         peaks = [peer.ask("memory")["peak"] for peer in (npgpt, torch)]
@@ -88,7 +87,7 @@ def require_equal(ours: float, theirs: float) -> None:
 
 
 def torch_version(python: str) -> str | None:
-    """None where there is no such interpreter, or it cannot import torch."""
+    """The version of PyTorch; None if there is no such interpreter, or it cannot import torch."""
     try:
         answer = subprocess.run([python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
     except OSError:

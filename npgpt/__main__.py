@@ -8,7 +8,7 @@ from collections.abc import Sequence
 try:
     from npgpt.commands import attention, evaluate, generate, gradcheck, plot, tokenize, trace, train
     from npgpt.errors import InputError
-except KeyboardInterrupt:                                          # NumPy takes a while to import
+except KeyboardInterrupt:                                          # Ctrl-C while NumPy is imported
     sys.exit(130)
 
 COMMANDS = {"train": train, "generate": generate, "evaluate": evaluate, "tokenize": tokenize, "gradcheck": gradcheck,

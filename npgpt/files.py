@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and JSON that is checked before it is used."""
+"""Files that are written completely or not at all, and JSON files that are checked when they are read."""
 import contextlib
 import errno
 import hashlib
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from npgpt.errors import InputError
 
-JSON_LIMIT = 64 * 2**20     # bytes; the largest tokenizer.json in common use has half of that
+JSON_LIMIT = 64 * 2**20     # bytes; the largest tokenizer.json in common use has half as many
 ITEMS, NESTING = 4_000_000, 64                                 # in a JSON file; Python needs up to 100 bytes for an item
 
 
@@ -27,7 +27,7 @@ def errors_named(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file under a temporary name beside it, flush it to the disk, and rename it: whoever reads `path` finds the
+    """Write a file under a temporary name beside it, flush it to the disk, and rename it: a reader of `path` finds the
     old content or the new, even after a crash. Raises OSError, naming the file.
     """
     temporary = temporary_name(path)
@@ -108,7 +108,7 @@ def same_content(one: Path, other: Path) -> bool:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name; where the file system has no hard links, copy it."""
+    """Give a file a second name; if the file system has no hard links, copy it."""
     try:
         os.link(source, target)
     except OSError:
@@ -130,7 +130,7 @@ def chunks_of(path: Path) -> Iterator[bytes]:
 
 
 def temporary_name(path: Path) -> Path:
-    """The name of a file or folder until it is complete. Raises IsADirectoryError for a path without a name, such as /."""
+    """The name of a file or folder until it is complete. Raises IsADirectoryError for a path such as /."""
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     return path.with_name(f".npgpt-{os.getpid()}-{path.name}.tmp")
@@ -151,7 +151,7 @@ def remove_temporaries(*folders: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename survives a power cut. Does nothing where folders cannot be opened."""
+    """Flush a folder's entries, so that a rename survives a power cut. Does nothing if folders cannot be opened."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -166,7 +166,7 @@ def write_json(path: Path, value: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises InputError where the file is too large or holds anything else."""
+    """The object in a JSON file. Raises InputError if the file is too large or holds anything else."""
     size = path.stat().st_size
     if size > JSON_LIMIT:
         raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {JSON_LIMIT:,})")
@@ -190,7 +190,7 @@ def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
 
 
 def require_flat(container: dict | list, where: str, levels: int = NESTING) -> None:
-    """Raise InputError where containers are nested in more levels: Python could not even print them."""
+    """Raise InputError if containers are nested in more levels: Python could not even print them."""
     if levels == 0:
         raise InputError(f"{where}: JSON nested too deeply")
     for child in container.values() if isinstance(container, dict) else container:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from npgpt.training.settings import LARGEST_COUNT
 
-OUT = Path("out")    # where npgpt train writes its model, and where the other commands look for it
+OUT = Path("out")    # the default folder in which npgpt train writes a model and the other commands look for one
 
 
 def path(text: str) -> Path:

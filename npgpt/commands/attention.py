@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
         page = attention_page(visible(os.fsencode(args.model)), reading.ids, reading.shown, weights[np.ix_(layers, heads)],
                               probabilities, layers, heads, partial(printable, tokenizer=tokenizer))
         if len(page) > LARGEST:
-            raise InputError(f"the page would have {in_bytes(len(page))}, more than {in_bytes(LARGEST)}: choose some layers and "
-                             "heads with --layer and --head, or a shorter text")
+            raise InputError(f"the page would have {in_bytes(len(page))}, more than {in_bytes(LARGEST)}: choose some layers "
+                             "and heads with --layer and --head, or a shorter text")
         write_whole(args.html, [page])
         print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
     else:

@@ -124,4 +124,4 @@ def print_text(args: argparse.Namespace, choices: Iterable[Choice], model: Model
         for piece in stream_text((choice.token for choice in choices), model.tokenizer, args.stop):
             print(piece, end="", flush=True)
     finally:
-        print(flush=True)                              # an error gets a line of its own
+        print(flush=True)                              # so that an error message begins on a new line

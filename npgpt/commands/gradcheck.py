@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(report: Report, variant: str | None = None) -> None:
-    """A row for each gradient, the first with the name of the case, and what is wrong; of a variant, one row for all."""
+    """A row for each gradient, the first with the name of the case, and what is wrong; for a variant, one row for all."""
     if variant:
         entries = sum(comparison.analytic.size for comparison in report.comparisons)
         errors = {method: report.worst(method) for method in report.comparisons[0].numeric}

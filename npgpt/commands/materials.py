@@ -1,4 +1,4 @@
-"""What `npgpt train` works with: data, a tokenizer, and a model to train."""
+"""What `npgpt train` needs: data, a tokenizer, and a model to train."""
 import argparse
 import dataclasses
 import hashlib
@@ -37,7 +37,7 @@ OTHER_TOKENS = BYTES + 1       # tokens of a BPE vocabulary that no merge makes:
 
 class Materials(NamedTuple):
     task: LanguageModelling                    # with the configuration and the corpus
-    tokenizer: Tokenizer | None                # None for token files without one beside them
+    tokenizer: Tokenizer | None                # None for token files without a tokenizer
     start: Model | None                        # the model to be trained further; None: a new one
     dtype: np.dtype
     paths: list[Path] | None                   # of the data; None: the documentation that comes with Python
@@ -79,7 +79,7 @@ def properties(model: Model) -> dict[str, object]:
 
 
 def require_agreement(args: argparse.Namespace, own: Mapping[str, object], folder: Path) -> None:
-    """Raise InputError where the arguments ask for something else than a folder's model or tokenizer has."""
+    """Raise InputError if the arguments differ from the model or tokenizer in a folder."""
     asked = {**(sizes(preset(args.preset)) if args.preset else {}), **given(args, own)}
     for name, value in own.items():
         if asked.get(name, value) != value:
@@ -122,7 +122,7 @@ def read_data(paths: list[Path] | None) -> tuple[str | Corpus, str]:
 
 
 def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str | Corpus) -> Tokenizer | None:
-    """The tokenizer beside token files, or None; for a text, a tokenizer of the kind that was asked for."""
+    """The tokenizer beside token files, or None; for a text, a tokenizer of the kind that --tokenizer names."""
     if isinstance(data, Corpus):
         tokenizer = load_tokenizer(paths[0]) if holds_tokenizer(paths[0]) else None
         if tokenizer:

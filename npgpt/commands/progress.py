@@ -1,4 +1,4 @@
-"""Progress of long work: one line on a terminal that is rewritten, plain lines elsewhere."""
+"""Progress of long work: on a terminal, one line that is rewritten; elsewhere, plain lines."""
 import shutil
 import sys
 import time

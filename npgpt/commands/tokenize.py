@@ -63,7 +63,7 @@ def known_part(text: str, tokenizer: Tokenizer) -> str:
 
 
 def printable(token: int, tokenizer: Tokenizer | None) -> str:
-    """A token as it can be printed: its text, or its number where the tokenizer has no such token."""
+    """A token as it can be printed: its text, or its number if the tokenizer has no such token."""
     return visible(tokenizer.decode_bytes([token])) if tokenizer and token < tokenizer.vocab_size else f"#{token}"
 
 

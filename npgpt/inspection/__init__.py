@@ -1,1 +1,1 @@
-"""Inspection: what one pass computes, what the heads attend to, and how training went. It changes nothing in them."""
+"""Inspection: what one pass computes, what the heads attend to, and how training went. It only observes."""

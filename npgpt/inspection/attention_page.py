@@ -7,7 +7,7 @@ import numpy as np
 from npgpt.inspection.page import embed, fill
 
 LIKELIEST = 10
-ONE = 65535                 # stands for a weight of 1; steps of 1.5e-5 are finer than what is shown
+ONE = 65535                 # represents a weight of 1; the page shows fewer digits than this has
 
 
 def attention_page(model: str, ids: np.ndarray, shown: Sequence[str], weights: np.ndarray,

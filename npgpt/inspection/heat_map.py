@@ -44,7 +44,7 @@ def painted(step: int, cell: int, colour: bool) -> str:
 
 
 def legend(colour: bool = False) -> str:
-    """Which character stands for which weights; it fits 80 columns."""
+    """Which character represents which weights, in less than 80 columns."""
     return "weights from " + "  ".join(f"{painted(i, 1, colour)} {limit:g}" for i, limit in enumerate(STEPS, 1))
 
 

@@ -13,7 +13,7 @@ class Summary(NamedTuple):
     deviation: float
     smallest: float
     largest: float
-    array: np.ndarray | None                    # a copy of it, where it was kept
+    array: np.ndarray | None                    # a copy of it, or None
 
 
 def summarise(array: np.ndarray, keep: bool = False) -> Summary:
@@ -33,7 +33,7 @@ class Intermediate:
     variable: str = ""                          # its name in the source of
     owner: "Call | None" = None                 # this call
     value: Summary | None = None
-    gradient: Summary | None = None             # None where the backward pass does not compute it
+    gradient: Summary | None = None             # None if the backward pass does not compute it
 
 
 @dataclass(eq=False)

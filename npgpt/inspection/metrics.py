@@ -61,7 +61,7 @@ def read_run(place: Path) -> Run:
 
 
 def measured(line: bytes) -> list[float]:
-    """The step and the numbers of a line, NaN for those that it lacks. Raises one of UNREADABLE."""
+    """The step and the numbers of a line, NaN for those that are missing. Raises one of UNREADABLE."""
     stored = json.loads(line)
     step, *values = [math.nan if value is None else float(value) for value in map(stored.get, ("step", *MEASURED))]
     if not abs(step) < HUGE:

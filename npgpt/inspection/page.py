@@ -1,4 +1,4 @@
-"""Page: one HTML file that needs no other, made of a template and the data that it shows."""
+"""Page: one HTML file that needs no other files, made from a template and data."""
 import html
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def template(name: str) -> Template:
 
 
 def embed(value: object) -> str:
-    """JSON that can stand within a <script> element, whatever the strings in it are."""
+    """JSON for a <script> element. Strings in it cannot end the element."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(UNSAFE)
 
 

@@ -10,7 +10,7 @@ from npgpt.inspection.page import embed, fill
 WIDTH, HEIGHT = 640, 340                        # of a panel, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 70, 14, 12, 48       # margins
 COLOURS = 6                                     # in the page's style; further runs use them again, with other dashes
-RAW, SMOOTHED = 1200, 400                       # points that are drawn of one curve, at most
+RAW, SMOOTHED = 1200, 400                       # the largest number of points drawn of one curve
 FRACTION = 50                                   # noisy curves are averaged over a fiftieth of the run
 
 

@@ -13,7 +13,7 @@ MARK = "o"
 
 
 def loss_curve(run: Run, encoding: str | None = "utf-8") -> str:
-    """Training loss as a line, validation loss as o. The line is of braille dots, or of * where the encoding has none."""
+    """Training loss as a line, validation loss as o. The line is of braille dots, or of * if the encoding has none."""
     braille = can_show(chr(EMPTY + 0xFF) + "┤│└─", encoding)
     dots = DOTS if braille else np.ones((1, 1), int)
     down, across = dots.shape
@@ -41,7 +41,7 @@ def can_show(text: str, encoding: str | None) -> bool:
 
 
 def columns(one: Curve, first: float, last: float, width: int) -> np.ndarray:
-    """The mean of the values in each column  ->  (width,), NaN where there are none"""
+    """The mean of the values in each column  ->  (width,), NaN if there are none"""
     place = np.floor((one.steps - first) / max(last - first, 1) * (width - 1) + 0.5).astype(int)
     sums, counts = np.bincount(place, one.values, width), np.bincount(place, minlength=width)
     return np.divide(sums, counts, out=np.full(width, np.nan), where=counts > 0)

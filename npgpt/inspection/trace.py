@@ -36,8 +36,8 @@ def trace(task: Task, batch: Batch, parameters: np.ndarray, keep: bool = False) 
 def by_name(intermediates: list[Intermediate]) -> dict[str, Intermediate]:
     """Named as in the source, after the path of the layer that has the variable: blocks.0.attn.q.
 
-    Where a name is used twice, it is the path of the layer that returned the array, as in blocks.0.ln_1.normed; and
-    where that is not enough, a prime is added: x, x'.
+    If a name is used twice, it is the path of the layer that returned the array, as in blocks.0.ln_1.normed; and if that
+    is not enough, a prime is added: x, x'.
     """
     uses = Counter((one.owner.path, one.variable) for one in intermediates)
     named = {}
@@ -51,7 +51,7 @@ def by_name(intermediates: list[Intermediate]) -> dict[str, Intermediate]:
 
 
 def save_trace(path: Path, trace: Trace, named: Callable[[np.ndarray], dict[str, np.ndarray]]) -> None:
-    """Write every array to an .npz file. named: gives a flat vector's parts the names and shapes under which to save them."""
+    """Write every array to an .npz file. named: divides a flat vector into the named arrays to save."""
     arrays = {"config": json.dumps(dataclasses.asdict(trace.task.config)), **trace.batch._asdict(), "loss": trace.loss}
     arrays |= {"parameter/" + name: array for name, array in named(trace.parameters).items()}
     arrays |= {"grad/" + name: array for name, array in named(trace.gradients).items()}

@@ -139,8 +139,8 @@ def require_sums(folder: Path) -> None:
 def checked_record(record: dict, folder: Path) -> dict:
     """Check types and ranges in training.json; RunSettings checks the settings. Raises InputError."""
     if record.get("format") == 1:
-        raise InputError(f"{folder} was written by an earlier version of npgpt (format 1, where this one reads format {FORMAT}): "
-                         "only that version can resume it, but a new run can start from its model")
+        raise InputError(f"{folder} was written by an earlier version of npgpt: only that version can resume it, but a new run "
+                         "can start from its model")
     rules = {
         "format": lambda value: value == FORMAT,
         "step": is_count, "updates": is_count, "skipped": is_count,
@@ -164,7 +164,7 @@ def is_count(value: object) -> bool:
 
 
 def is_generator(state: object) -> bool:
-    """Whether a state is one that NumPy's default generator takes unchanged."""
+    """Whether a state is one that NumPy's default generator accepts unchanged."""
     generator = np.random.default_rng(0).bit_generator
     try:
         generator.state = state

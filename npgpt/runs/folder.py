@@ -39,7 +39,7 @@ def prepare_resumed_run(folder: Path, read_only: bool = False) -> tuple[Checkpoi
     """Prepare a folder for a run that is resumed  ->  its newest checkpoint, and what is wrong with damaged later ones
 
     Unless read_only, the folder must be locked, and what a killed process has left undone is done: the model of the
-    checkpoint becomes the folder's, and a history in checkpoints/ is moved back. Raises InputError where there is
+    checkpoint becomes the folder's, and a history in checkpoints/ is moved back. Raises InputError if there is
     nothing to resume, and where somebody has changed the configuration or the tokenizer.
     """
     if not read_only:
@@ -56,7 +56,7 @@ def prepare_resumed_run(folder: Path, read_only: bool = False) -> tuple[Checkpoi
 
 
 def require_untouched(folder: Path, checkpoint: Checkpoint) -> None:
-    """Raise InputError where the configuration or tokenizer beside the model is neither the run's nor what it replaces."""
+    """Raise InputError if the configuration or tokenizer beside the model is neither the run's nor one that it replaces."""
     for name in MODEL_FILES:
         path, own = folder / name, checkpoint.folder / name
         if name != WEIGHTS and own.is_file() and path.is_file() and not same_content(own, path):

@@ -52,7 +52,7 @@ def lock(path: Path) -> BinaryIO:
 
 
 def create(path: Path) -> BinaryIO:
-    """The lock file, created anew: on Windows, an open one cannot be removed."""
+    """The lock file, newly created. On Windows, a file that another process has open cannot be removed."""
     try:
         path.unlink(missing_ok=True)
     except PermissionError:

@@ -9,7 +9,7 @@ from npgpt.files import errors_named, open_own
 from npgpt.training.trainer import Step
 
 METRICS_FILE = "metrics.jsonl"
-LINE_LIMIT = 2**12                                             # bytes; a longer line is not one of ours
+LINE_LIMIT = 2**12                                             # bytes; npgpt writes no longer lines
 
 
 class Metrics:

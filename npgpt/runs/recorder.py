@@ -12,7 +12,7 @@ from npgpt.runs.metrics import METRICS_FILE, Metrics
 from npgpt.runs.settings import RunSettings
 from npgpt.training.trainer import Step, TrainingState
 
-MINUTES = 5                  # between checkpoints, where no number of steps is given
+MINUTES = 5                  # between checkpoints, if no number of steps is given
 
 
 class Recorder:

@@ -50,7 +50,7 @@ class CharacterTokenizer(Tokenizer):
         return self._ids[indices]
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json, where each character is a word."""
+        """Write tokenizer.json, in which each character is a word."""
         split_characters = {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False}
         ids = {character: i for i, character in enumerate(self.vocabulary)}
         write_tokenizer_json(folder, split_characters, {"type": "Fuse"},
