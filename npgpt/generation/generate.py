@@ -82,7 +82,7 @@ def checked_prompt(prompt: Sequence[int], config: GPTConfig) -> list[int]:
     if not ids:
         raise InputError("the prompt is empty: give at least one token to continue from")
     if not 0 <= min(ids) <= max(ids) < config.vocab_size:
-        raise InputError(f"the prompt has ids from {min(ids)} to {max(ids)}, and the vocabulary is 0 to {config.vocab_size - 1}")
+        raise InputError(f"the prompt has ids from {min(ids)} to {max(ids)}; the vocabulary ends at {config.vocab_size - 1}")
     return ids
 
 
