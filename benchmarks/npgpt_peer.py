@@ -12,7 +12,7 @@ from npgpt.model.layers import PLAIN
 from npgpt.model.parameters import named_views, parameter_count
 from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.parallel.memory import keep_freed_memory
-from npgpt.parallel.optimiser import Optimiser
+from npgpt.training.optimiser import Optimiser
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.training.adamw import clip_scale
 

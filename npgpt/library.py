@@ -14,6 +14,7 @@ from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
 from npgpt.parallel.data_parallel import parallel_gradients
+from npgpt.parallel.memory import keep_freed_scratch
 from npgpt.parallel.threads import available_cores
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
@@ -46,6 +47,7 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
     settings = default_settings(config, **settings)
     task = LanguageModelling(config, encode_corpus(text, tokenizer))
     threads = threads or available_cores()
+    keep_freed_scratch()
     state = trainer.initial_state(initial_parameters(task.table, settings.seed), task, settings, threads)
     with parallel_gradients(task, threads) as loss_and_gradients:
         for step in trainer.train(state, task, settings, loss_and_gradients):

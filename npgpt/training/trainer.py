@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.parallel.optimiser import Optimiser
+from npgpt.training.optimiser import Optimiser
 from npgpt.tasks.task import Task
 from npgpt.training.adamw import clip_scale
 from npgpt.training.schedule import learning_rate

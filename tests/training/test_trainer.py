@@ -10,7 +10,7 @@ from npgpt.errors import InputError
 from npgpt.layers.cross_entropy import IGNORED
 from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import named_views
-from npgpt.parallel.optimiser import Optimiser
+from npgpt.training.optimiser import Optimiser
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.text.corpus import Corpus
 from npgpt.training.schedule import learning_rate

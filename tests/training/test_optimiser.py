@@ -11,7 +11,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import named_leaves, named_views, parameter_count
 from npgpt.parallel import optimiser as module
-from npgpt.parallel.optimiser import Optimiser
+from npgpt.training.optimiser import Optimiser
 from npgpt.training.adamw import adamw
 
 TABLE = language_model_table(GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=2, n_head=2))
