@@ -12,7 +12,7 @@ from npgpt.model.layers import PLAIN
 from npgpt.model.parameters import initial_parameters, named_leaves, named_views
 from npgpt.parallel.blas import find_blas_threads
 from npgpt.parallel.data_parallel import parallel_gradients
-from npgpt.parallel.optimiser import Optimiser
+from npgpt.training.optimiser import Optimiser
 from npgpt.training.evaluation import evaluate
 from npgpt.training.trainer import TrainingSettings, initial_state, train
 

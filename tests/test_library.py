@@ -1,0 +1,97 @@
+"""import npgpt: its names, and training, generating, loading and saving in a line each."""
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import npgpt
+from npgpt.errors import InputError
+from npgpt.training.settings import default_settings
+
+TEXT = "the quick brown fox jumps over the lazy dog. " * 20
+SIZES = npgpt.preset("tiny", n_layer=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return npgpt.train(TEXT, SIZES, steps=150, threads=1, report=None)
+
+
+def test_every_name_is_there_and_documented():
+    for name in npgpt.__all__:
+        value = getattr(npgpt, name)
+        assert isinstance(value, str) or inspect.getdoc(value), name
+    assert set(npgpt.__all__) <= set(dir(npgpt))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        npgpt.no_such_name
+
+
+def test_every_layer_has_its_backward_pass():
+    backward = {name for name in npgpt.__all__ if name.endswith("_backward")}
+    assert len(backward) >= 14 and {name.removesuffix("_backward") for name in backward} <= set(npgpt.__all__)
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(npgpt.__file__).parent / "py.typed").is_file()
+
+
+def test_importing_it_does_not_import_the_rooms():
+    """Ctrl-C during a long import is then the command line's to handle."""
+    code = "import sys, npgpt; assert 'numpy' not in sys.modules; npgpt.linear; assert 'numpy' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_trained_model_continues_its_text(model):
+    assert npgpt.generate(model, "the quick", max_new_tokens=10, greedy=True) in TEXT
+    assert npgpt.generate(model, "the", 5, seed=1) == npgpt.generate(model, "the", 5, seed=1)
+    assert len(npgpt.generate(model, max_new_tokens=7)) == 7
+    assert "." not in npgpt.generate(model, "the", 60, greedy=True, stop=".")
+
+
+def test_training_reports_ten_times_with_a_falling_validation_loss():
+    lines = []
+    npgpt.train(TEXT, SIZES, steps=40, threads=1, report=lines.append)
+    losses = [float(line.split()[-1]) for line in lines]
+    assert len(lines) == 10 and lines[-1].startswith("step 40/40") and losses[-1] < losses[0]
+
+
+def test_a_file_is_trained_on_like_its_text(model, tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    same = npgpt.train(tmp_path / "text.txt", SIZES, steps=150, threads=1, report=None)
+    assert same.parameters.tobytes() == model.parameters.tobytes()
+
+
+def test_a_saved_model_is_loaded_again(model, tmp_path):
+    npgpt.save(tmp_path / "fox", model)
+    loaded = npgpt.load(tmp_path / "fox")
+    assert loaded.config == model.config and loaded.parameters.tobytes() == model.parameters.tobytes()
+    assert loaded.tokenizer.vocabulary == model.tokenizer.vocabulary
+    assert npgpt.load(tmp_path / "fox", np.float64).parameters.dtype == np.float64
+
+
+def test_a_model_shows_its_sizes(model):
+    assert all(str(number) in repr(model).replace(",", "") for number in (len(model.parameters), SIZES.n_embd, "float32"))
+
+
+@pytest.mark.parametrize("work, complaint", [
+    (lambda: npgpt.train(""), "empty"),
+    (lambda: npgpt.train("too short"), "context"),
+    (lambda: npgpt.train(TEXT, SIZES, steps=0), "steps"),
+    (lambda: npgpt.preset("no such"), "no such"),
+])
+def test_mistakes_are_named(work, complaint):
+    with pytest.raises(InputError, match=complaint):
+        work()
+
+
+def test_a_model_without_a_tokenizer_cannot_write_text(model):
+    with pytest.raises(InputError, match="tokenizer"):
+        npgpt.generate(model._replace(tokenizer=None))
+
+
+def test_settings_that_are_left_open_suit_the_width():
+    narrow, wide = (default_settings(npgpt.preset("small", n_embd=C), steps=100) for C in (128, 256))
+    assert narrow.learning_rate == 2 * wide.learning_rate and narrow.warmup == 20
