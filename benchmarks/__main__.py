@@ -18,7 +18,7 @@ BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmarks that are asked for  ->  exit status: 0, 2 for an error that the user can correct, 130 after Ctrl-C"""
+    """Run the benchmarks  ->  exit status: 0, 2 for an error that the user can correct, 130 after Ctrl-C"""
     parser = make_parser()
     args = parser.parse_args(arguments)
     unknown = [name for name in args.names if name not in BENCHMARKS]

@@ -50,7 +50,7 @@ class Materials(NamedTuple):
 
 
 def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materials:
-    """The materials of a new run, or of the run that is resumed from the checkpoint `origin`. Raises InputError or OSError."""
+    """The materials of a new run, or of one resumed from the checkpoint `origin`. Raises InputError or OSError."""
     start, dtype, paths = None, np.dtype(args.dtype or "float32"), args.data
     if origin:
         start, dtype = origin.model, origin.model.parameters.dtype

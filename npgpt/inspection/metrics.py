@@ -41,8 +41,7 @@ def read_run(place: Path) -> Run:
     """
     path = place / METRICS_FILE if place.is_dir() else place
     if not path.exists():
-        raise InputError(f"{place}: there is no {METRICS_FILE} in it" if place.is_dir() else
-                         f"{place}: there is no such run: a model directory, or its {METRICS_FILE}, was expected")
+        raise InputError(f"{place} is not a run: a model directory with {METRICS_FILE}, or that file, was expected")
     rows, unread = [], []
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):

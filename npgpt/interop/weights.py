@@ -28,7 +28,7 @@ def read_weights(folder: Path) -> dict[str, np.ndarray]:
 
 
 def read_shards(index: Path) -> dict[str, np.ndarray]:
-    """The tensors in the files that an index lists. Raises InputError, naming all that the index and the files disagree on."""
+    """The tensors in the files that an index lists. Raises InputError, naming all differences between them."""
     file_of = checked_weight_map(read_json(index).get("weight_map"), index)
     names = sorted(set(file_of.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]

@@ -139,8 +139,8 @@ def require_sums(folder: Path) -> None:
 def checked_record(record: dict, folder: Path) -> dict:
     """Check types and ranges in training.json; RunSettings checks the settings. Raises InputError."""
     if record.get("format") == 1:
-        raise InputError(f"{folder} was written by an earlier version of npgpt: only that version can resume it, but a new run "
-                         "can start from its model")
+        raise InputError(f"{folder} was written by an earlier version of npgpt: only that version can resume it, but a new "
+                         "run can start from its model")
     rules = {
         "format": lambda value: value == FORMAT,
         "step": is_count, "updates": is_count, "skipped": is_count,
@@ -154,8 +154,7 @@ def checked_record(record: dict, folder: Path) -> dict:
         "settings": lambda value: isinstance(value, dict)}
     wrong = [name for name, holds in rules.items() if not holds(record.get(name))]
     if wrong or record["updates"] + record["skipped"] != record["step"]:
-        raise InputError(f"{folder / RECORD} is not a record of training that this version of npgpt reads: "
-                         f"wrong {', '.join(wrong or ['step'])}")
+        raise InputError(f"{folder / RECORD} is not a record of training: wrong {', '.join(wrong or ['step'])}")
     return record
 
 

@@ -61,8 +61,7 @@ def require_untouched(folder: Path, checkpoint: Checkpoint) -> None:
         path, own = folder / name, checkpoint.folder / name
         if name != WEIGHTS and own.is_file() and path.is_file() and not same_content(own, path):
             if sha256(path) != checkpoint.record["replaced"].get(name):
-                raise InputError(f"{path} is not the run's, which is in {checkpoint.folder}: put it back, or start "
-                                 "another run in another folder")
+                raise InputError(f"{path} is not the run's: put back that of {checkpoint.folder}, or use another folder")
 
 
 def to_be_replaced(folder: Path) -> dict[str, str]:

@@ -35,7 +35,7 @@ class Recorder:
         self.saved_at = time.monotonic()
 
     def log(self, step: Step, validation_loss: float | None = None) -> bool:
-        """Write a line about a step  ->  whether it is time for a checkpoint, or the validation loss is the smallest so far"""
+        """Write a line about a step  ->  whether a checkpoint is due: in time, or for the smallest validation loss so far"""
         every = self.settings.checkpoint_every
         tokens = self.settings.accumulate * self.settings.batch_size * self.model.config.n_positions
         self.metrics.write(step, tokens / (self.state.seconds - self.seconds), self.state.seconds, validation_loss)

@@ -1,4 +1,4 @@
-"""What all tokenizers have in common: the base class Tokenizer, and tokenizer.json, the format of Hugging Face's tokenizers."""
+"""What all tokenizers share: the base class Tokenizer, and tokenizer.json, the format of Hugging Face's tokenizers."""
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path

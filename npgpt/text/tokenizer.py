@@ -22,8 +22,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Read tokenizer.json or else vocab.json and merges.txt. Raises InputError if npgpt does not support the tokenizer."""
     folder = Path(folder)
     if not holds_tokenizer(folder):
-        raise InputError(f"{folder} holds no tokenizer: there is no {TOKENIZER_FILE} in it, "
-                         f"nor {VOCABULARY_FILE} with {MERGES_FILE}")
+        raise InputError(f"{folder} holds no tokenizer: neither {TOKENIZER_FILE} nor {VOCABULARY_FILE} with {MERGES_FILE}")
     is_json = (folder / TOKENIZER_FILE).is_file()
     content = read_json(folder / TOKENIZER_FILE) if is_json else read_vocabulary_and_merges(folder)
     try:

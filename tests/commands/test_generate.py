@@ -175,7 +175,7 @@ def test_without_a_model_the_error_says_how_to_train_one(refused):
 
 
 @pytest.mark.parametrize("name, complaint", [(WEIGHTS, f"not a model directory: there is no {WEIGHTS}"),
-                                             (TOKENIZER_FILE, f"no tokenizer: there is no {TOKENIZER_FILE}")])
+                                             (TOKENIZER_FILE, f"no tokenizer: neither {TOKENIZER_FILE}")])
 def test_a_model_that_lacks_a_file_is_refused(refused, model, name, complaint):
     (model / name).unlink()
     assert complaint in refused("generate", "--model", model)

@@ -48,7 +48,7 @@ def test_lines_that_are_skipped_are_named(npgpt, trained):
 
 
 def test_mistakes_are_explained(refused, text, model):
-    assert "out: there is no such run: a model directory, or its metrics.jsonl, was expected" in refused("plot")
-    assert "model: there is no metrics.jsonl in it" in refused("plot", model)
+    assert "out is not a run: a model directory with metrics.jsonl, or that file, was expected" in refused("plot")
+    assert "model is not a run" in refused("plot", model)
     assert "text.txt holds no metrics: line 1 cannot be read" in refused("plot", text)
     assert "text.txt holds no metrics" in refused("plot", text, "--html", "p.html")

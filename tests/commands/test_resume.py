@@ -167,7 +167,7 @@ def test_what_a_run_cannot_change_is_refused(npgpt, run, tmp_path, arguments, co
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER_FILE])
 def test_a_configuration_or_tokenizer_that_the_user_changed_is_refused(npgpt, run, name):
     (run / name).write_text("{}")
-    assert f"npgpt: error: out/{name} is not the run's, which is in out/checkpoints/step-00000008: " in npgpt(
+    assert f"npgpt: error: out/{name} is not the run's: put back that of out/checkpoints/step-00000008, " in npgpt(
         "train", "--resume", "out").err
     assert (run / name).read_text() == "{}"
 

@@ -105,7 +105,7 @@ def bytes_of(part):
 
 @pytest.mark.parametrize("option", ["--model", "--tokenizer-dir"])
 def test_a_folder_without_a_tokenizer_is_refused(refused, tmp_path, option):
-    assert ("nowhere holds no tokenizer: there is no tokenizer.json in it, nor vocab.json with merges.txt"
+    assert ("nowhere holds no tokenizer: neither tokenizer.json nor vocab.json with merges.txt"
             in refused("tokenize", "text", option, "nowhere"))
 
 

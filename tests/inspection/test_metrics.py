@@ -76,9 +76,9 @@ def test_a_file_without_metrics_is_refused(tmp_path, text, complaint):
 
 
 def test_a_run_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match=f"there is no {METRICS_FILE} in it"):
+    with pytest.raises(InputError, match=f"is not a run: a model directory with {METRICS_FILE}"):
         read_run(tmp_path)
-    with pytest.raises(InputError, match="there is no such run"):
+    with pytest.raises(InputError, match="is not a run"):
         read_run(tmp_path / "nowhere")
 
 
