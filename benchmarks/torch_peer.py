@@ -60,13 +60,13 @@ def load_weights(model: GPT, weights: Mapping[str, np.ndarray]) -> None:
     """Copy npgpt's arrays, by name. Raises RuntimeError where names or shapes differ from the model's.
 
     wte -> wte.weight, ln_1.gain -> ln_1.weight, attn.w_proj -> attn.proj.weight, attn.b_proj -> attn.proj.bias, and so on.
-    npgpt keeps matrices as (in, out), w_qkv as (3, in, out) and b_qkv as (3, out); nn.Linear has (out, in) and (out,).
+    npgpt keeps matrices as (in, out), w_qkv as (in, 3, out) and b_qkv as (3, out); nn.Linear has (out, in) and (out,).
     """
     state = {}
     for name, array in weights.items():
         group, dot, own = name.rpartition(".")
         if own.startswith("w_"):
-            own, array = f"{own[2:]}.weight", array.swapaxes(-1, -2).reshape(-1, array.shape[-2])
+            own, array = f"{own[2:]}.weight", array.reshape(len(array), -1).T
         elif own.startswith("b_"):
             own, array = f"{own[2:]}.bias", array.reshape(-1)
         elif own == "gain":

@@ -65,5 +65,5 @@ def unit_scale_parameters(table: Group, rng: np.random.Generator) -> np.ndarray:
             view *= 0.3
             view += row.mean
         elif row.decays and name.startswith("blocks."):
-            view /= math.sqrt(view.shape[-2])
+            view /= math.sqrt(view.shape[0])
     return parameters

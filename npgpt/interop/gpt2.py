@@ -1,6 +1,6 @@
 """GPT-2 in Hugging Face's files: the parameters of GPT2LMHeadModel, and the fields of GPT2Config.
 
-The files concatenate the matrices of queries, keys and values to one (C, 3C) matrix; npgpt has them as (3, C, C).
+The files have the matrices of queries, keys and values side by side, as (C, 3C); npgpt has the same numbers as (C, 3, C).
 """
 import dataclasses
 import re
@@ -43,12 +43,6 @@ def name_in_file(name: str) -> str:
     return f"{PREFIX}h.{i}.{BLOCK_NAMES[rest]}"
 
 
-def views_as_in_file(vector: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
-    """Views of a flat vector, by their names in the file. Their entries have the file's order, but maybe another shape."""
-    return {name_in_file(name): view.swapaxes(0, 1) if name.endswith(".w_qkv") else view
-            for name, view in named_views(vector, language_model_table(config)).items()}
-
-
 def shapes_in_file(config: GPTConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor, by its name in the file."""
     shapes = {}
@@ -59,9 +53,10 @@ def shapes_in_file(config: GPTConfig) -> dict[str, tuple[int, ...]]:
 
 
 def tensors_as_in_file(vector: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
-    """A flat vector as the tensors of the file, by name. Those that have another order in npgpt are copies."""
+    """Views of a flat vector, of parameters or their gradients, as the tensors of the file, by name."""
     shapes = shapes_in_file(config)
-    return {name: view.reshape(shapes[name]) for name, view in views_as_in_file(vector, config).items()}
+    return {name_in_file(name): view.reshape(shapes[name_in_file(name)])
+            for name, view in named_views(vector, language_model_table(config)).items()}
 
 
 def tensors_to_save(parameters: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:

@@ -41,7 +41,7 @@ class TensorParallelLayers:
     def self_attention_backward(self, dy: np.ndarray, caches: list[SelfAttentionCache],
                                 out: tuple | None = None) -> tuple[np.ndarray, ...]:
         C, A = dy.shape[-1], sum(len(cache.proj[1]) for cache in caches)               # of each part's w_proj
-        dw_qkv, db_qkv, dw_proj, db_proj = out or [np.empty(shape, dy.dtype) for shape in ((3, C, A), (3, A), (A, C), (C,))]
+        dw_qkv, db_qkv, dw_proj, db_proj = out or [np.empty(shape, dy.dtype) for shape in ((C, 3, A), (3, A), (A, C), (C,))]
         n_head = sum(cache.n_head for cache in caches)
         calls = []
         for heads, cache in zip(partition(n_head, len(caches)), caches):

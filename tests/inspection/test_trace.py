@@ -125,9 +125,9 @@ def test_gradients_of_intermediates_give_those_of_the_parameters(config):
             assert close(dy @ w.T, rows(gradient[at + x]))
         dqkv = [merged(gradient[f"{at}attn.{name}"]) for name in "qkv"]
         normed, dnormed = rows(value[at + "ln_1.normed"]), gradient[at + "ln_1.normed"]
-        assert close(np.array([normed.T @ dy for dy in dqkv]), g_block.attn.w_qkv)
+        assert close(np.stack([normed.T @ dy for dy in dqkv], axis=1), g_block.attn.w_qkv)
         assert close(np.array([dy.sum(axis=0) for dy in dqkv]), g_block.attn.b_qkv)
-        assert close(sum(dy @ w.T for dy, w in zip(dqkv, p_block.attn.w_qkv)), rows(dnormed))
+        assert close(sum(dy @ w.T for dy, w in zip(dqkv, p_block.attn.w_qkv.swapaxes(0, 1))), rows(dnormed))
         for name in ("ln_1", "ln_2"):
             dnormed, gain = gradient[f"{at}{name}.normed"], getattr(p_block, name).gain
             assert close(rows(dnormed * value[f"{at}{name}.xhat"]).sum(axis=0), getattr(g_block, name).gain)

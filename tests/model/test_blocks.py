@@ -45,7 +45,7 @@ def textbook_attention(x, w_qkv, b_qkv, w_proj, b_proj):
     D = C // H
     concatenated = np.zeros_like(x)
     for b in range(len(x)):
-        q, k, v = (x[b] @ w + bias for w, bias in zip(w_qkv, b_qkv))
+        q, k, v = (x[b] @ w + bias for w, bias in zip(w_qkv.swapaxes(0, 1), b_qkv))
         for own in (slice(h * D, (h + 1) * D) for h in range(H)):
             for t in range(T):
                 weights = np.exp(k[:t + 1, own] @ q[t, own] / math.sqrt(D))

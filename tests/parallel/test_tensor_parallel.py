@@ -23,7 +23,7 @@ every_layer = pytest.mark.parametrize("layer", LAYERS)
 def draw_arguments(layer, seed=0, heads=3):
     """Arguments of which no two dimensions are alike, and settings."""
     C = 2 * heads
-    shapes, settings = {"self_attention": ([(3, C, C), (3, C), (C, C), (C,)], {"n_head": heads}),
+    shapes, settings = {"self_attention": ([(C, 3, C), (3, C), (C, C), (C,)], {"n_head": heads}),
                         "feed_forward": ([(C, I), (I,), (I, C), (C,)], {}),
                         "unembedding": ([(V, C)], {})}[layer]
     return draw(seed, (B, T, C), *shapes), settings

@@ -10,7 +10,7 @@ from helpers import draw, seeds
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import named_leaves, named_views, parameter_count
-from npgpt.parallel import optimiser as module
+from npgpt.training import optimiser as module
 from npgpt.training.optimiser import Optimiser
 from npgpt.training.adamw import adamw
 
