@@ -56,19 +56,23 @@ class GPT(nn.Module):
         return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.view(-1))
 
 
-def load_weights(model: GPT, weights: Mapping[str, np.ndarray]) -> None:
+def load_weights(model: GPT, weights: Mapping[str, np.ndarray], n_head: int) -> None:
     """Copy npgpt's arrays, by name. Raises RuntimeError where names or shapes differ from the model's.
 
     wte -> wte.weight, ln_1.gain -> ln_1.weight, attn.w_proj -> attn.proj.weight, attn.b_proj -> attn.proj.bias, and so on.
-    npgpt keeps matrices as (in, out), w_qkv as (in, 3, out) and b_qkv as (3, out); nn.Linear has (out, in) and (out,).
+    npgpt keeps matrices as (in, out), nn.Linear as (out, in). In w_qkv and b_qkv npgpt has each head's query, key and value
+    side by side, this model all queries, then all keys, then all values.
     """
     state = {}
     for name, array in weights.items():
         group, dot, own = name.rpartition(".")
+        if own in ("w_qkv", "b_qkv"):
+            by_head = array.reshape(*array.shape[:-1], n_head, 3, -1)
+            array = by_head.swapaxes(-3, -2).reshape(array.shape)
         if own.startswith("w_"):
-            own, array = f"{own[2:]}.weight", array.reshape(len(array), -1).T
+            own, array = f"{own[2:]}.weight", array.T
         elif own.startswith("b_"):
-            own, array = f"{own[2:]}.bias", array.reshape(-1)
+            own = f"{own[2:]}.bias"
         elif own == "gain":
             own = "weight"
         elif own in ("wte", "wpe"):
@@ -88,7 +92,7 @@ class TrainingRun:
             arrays = dict(problem)
         self.ids, self.targets = (torch.from_numpy(arrays.pop(name)) for name in ("ids", "targets"))
         self.model, self.clip = GPT(config), clip
-        load_weights(self.model, arrays)
+        load_weights(self.model, arrays, config["n_head"])
         parameters = list(self.model.parameters())
         groups = [{"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},      # as in nanoGPT
                   {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0}]

@@ -65,3 +65,9 @@ def require_close(actual: np.ndarray, expected: np.ndarray, tolerance: float) ->
     """Equal up to the tolerance times the largest entry expected, or times 1 where that is smaller."""
     assert actual.dtype == expected.dtype and actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * max(np.nanmax(abs(expected)), 1))
+
+
+def separate_qkv(array, n_head):
+    """w_qkv (C, 3A) or b_qkv (3A,)  ->  (3, C, A) or (3, A): those of the queries, of the keys, of the values"""
+    by_head = array.reshape(*array.shape[:-1], n_head, 3, -1)
+    return np.stack([by_head[..., i, :].reshape(*array.shape[:-1], -1) for i in range(3)])

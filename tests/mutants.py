@@ -125,7 +125,7 @@ MUTANTS = [
            "return slice(heads.start * D, heads.stop * D)", "return slice(heads.start, heads.start + (heads.stop - heads.start) * D)",
            "parallel/test_tensor_parallel.py::test_values_and_gradients_are_those_of_the_plain_layer"),
     Mutant("tensor-parallel heads copy their columns of w_qkv", OWN, "parallel/tensor_parallel.py",
-           "calls.append((x, w_qkv[..., own], b_qkv", "calls.append((x, w_qkv[..., own].copy(), b_qkv",
+           "calls.append((x, w_qkv[:, qkv], b_qkv", "calls.append((x, w_qkv[:, qkv].copy(), b_qkv",
            "parallel/test_tensor_parallel.py::test_no_part_copies_its_matrices"),
     Mutant("a bias added once for each thread", OWN, "parallel/tensor_parallel.py",
            "return bias if part.start == 0 else np.zeros_like(bias)", "return bias",

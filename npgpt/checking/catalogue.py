@@ -114,7 +114,7 @@ MASK[1] = False
 QKV = normal(B, H, T, 3), normal(B, H, T, 3), normal(B, H, T, 3)
 ACROSS = normal(B, H, T, 3), normal(B, H, S, 3), normal(B, H, S, 9)
 PADDING = np.arange(T) < np.array([[5], [3], [1], [0]])          # sequences of 5, 3, 1 and 0 tokens
-SELF_ATTENTION = normal(B, T, C), normal(C, 3, C), normal(3, C), normal(C, C), normal(C)
+SELF_ATTENTION = normal(B, T, C), normal(C, 3 * C), normal(3 * C), normal(C, C), normal(C)
 FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
 
 CASES = [

@@ -35,9 +35,9 @@ def block_step(x: np.ndarray, p: BlockParameters, config: GPTConfig, keys: np.nd
     activate, _ = ACTIVATIONS[config.activation_function]
     end = length + 1
     normed = layer_norm_step(x, *p.ln_1, config.layer_norm_epsilon)
-    qkv = normed @ p.attn.w_qkv.reshape(len(x), -1)                                    # (3C,)
-    qkv += p.attn.b_qkv.reshape(-1)
-    q, keys[:, length], values[:, length] = qkv.reshape(3, config.n_head, -1)          # (H, D) each
+    qkv = normed @ p.attn.w_qkv                                                        # (3C,)
+    qkv += p.attn.b_qkv
+    q, keys[:, length], values[:, length] = qkv.reshape(config.n_head, 3, -1).swapaxes(0, 1)     # (H, D) each
     heads = attention_step(q, keys[:, :end], values[:, :end])                          # (H, D)
     m = heads.reshape(-1) @ p.attn.w_proj                                              # (C,)
     m += p.attn.b_proj

@@ -1,6 +1,7 @@
 """GPT-2 in Hugging Face's files: the parameters of GPT2LMHeadModel, and the fields of GPT2Config.
 
-The files have the matrices of queries, keys and values side by side, as (C, 3C); npgpt has the same numbers as (C, 3, C).
+The columns of w_qkv are in another order: in the files those of all queries, then of all keys, then of all values; in npgpt
+those of the first head's query, key and value, then of the second's, and so on.
 """
 import dataclasses
 import re
@@ -45,18 +46,22 @@ def name_in_file(name: str) -> str:
 
 def shapes_in_file(config: GPTConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor, by its name in the file."""
-    shapes = {}
-    for name, row in named_leaves(language_model_table(config)):
-        fused = {"w_qkv": (config.n_embd, 3 * config.n_embd), "b_qkv": (3 * config.n_embd,)}
-        shapes[name_in_file(name)] = fused.get(name.rpartition(".")[2], row.shape)
-    return shapes
+    return {name_in_file(name): row.shape for name, row in named_leaves(language_model_table(config))}
+
+
+def views_as_in_file(vector: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
+    """Views of a flat vector, by their names in the file. Their entries have the file's order, but maybe another shape."""
+    H = config.n_head
+    return {name_in_file(name): view.reshape(*view.shape[:-1], H, 3, -1).swapaxes(-3, -2) if name.endswith("_qkv") else view
+            for name, view in named_views(vector, language_model_table(config)).items()}
 
 
 def tensors_as_in_file(vector: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:
-    """Views of a flat vector, of parameters or their gradients, as the tensors of the file, by name."""
+    """A flat vector, of parameters or their gradients, as the tensors of the file, by name. Those of another order in npgpt
+    are copies.
+    """
     shapes = shapes_in_file(config)
-    return {name_in_file(name): view.reshape(shapes[name_in_file(name)])
-            for name, view in named_views(vector, language_model_table(config)).items()}
+    return {name: view.reshape(shapes[name]) for name, view in views_as_in_file(vector, config).items()}
 
 
 def tensors_to_save(parameters: np.ndarray, config: GPTConfig) -> dict[str, np.ndarray]:

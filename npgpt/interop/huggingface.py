@@ -93,10 +93,10 @@ def load_model(folder: Path | str, dtype: np.dtype | None = None) -> tuple[np.nd
     if dtype is None:
         dtype = np.result_type(np.float32, *{tensor.dtype for tensor in tensors.values()})
     parameters = np.empty(parameter_count(language_model_table(config)), dtype)
-    views = gpt2.tensors_as_in_file(parameters, config)
+    views = gpt2.views_as_in_file(parameters, config)
 
     def fill(name: str) -> bool:
-        views[name][...] = tensors[name]
+        views[name][...] = tensors[name].reshape(views[name].shape)
         return not np.isfinite(tensors[name]).all()
 
     with ThreadPoolExecutor() as pool:                              # the first access to new memory takes most of the time

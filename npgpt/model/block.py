@@ -11,7 +11,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import AttentionParameters, BlockParameters, FeedForwardParameters, LayerNormParameters
 
-NO_OUT = BlockParameters((None, None), None, (None, None), (None, None, None, None))
+NO_OUT = BlockParameters((None, None), (None,) * 4, (None, None), (None,) * 4)
 
 
 class BlockCache(NamedTuple):

@@ -31,8 +31,8 @@ class LayerNormParameters(NamedTuple):
 
 
 class AttentionParameters(NamedTuple):
-    w_qkv: Any                                  # (C, 3, C)
-    b_qkv: Any                                  # (3, C)
+    w_qkv: Any                                  # (C, 3C): for each head the columns of q, k and v
+    b_qkv: Any                                  # (3C,)
     w_proj: Any                                 # (C, C)
     b_proj: Any                                 # (C,)
 
@@ -68,7 +68,7 @@ def block_table(C: int, I: int, deviation: float, residual_deviation: float) -> 
     """residual_deviation: of the two matrices whose results are added to the residual stream."""
     return BlockParameters(
         ln_1=layer_norm_table(C),
-        attn=AttentionParameters(w_qkv=weight(C, 3, C, deviation=deviation), b_qkv=bias(3, C),
+        attn=AttentionParameters(w_qkv=weight(C, 3 * C, deviation=deviation), b_qkv=bias(3 * C),
                                  w_proj=weight(C, C, deviation=residual_deviation), b_proj=bias(C)),
         ln_2=layer_norm_table(C),
         mlp=FeedForwardParameters(w_up=weight(C, I, deviation=deviation), b_up=bias(I),

@@ -31,22 +31,24 @@ class TensorParallelLayers:
         """Each thread has some of the heads, and a random generator of its own, seeded by rng."""
         calls = []
         for heads in partition(n_head, self.threads):
-            own = channels(heads, len(w_proj) // n_head)
+            D = len(w_proj) // n_head
+            qkv, own = channels(heads, 3 * D), channels(heads, D)
             part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
-            calls.append((x, w_qkv[..., own], b_qkv[:, own], w_proj[own], only_first(b_proj, heads), heads.stop - heads.start,
+            calls.append((x, w_qkv[:, qkv], b_qkv[qkv], w_proj[own], only_first(b_proj, heads), heads.stop - heads.start,
                           pattern.of_heads(heads), p, part_rng))
         ys, caches = zip(*together(self.pool, self_attention, calls))
         return added(ys), list(caches)
 
     def self_attention_backward(self, dy: np.ndarray, caches: list[SelfAttentionCache],
-                                out: tuple | None = None) -> tuple[np.ndarray, ...]:
+                                out: tuple = (None,) * 4) -> tuple[np.ndarray, ...]:
         C, A = dy.shape[-1], sum(len(cache.proj[1]) for cache in caches)               # of each part's w_proj
-        dw_qkv, db_qkv, dw_proj, db_proj = out or [np.empty(shape, dy.dtype) for shape in ((C, 3, A), (3, A), (A, C), (C,))]
+        dw_qkv, db_qkv, dw_proj, db_proj = allocated(out, ((C, 3 * A), (3 * A,), (A, C), (C,)), dy.dtype)
         n_head = sum(cache.n_head for cache in caches)
         calls = []
         for heads, cache in zip(partition(n_head, len(caches)), caches):
-            own = channels(heads, A // n_head)
-            calls.append((dy, cache, (dw_qkv[..., own], db_qkv[:, own], dw_proj[own], only_first(db_proj, heads))))
+            D = A // n_head
+            qkv, own = channels(heads, 3 * D), channels(heads, D)
+            calls.append((dy, cache, (dw_qkv[:, qkv], db_qkv[qkv], dw_proj[own], only_first(db_proj, heads))))
         dxs = [dx for dx, *_ in together(self.pool, self_attention_backward, calls)]
         return added(dxs), dw_qkv, db_qkv, dw_proj, db_proj
 
@@ -59,9 +61,9 @@ class TensorParallelLayers:
         return added(ys), list(caches)
 
     def feed_forward_backward(self, dy: np.ndarray, caches: list[FeedForwardCache],
-                              out: tuple | None = None) -> tuple[np.ndarray, ...]:
+                              out: tuple = (None,) * 4) -> tuple[np.ndarray, ...]:
         C, I = dy.shape[-1], sum(len(cache.down[1]) for cache in caches)               # of each part's w_down
-        dw_up, db_up, dw_down, db_down = out or [np.empty(shape, dy.dtype) for shape in ((C, I), (I,), (I, C), (C,))]
+        dw_up, db_up, dw_down, db_down = allocated(out, ((C, I), (I,), (I, C), (C,)), dy.dtype)
         calls = [(dy, cache, (dw_up[:, hidden], db_up[hidden], dw_down[hidden], only_first(db_down, hidden)))
                  for hidden, cache in zip(partition(I, len(caches)), caches)]
         dxs = [dx for dx, *_ in together(self.pool, feed_forward_backward, calls)]
@@ -79,9 +81,7 @@ class TensorParallelLayers:
                              out: tuple = (None,)) -> tuple[np.ndarray, np.ndarray]:
         """Each thread has some rows of the table."""
         x, table = cache
-        dtable, = out
-        if dtable is None:
-            dtable = np.empty(table.shape, dlogits.dtype)
+        dtable, = allocated(out, (table.shape,), dlogits.dtype)
         calls = [(dlogits[..., tokens], (x, table[tokens]), (dtable[tokens],))
                  for tokens in partition(len(table), self.threads)]
         dxs = [dx for dx, _ in together(self.pool, unembedding_backward, calls)]
@@ -96,6 +96,10 @@ def channels(heads: slice, D: int) -> slice:
 def only_first(bias: np.ndarray, part: slice) -> np.ndarray:
     """Only the first part adds the bias. The others add zeros, and write its gradient to an array that is not used."""
     return bias if part.start == 0 else np.zeros_like(bias)
+
+
+def allocated(out: tuple, shapes: Sequence[tuple[int, ...]], dtype: np.dtype) -> list[np.ndarray]:
+    return [np.empty(shape, dtype) if array is None else array for array, shape in zip(out, shapes)]
 
 
 def added(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
+from helpers import separate_qkv
 from last_state_classification import LastStateClassification
 from npgpt.inspection.intermediates import Call, Intermediate
 from npgpt.inspection.trace import Trace, by_name, save_trace, trace
@@ -25,7 +26,7 @@ VARIANTS = {"tied": TINY,
             "untied": dataclasses.replace(TINY, tie_word_embeddings=False, n_inner=7),
             "relu": dataclasses.replace(TINY, activation_function="relu"),
             "sinusoidal": dataclasses.replace(TINY, position_embedding_type="sinusoidal")}
-IN_A_BLOCK = ["ln_1.xhat", "ln_1.rstd", "ln_1.normed", "attn.q", "attn.k", "attn.v",
+IN_A_BLOCK = ["ln_1.xhat", "ln_1.rstd", "ln_1.normed", "attn.qkv", "attn.q", "attn.k", "attn.v",
               "attn.attention.0.scaled_q", "attn.attention.0.scores", "attn.attention.0.weights", "attn.attention.0.y",
               "attn.heads", "attn.proj.x", "attn.y", "m",
               "ln_2.xhat", "ln_2.rstd", "ln_2.normed", "mlp.h", "mlp.activation.sigmoid", "mlp.a", "mlp.y", "y"]
@@ -125,9 +126,10 @@ def test_gradients_of_intermediates_give_those_of_the_parameters(config):
             assert close(dy @ w.T, rows(gradient[at + x]))
         dqkv = [merged(gradient[f"{at}attn.{name}"]) for name in "qkv"]
         normed, dnormed = rows(value[at + "ln_1.normed"]), gradient[at + "ln_1.normed"]
-        assert close(np.stack([normed.T @ dy for dy in dqkv], axis=1), g_block.attn.w_qkv)
-        assert close(np.array([dy.sum(axis=0) for dy in dqkv]), g_block.attn.b_qkv)
-        assert close(sum(dy @ w.T for dy, w in zip(dqkv, p_block.attn.w_qkv.swapaxes(0, 1))), rows(dnormed))
+        H = config.n_head
+        assert close(np.array([normed.T @ dy for dy in dqkv]), separate_qkv(g_block.attn.w_qkv, H))
+        assert close(np.array([dy.sum(axis=0) for dy in dqkv]), separate_qkv(g_block.attn.b_qkv, H))
+        assert close(sum(dy @ w.T for dy, w in zip(dqkv, separate_qkv(p_block.attn.w_qkv, H))), rows(dnormed))
         for name in ("ln_1", "ln_2"):
             dnormed, gain = gradient[f"{at}{name}.normed"], getattr(p_block, name).gain
             assert close(rows(dnormed * value[f"{at}{name}.xhat"]).sum(axis=0), getattr(g_block, name).gain)

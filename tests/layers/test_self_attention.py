@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds
+from helpers import draw, seeds, separate_qkv
 from npgpt.checking.layer import check_layer
 from npgpt.layers.attention import attention
 from npgpt.layers.pattern import bidirectional
@@ -15,7 +15,7 @@ several = st.integers(2, 5)
 
 def draw_arguments(B, T, H, D, seed=0):
     C = H * D
-    return draw(seed, (B, T, C), (C, 3, C), (3, C), (C, C), (C,))
+    return draw(seed, (B, T, C), (C, 3 * C), (3 * C,), (C, C), (C,))
 
 
 @given(sizes, sizes, sizes, sizes)
@@ -44,7 +44,7 @@ def test_each_head_attends_by_itself_as_the_pattern_says(settings, causal):
     """Head by head, each with its own channels of q, k and v."""
     x, w_qkv, b_qkv, w_proj, b_proj = draw_arguments(B=1, T=5, H=2, D=3)
     y, _ = self_attention(x, w_qkv, b_qkv, w_proj, b_proj, n_head=2, **settings)
-    q, k, v = (x[0] @ w + b for w, b in zip(w_qkv.swapaxes(0, 1), b_qkv))
+    q, k, v = (x[0] @ w + b for w, b in zip(separate_qkv(w_qkv, 2), separate_qkv(b_qkv, 2)))
     heads = [attention(q[:, own], k[:, own], v[:, own], causal=causal)[0] for own in (slice(0, 3), slice(3, 6))]
     np.testing.assert_allclose(y[0], np.concatenate(heads, axis=-1) @ w_proj + b_proj, rtol=1e-12)
 
@@ -55,7 +55,7 @@ def test_the_bias_of_the_keys_has_no_gradient(T, seed):
     arguments = draw_arguments(2, T, 2, 3, seed)
     y, cache = self_attention(*arguments, n_head=2)
     dy, = draw(seed, y.shape)
-    db_q, db_k, db_v = self_attention_backward(dy, cache)[2]
+    db_q, db_k, db_v = separate_qkv(self_attention_backward(dy, cache)[2], 2)
     assert np.abs(db_k).max() < 1e-13 * np.abs(db_v).max() and db_q.all() and db_v.all()
 
 

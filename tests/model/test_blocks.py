@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds
+from helpers import draw, seeds, separate_qkv
 from npgpt.checking.layer import check_layer
 from npgpt.checking.model import unit_scale_parameters
 from npgpt.layers.pattern import CAUSAL, bidirectional
@@ -45,7 +45,7 @@ def textbook_attention(x, w_qkv, b_qkv, w_proj, b_proj):
     D = C // H
     concatenated = np.zeros_like(x)
     for b in range(len(x)):
-        q, k, v = (x[b] @ w + bias for w, bias in zip(w_qkv.swapaxes(0, 1), b_qkv))
+        q, k, v = (x[b] @ w + bias for w, bias in zip(separate_qkv(w_qkv, H), separate_qkv(b_qkv, H)))
         for own in (slice(h * D, (h + 1) * D) for h in range(H)):
             for t in range(T):
                 weights = np.exp(k[:t + 1, own] @ q[t, own] / math.sqrt(D))

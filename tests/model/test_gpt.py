@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, draw_tokens, seeds
+from helpers import draw, draw_tokens, seeds, separate_qkv
 from npgpt.checking.catalogue import GPT_VARIANTS
 from npgpt.checking.layer import check_layer
 from npgpt.checking.model import unit_scale_parameters
@@ -70,7 +70,7 @@ def test_a_single_position_attends_to_itself_alone():
     ids, p = draw_arguments(B=3, T=1)
     y, cache = gpt_layer(ids, p, CONFIG)
     g = gpt_layer_backward(draw(0, y.shape)[0], cache)
-    dw_q, dw_k, dw_v = g.blocks[0].attn.w_qkv.swapaxes(0, 1)
+    dw_q, dw_k, dw_v = separate_qkv(g.blocks[0].attn.w_qkv, CONFIG.n_head)
     assert not dw_q.any() and not dw_k.any() and dw_v.all()
     assert g.wpe[0].all() and not g.wpe[1:].any()
 

@@ -16,7 +16,7 @@ from npgpt.model.presets import preset
 
 CONFIG = GPTConfig(vocab_size=11, n_positions=7, n_embd=6, n_layer=2, n_head=3, n_inner=5)
 TABLE = language_model_table(CONFIG)
-BLOCK = {"ln_1.gain": (6,), "ln_1.bias": (6,), "attn.w_qkv": (6, 3, 6), "attn.b_qkv": (3, 6), "attn.w_proj": (6, 6),
+BLOCK = {"ln_1.gain": (6,), "ln_1.bias": (6,), "attn.w_qkv": (6, 18), "attn.b_qkv": (18,), "attn.w_proj": (6, 6),
          "attn.b_proj": (6,), "ln_2.gain": (6,), "ln_2.bias": (6,), "mlp.w_up": (6, 5), "mlp.b_up": (5,),
          "mlp.w_down": (5, 6), "mlp.b_down": (6,)}
 SHAPES = {"wte": (11, 6), "wpe": (7, 6), **{f"blocks.{i}.{name}": shape for i in range(2) for name, shape in BLOCK.items()},

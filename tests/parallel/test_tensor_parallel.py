@@ -23,7 +23,7 @@ every_layer = pytest.mark.parametrize("layer", LAYERS)
 def draw_arguments(layer, seed=0, heads=3):
     """Arguments of which no two dimensions are alike, and settings."""
     C = 2 * heads
-    shapes, settings = {"self_attention": ([(C, 3, C), (3, C), (C, C), (C,)], {"n_head": heads}),
+    shapes, settings = {"self_attention": ([(C, 3 * C), (3 * C,), (C, C), (C,)], {"n_head": heads}),
                         "feed_forward": ([(C, I), (I,), (I, C), (C,)], {}),
                         "unembedding": ([(V, C)], {})}[layer]
     return draw(seed, (B, T, C), *shapes), settings
@@ -84,7 +84,7 @@ def test_gradients_with_dropout(seed):
 def test_heads_have_dropout_masks_of_their_own():
     """Two heads with the same matrices, one to each thread: with one mask for both, their weights would be equal."""
     (x, w_qkv, b_qkv, w_proj, b_proj), _ = draw_arguments("self_attention", heads=2)
-    w_qkv[..., 2:] = w_qkv[..., :2]
+    w_qkv[:, 6:] = w_qkv[:, :6]
     b_qkv[:] = 0
     _, caches = TensorParallelLayers(pool, 2).self_attention(x, w_qkv, b_qkv, w_proj, b_proj, 2, p=0.5,
                                                                rng=np.random.default_rng(0))
@@ -112,7 +112,7 @@ def test_all_gradients_are_written_into_out_and_nowhere_else(layer, threads):
 
 def test_no_part_copies_its_matrices():
     """They are most of a large model; a view in each cache costs nothing."""
-    for layer, kept in (("self_attention", lambda cache: [*(qkv[1] for qkv in cache.qkv), cache.proj[1]]),
+    for layer, kept in (("self_attention", lambda cache: [cache.qkv[1], cache.proj[1]]),
                         ("feed_forward", lambda cache: [cache.up[1], cache.down[1]])):
         (x, *parameters), settings = draw_arguments(layer)
         _, caches = getattr(TensorParallelLayers(pool, 2), layer)(x, *parameters, **settings)

@@ -63,7 +63,7 @@ def test_a_large_batch_is_divided_and_a_single_sequence_has_its_layers_divided(m
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_trainer_learns_the_rule(threads):
     """The class is the first id modulo 3: the last position must look back at it."""
-    settings = TrainingSettings(steps=150, batch_size=16, learning_rate=0.02, warmup=5, weight_decay=0)
+    settings = TrainingSettings(steps=300, batch_size=16, learning_rate=0.02, warmup=5, weight_decay=0)
     state = initial_state(initial_parameters(TASK.table), TASK, settings)
     before = evaluate(TASK, state.parameters, TASK.validation_batches())
     with parallel_gradients(TASK, threads) as loss_and_gradients:
