@@ -49,14 +49,19 @@ class TrainingProgress(Progress):
             self.losses.append(step.loss)
         self.status(self.describe(step))
 
-    def report(self, step: Step, validation_loss: float) -> None:
+    def report(self, step: Step, validation_loss: float) -> float:
+        """Show a line that stays  ->  the mean loss of the steps since the last one"""
+        loss = self.loss(step)
         self.line(self.describe(step, f"validation {validation_loss:.4f}  "))
         self.losses.clear()
+        return loss
+
+    def loss(self, step: Step) -> float:
+        return sum(self.losses) / len(self.losses) if self.losses else step.loss
 
     def describe(self, step: Step, validation: str = "") -> str:
-        loss = sum(self.losses) / len(self.losses) if self.losses else step.loss
         seconds_per_step = self.seconds() / (step.number - self.done)
-        return (f"step {step.number:{len(str(self.steps))}}/{self.steps}  loss {loss:.4f}  {validation}"
+        return (f"step {step.number:{len(str(self.steps))}}/{self.steps}  loss {self.loss(step):.4f}  {validation}"
                 f"learning rate {step.learning_rate:.1e}  {self.tokens_per_step / seconds_per_step:,.0f} tokens/s  "
                 f"{clock(seconds_per_step * (self.steps - step.number))} left")
 

@@ -10,6 +10,7 @@ from npgpt.commands.progress import TrainingProgress, clock
 from npgpt.errors import InputError
 from npgpt.inspection.metrics import read_run
 from npgpt.inspection.terminal_curve import loss_curve
+from npgpt.runs.checkpoint import checkpoint_folder
 from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
@@ -17,8 +18,9 @@ from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.training.evaluation import evaluate
 from npgpt.training.trainer import Diverged, Step, TrainingState
 
-VALIDATION_TOKENS = 8192     # evaluated during training; at the end, all of them are
 SAMPLE_TOKENS = 400
+NOTICEABLE = 1.01            # times the smallest validation loss; a smaller rise may be chance
+DIVERGED = 1.1               # times the loss of a uniform guess; untrained models are close to it
 
 
 class Session:
@@ -27,6 +29,8 @@ class Session:
     def __init__(self, task: LanguageModelling, settings: RunSettings, state: TrainingState, recorder: Recorder,
                  progress: TrainingProgress) -> None:
         self.task, self.settings, self.state, self.recorder, self.progress = task, settings, state, recorder, progress
+        self.loss = self.validation_loss = math.nan            # of the last report
+        self.warned = False
 
     def start(self) -> None:
         """Save the state, so that the run can be resumed even before its first step, and start the clock."""
@@ -43,41 +47,60 @@ class Session:
         self.progress.count(step)
         last, validation_loss = step.number == self.settings.steps, None
         if step.number % self.settings.eval_every == 0 or last:
-            validation_loss = self.sampled_loss()
+            validation_loss = self.validate()
         stop = bool(interrupt.received)                        # read once, so that it saves if it stops
         if self.recorder.log(step, validation_loss) or last or stop:
             if not self.loss_is_finite():
                 raise Diverged(f"after step {step.number} the validation loss is NaN or infinite: "
                                "a lower learning rate may help")
             self.recorder.save()
-        if validation_loss is not None and not last:
-            self.progress.report(step, validation_loss)
+        if validation_loss is not None:
+            self.report(step, validation_loss)
         return stop
 
-    def loss(self, tokens: int | None = None) -> float:
-        """The validation loss over the first `tokens` targets of the validation text, by default over all of them."""
-        text = self.task.corpus.validation if tokens is None else self.task.corpus.validation[:tokens + 1]
-        return evaluate(self.task, self.state.parameters, self.task.batches(text, self.settings.batch_size))
-
-    def sampled_loss(self) -> float:
-        return self.loss(VALIDATION_TOKENS)
+    def validate(self) -> float:
+        return evaluate(self.task, self.state.parameters, self.task.validation_batches(self.settings.batch_size))
 
     def loss_is_finite(self) -> bool:
         """Whether the model may replace a good one: its loss is finite in the first context of the validation text."""
-        return math.isfinite(self.loss(self.task.config.n_positions))
+        text = self.task.corpus.validation[:self.task.config.n_positions + 1]
+        return math.isfinite(evaluate(self.task, self.state.parameters, self.task.batches(text)))
 
-    def finish(self, step: Step) -> None:
-        """Show the loss over the whole validation text, the curve, and a text by the model."""
-        seconds, tokens, model = self.progress.seconds(), len(self.task.corpus.validation), self.recorder.model
-        self.progress.report(step, self.loss())
-        self.progress.line(f"trained in {clock(seconds)}; the validation loss is over all {tokens:,} tokens of its split; "
-                           f"{self.saved()}")
+    def report(self, step: Step, validation_loss: float) -> None:
+        """Show the losses, and say once if the loss is, after the warm-up, larger than that of a uniform guess."""
+        self.loss, self.validation_loss = self.progress.report(step, validation_loss), validation_loss
+        uniform = math.log(self.task.config.vocab_size)
+        if step.number > self.settings.warmup and self.loss > DIVERGED * uniform and not self.warned:
+            self.warned = True
+            self.progress.line(f"the loss is larger than that of a uniform guess, {uniform:.4f}: training diverges; "
+                               "a lower learning rate, or a longer warm-up, may help")
+
+    def finish(self) -> None:
+        """Show what the validation loss is over, where it was smallest, the curve, and a text by the model."""
+        model, total = self.recorder.model, len(self.task.corpus.validation)
+        count = sum(map(self.task.count, self.task.validation_batches()))
+        part = f"all {total:,}" if count == total - 1 else f"{count:,} of the {total:,}"
+        self.progress.line(f"trained in {clock(self.progress.seconds())}; the validation loss is over {part} tokens of its "
+                           f"split; {self.saved()}")
+        if self.recorder.best and self.validation_loss > self.recorder.best.validation_loss:
+            self.progress.line(self.best())
         with contextlib.suppress(InputError, OSError):         # without metrics, there is no curve
             self.progress.line(loss_curve(read_run(self.recorder.folder), sys.stderr.encoding))
         if model.tokenizer is not None:
             text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
             print("\n" + text.strip() + "\n", flush=True)
         self.progress.line(f"next: npgpt generate --model {self.recorder.folder}")
+
+    def best(self) -> str:
+        """A message: where the validation loss was smallest, whether it has risen since, and whether that is overfitting."""
+        step, loss = self.recorder.best
+        folder = checkpoint_folder(self.recorder.folder, step)
+        message = f"the validation loss was smallest at step {step}: {loss:.4f}{f', in {folder}' if folder.exists() else ''}"
+        if self.validation_loss > NOTICEABLE * loss:
+            message += f"; it has risen to {self.validation_loss:.4f} since"
+            if self.loss < loss:
+                message += ": the model overfits; more text, fewer steps, a smaller model, or dropout may help"
+        return message
 
     def saved(self) -> str:
         """A message: what is on the disk, and how to resume it if steps are left."""

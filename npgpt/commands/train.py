@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             if interrupt.received:
                 session.progress.line(f"interrupted at step {step.number} of {settings.steps}: {session.saved()}")
                 return interrupt.status
-            session.finish(step)
+            session.finish()
             return 0
         except KeyboardInterrupt:
             progress = session.progress if session else Progress()

@@ -60,6 +60,10 @@ class Checkpoint(NamedTuple):
         return self.record["best"] and Best(**self.record["best"])
 
 
+def checkpoint_folder(run: Path, step: int) -> Path:
+    return Path(run) / CHECKPOINTS / f"step-{step:08}"
+
+
 def checkpoint_folders(run: Path) -> list[Path]:
     """The checkpoints in a run's folder, the oldest first, complete or damaged."""
     folder = Path(run) / CHECKPOINTS
@@ -74,7 +78,7 @@ def step_of(folder: Path) -> int:
 def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: RunSettings, best: Best | None = None,
                      replaced: Mapping[str, str] = {}, before: Callable = lambda: None) -> Path:
     """Write a checkpoint, and call `before` when only its name is still temporary  ->  its folder. Raises OSError."""
-    folder = Path(run) / CHECKPOINTS / f"step-{state.step:08}"
+    folder = checkpoint_folder(run, state.step)
     with errors_named(folder.parent):
         folder.parent.mkdir(exist_ok=True)
     with write_whole_folder(folder) as staging:

@@ -1,4 +1,5 @@
 """Language modelling: predict every token from those before it."""
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,9 +12,10 @@ from npgpt.model.gpt import gpt, gpt_backward
 from npgpt.model.heads import language_model_head, language_model_table
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import groups
-from npgpt.text.corpus import Corpus, every_batch, random_batch, require_ids, require_length
+from npgpt.text.corpus import Corpus, random_batch, require_ids, require_length, spread_batches
 
 EVALUATION_TOKENS = 1024     # in a batch of default size: enough for large matrix products, little memory
+VALIDATION_TOKENS = 16384    # ten evaluations take about a twentieth of the default training; the whole split would take a sixth
 
 
 class TokenBatch(NamedTuple):
@@ -38,15 +40,18 @@ class LanguageModelling:
         return self.checked(*random_batch(self.corpus.train, size, self.config.n_positions, rng))
 
     def validation_batches(self, size: int | None = None) -> Iterator[TokenBatch]:
-        return self.batches(self.corpus.validation, size)
+        """The validation text; of one with more than VALIDATION_TOKENS, so many in windows spread evenly over it."""
+        return self.batches(self.corpus.validation, size, VALIDATION_TOKENS)
 
-    def batches(self, tokens: np.ndarray, size: int | None = None) -> Iterator[TokenBatch]:
+    def batches(self, tokens: np.ndarray, size: int | None = None, most: float = math.inf) -> Iterator[TokenBatch]:
         """Consecutive windows of a text: every token except the first is a target once, predicted from those before it
-        in its window. Raises InputError for fewer than two tokens, or one outside the vocabulary.
+        in its window. If there are more than `most` targets, so many, in windows spread evenly over the text.
+
+        Raises InputError for fewer than two tokens, or one outside the vocabulary.
         """
         require_length(tokens, 1, "text to evaluate")
         size = size or max(EVALUATION_TOKENS // self.config.n_positions, 1)
-        for ids, targets in every_batch(tokens, size, self.config.n_positions):
+        for ids, targets in spread_batches(tokens, size, self.config.n_positions, most):
             yield self.checked(ids, targets)
 
     def checked(self, ids: np.ndarray, targets: np.ndarray) -> TokenBatch:

@@ -19,7 +19,7 @@ class Task(Protocol):
         """Draw a training batch of `size` examples."""
 
     def validation_batches(self, size: int | None = None) -> Iterator[Batch]:
-        """The whole validation data, always in the same order, in batches of about `size` examples."""
+        """The validation data, or a sample of it, in batches of about `size` examples: the same at every call."""
 
     def count(self, batch: Batch) -> int:
         """How many targets of a batch count. Its loss is the mean over them."""

@@ -90,9 +90,12 @@ def require_ids(ids: np.ndarray, vocab_size: int) -> None:
 def random_batch(tokens: np.ndarray, batch_size: int, length: int,
                  rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Windows at random positions  ->  ids (B, T), targets (B, T): each token, and the token that follows it"""
-    starts = rng.integers(len(tokens) - length, size=batch_size)
-    windows = np.stack([tokens[start:start + length + 1] for start in starts]).astype(np.int64)
-    return windows[:, :-1], windows[:, 1:]
+    return windows(tokens, rng.integers(len(tokens) - length, size=batch_size), length)
+
+
+def windows(tokens: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.stack([tokens[start:start + length + 1] for start in starts]).astype(np.int64)
+    return rows[:, :-1], rows[:, 1:]
 
 
 def every_batch(tokens: np.ndarray, batch_size: int, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -109,3 +112,16 @@ def every_batch(tokens: np.ndarray, batch_size: int, length: int) -> Iterator[tu
         yield ids, targets
     if whole < N:
         yield np.asarray(tokens[whole:-1], np.int64)[None], np.asarray(tokens[whole + 1:], np.int64)[None]
+
+
+def spread_batches(tokens: np.ndarray, batch_size: int, length: int,
+                   most: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Every batch, or, of a text with more than `most` targets, batches of at most so many (but at least one window):
+    whole windows that are spread evenly from its beginning to its end, always the same.
+    """
+    if len(tokens) - 1 <= max(most, length):
+        yield from every_batch(tokens, batch_size, length)
+    else:
+        starts = np.linspace(0, len(tokens) - 1 - length, max(int(most) // length, 1)).astype(int)
+        for i in range(0, len(starts), batch_size):
+            yield windows(tokens, starts[i:i + batch_size], length)

@@ -67,7 +67,7 @@ def test_training_reports_mean_loss_speed_and_time_left(monkeypatch, capsys):
     now = 110.0
     for number, loss in ((1, 5.0), (2, 3.0)):
         progress.count(Step(number, loss, 1.0, 0.002))
-    progress.report(Step(2, 3.0, 1.0, 0.002), 4.5)         # 600 tokens in 10 seconds, and 98 steps of 5 to go
+    assert progress.report(Step(2, 3.0, 1.0, 0.002), 4.5) == 4.0   # 600 tokens in 10 seconds, and 98 steps of 5 to go
     assert capsys.readouterr().err == ("step   2/100  loss 4.0000  validation 4.5000  learning rate 2.0e-03  "
                                        "60 tokens/s  8:10 left\n")
 

@@ -107,6 +107,37 @@ def test_the_validation_loss_is_what_evaluate_finds(npgpt, text, tmp_path):
     assert re.search(rf"^step 4/4 .* validation {loss}  ", err, re.M)
 
 
+def test_the_validation_loss_is_over_the_same_windows_at_every_look_and_at_the_end(npgpt, text, tmp_path, monkeypatch):
+    """At learning rate 0, the model is the same at every look."""
+    monkeypatch.setattr("npgpt.tasks.language_modelling.VALIDATION_TOKENS", 24)
+    err = npgpt(*QUICK, "--learning-rate", 0, "--eval-every", 1).err
+    shown = re.findall(r"validation (\d\S+)", err)
+    logged = [json.loads(line)["validation_loss"] for line in (tmp_path / "out" / METRICS_FILE).read_text().splitlines()]
+    assert len(logged) == len(shown) == 4 and len(set(logged)) == 1 and set(shown) == {f"{logged[0]:.4f}"}
+    assert "the validation loss is over 24 of the 44 tokens of its split; out holds" in err
+
+
+@pytest.mark.parametrize("validation, training, said", [
+    ([5.0, 3.0, 4.0, 5.0], 1.0, "step 2: 3.0000, in out/checkpoints/step-00000002; it has risen to 5.0000 since: the model overfits; "),
+    ([5.0, 3.0, 4.0, 5.0], 3.3, "step 2: 3.0000, in out/checkpoints/step-00000002; it has risen to 5.0000 since\n"),
+    ([5.0, 3.0, 3.01, 3.01], 1.0, "step 2: 3.0000, in out/checkpoints/step-00000002\n"),
+    ([5.0, 4.0, 4.5, 3.0], 1.0, None)])
+def test_the_end_names_the_best_step_where_it_is_not_the_last_and_overfitting(npgpt, text, monkeypatch, validation, training, said):
+    losses = iter(validation)
+    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: next(losses))
+    monkeypatch.setattr("npgpt.commands.progress.TrainingProgress.loss", lambda self, step: training)
+    err = npgpt(*QUICK, "--eval-every", 1).err
+    assert f"\nthe validation loss was smallest at {said}" in err if said else "smallest" not in err
+    assert os.path.exists("out/checkpoints/step-00000002")
+
+
+def test_a_loss_above_that_of_a_uniform_guess_is_remarked_upon_once_after_the_warm_up(npgpt, text):
+    remark = "the loss is larger than that of a uniform guess, 3.3322: training diverges; "
+    err = npgpt(*QUICK, "--steps", 12, "--eval-every", 2, "--warmup", 6, "--learning-rate", 30).err
+    assert err.count(remark) == 1 and err.index("step  8/12") < err.index(remark) < err.index("step 10/12")
+    assert remark not in npgpt(*QUICK, "--out", "good", "--eval-every", 1, "--warmup", 0).err
+
+
 def test_training_learns(npgpt, text):
     err = npgpt(*QUICK, "--steps", 200, "--warmup", 10, "--learning-rate", 0.03).err
     first, *_, last = map(float, re.findall(r"validation (\d\S+)", err))
@@ -145,7 +176,7 @@ def test_at_learning_rate_0_the_model_stays_as_the_seed_made_it(npgpt, text):
 def test_checkpoints_are_written_first_and_last_after_a_number_of_steps_and_where_the_validation_loss_is_best(
         npgpt, text, monkeypatch, every, losses, steps):
     losses, saved = iter(losses), []
-    monkeypatch.setattr("npgpt.commands.session.Session.sampled_loss", lambda self: next(losses))
+    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: next(losses))
     monkeypatch.setattr("npgpt.runs.recorder.Recorder.save", lambda self: saved.append(self.state.step))
     npgpt(*QUICK, "--steps", 5, "--eval-every", 1, *every)
     assert saved == steps

@@ -153,6 +153,14 @@ def test_validation_batches_are_those_of_the_validation_text():
     assert [batch.targets.tolist() for batch in batches] == [[[1, 2, 3, 4, 5]], [[6]]]
 
 
+def test_a_long_validation_text_is_sampled_in_windows_spread_over_all_of_it(monkeypatch):
+    monkeypatch.setattr("npgpt.tasks.language_modelling.VALIDATION_TOKENS", 17)
+    task = LanguageModelling(CONFIG, Corpus(np.zeros(6, int), np.arange(26) % CONFIG.vocab_size))
+    batches = list(task.validation_batches(2))
+    assert np.concatenate([batch.ids[:, 0] for batch in batches]).tolist() == [start % CONFIG.vocab_size for start in (0, 10, 20)]
+    assert [batch.ids.shape for batch in batches] == [(2, 5), (1, 5)]
+
+
 @given(st.integers(2, 60), st.integers(1, 6), seeds)
 def test_every_token_but_the_first_is_a_target_once(N, batch_size, seed):
     tokens = np.random.default_rng(seed).integers(CONFIG.vocab_size, size=N)

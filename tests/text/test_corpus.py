@@ -7,7 +7,8 @@ from helpers import seeds, write_tokens
 from npgpt.errors import InputError
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import (encode_corpus, every_batch, open_token_folder, open_tokens, python_documentation,
-                               random_batch, read_text, require_ids, require_length, split_text)
+                               random_batch, read_text, require_ids, require_length, split_text,
+                               spread_batches)
 from npgpt.text.raw_bytes import ByteTokenizer
 
 sizes = st.integers(1, 7)
@@ -149,3 +150,18 @@ def test_all_windows_are_full_except_a_last_one_in_its_own_batch(N, batch_size, 
 @pytest.mark.parametrize("N", [0, 1])
 def test_a_text_without_a_second_token_has_no_batches(N):
     assert list(every_batch(np.arange(N), 2, 3)) == []
+
+
+@given(st.integers(2, 300), st.integers(1, 5), st.integers(1, 9), st.integers(1, 100))
+def test_a_sample_of_a_text_is_evenly_spread_and_of_a_short_text_all_of_it(N, B, T, most):
+    tokens = np.arange(N)
+    batches = list(spread_batches(tokens, B, T, most))
+    assert all(len(ids) <= B and (targets == ids + 1).all() for ids, targets in batches)
+    targets = np.concatenate([targets.ravel() for _, targets in batches])
+    if N - 1 <= max(most, T):
+        assert targets.tolist() == tokens[1:].tolist()
+    else:
+        assert len(set(targets)) == len(targets) == max(most // T, 1) * T
+        starts = targets[::T] - 1
+        assert starts[0] == 0 and (len(starts) == 1 or starts[-1] == N - 1 - T)
+        assert np.ptp(np.diff(starts)) <= 1 if len(starts) > 1 else True
