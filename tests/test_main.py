@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
+from npgpt import __version__
 from npgpt.__main__ import COMMANDS, main
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import save
@@ -32,9 +33,9 @@ def npgpt(*arguments, **settings):
 def command(monkeypatch):
     """Adds a command `try`, which does what it is given."""
     def add(run):
-        module = types.SimpleNamespace(__doc__="npgpt try: does what it is given.\n", run=run,
-                                       add_arguments=lambda parser: parser.add_argument("--number", type=int, default=7))
-        monkeypatch.setitem(COMMANDS, "try", module)
+        module = types.SimpleNamespace(
+            run=run, add_arguments=lambda parser: parser.add_argument("--number", type=int, default=7))
+        monkeypatch.setitem(COMMANDS, "try", (module, "do what is given"))
     return add
 
 
@@ -131,6 +132,19 @@ def test_help_goes_to_standard_output(capsys, name):
     assert exit.value.code == 0 and err == "" and out.startswith(f"usage: npgpt {name}")
 
 
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["--version"])
+    assert exit.value.code == 0 and capsys.readouterr() == (f"npgpt {__version__}\n", "")
+
+
+def test_help_is_the_same_without_docstrings():
+    """Python removes them if PYTHONOPTIMIZE is 2."""
+    plain, optimised = (npgpt("trace", "--help", env={**os.environ, "PYTHONOPTIMIZE": level}) for level in "02")
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert (optimised.returncode, optimised.stdout, optimised.stderr) == (0, plain.stdout, "")
+
+
 def test_a_process_reports_an_error_without_a_traceback(tmp_path):
     result = npgpt("evaluate", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
@@ -177,6 +191,39 @@ def test_output_that_does_not_fit_on_the_disk_is_an_error_in_one_line(model, tmp
         result = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, env=BUFFERED, text=True,
                                 stdout=full, stderr=subprocess.PIPE)
     assert (result.returncode, result.stderr) == (2, "npgpt: error: [Errno 28] No space left on device\n")
+
+
+def with_closed(stream, *arguments, **settings):
+    """A process that starts without standard input (0), output (1) or error (2)."""
+    return subprocess.run(["sh", "-c", f'exec "$@" {stream}>&-', "sh", *COMMAND, *map(str, arguments)], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=BUFFERED, **settings)
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_stream_that_is_closed_from_the_beginning_is_done_without(model, tmp_path, stream):
+    """In particular, an error is not printed on standard output instead."""
+    (tmp_path / "text").write_text("some text")
+    good = with_closed(stream, "evaluate", "--model", model, "--data", "text", cwd=tmp_path)
+    assert (good.returncode, good.stderr) == (0, "") and ("loss" in good.stdout) == (stream != 1)
+    wrong = with_closed(stream, "evaluate", "--model", model, "--data", "none", cwd=tmp_path)
+    complaint = "npgpt: error: none: No such file or directory\n"
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, "", "" if stream == 2 else complaint)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_the_status_tells_of_an_error_even_if_its_message_cannot_be_written(tmp_path):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([*COMMAND, "evaluate", "--data", "none"], cwd=tmp_path, env=BUFFERED, text=True,
+                                stdout=subprocess.PIPE, stderr=full)
+    assert (result.returncode, result.stdout) == (2, "")
+
+
+def test_the_status_tells_of_an_error_even_if_nobody_reads_standard_error(tmp_path):
+    with subprocess.Popen([*COMMAND, "evaluate", "--data", "none"], cwd=tmp_path, env=BUFFERED,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stderr.close()
+        assert process.stdout.read() == b""
+    assert process.returncode == 2
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
