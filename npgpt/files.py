@@ -162,7 +162,9 @@ def flush_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: dict) -> None:
-    write_whole(path, [(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()])
+    """Write JSON in UTF-8. Bytes of a path that are not UTF-8, in Python lone surrogates, become JSON's escapes: \\udcff."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(path, [text.encode("utf-8", "backslashreplace")])
 
 
 def read_json(path: Path) -> dict:

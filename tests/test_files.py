@@ -209,6 +209,13 @@ def test_json_is_written_as_text_that_people_read(tmp_path):
     assert (tmp_path / "file").read_text("utf-8") == '{\n  "é": [\n    1\n  ]\n}\n'
 
 
+@pytest.mark.parametrize("name", [b"\xff", b"a\\\xe9.txt", b"\\\\\xff\\udcff", "\u00e9\u6a21".encode() + b"\x80"])
+def test_a_path_that_is_not_utf_8_comes_back(tmp_path, name):
+    write_json(tmp_path / "file", {"data": [os.fsdecode(name)]})
+    assert (tmp_path / "file").read_text("utf-8")
+    assert os.fsencode(read_json(tmp_path / "file")["data"][0]) == name
+
+
 def test_json_never_holds_nan(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / "file", {"loss": float("nan")})
