@@ -46,6 +46,16 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         flush_folder(path.parent)
 
 
+def destination(path: Path) -> Path:
+    """Where to write a file that the user names: at the end of a symbolic link. Raises InputError if something is there
+    that is not a file, such as a folder, a device or a pipe: a rename would replace it.
+    """
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not path.is_file() and (path.exists() or place.is_symlink()):       # after realpath, only a loop is still a link
+        raise InputError(f"{path} is not a file: folders, devices and pipes are not replaced")
+    return place
+
+
 @contextlib.contextmanager
 def write_whole_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder, for files that the caller flushes. It replaces `folder` if the context ends without an error."""

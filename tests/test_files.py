@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.files import (JSON_LIMIT, NESTING, link_or_copy, move_together, open_own, parse_json, read_json,
+from npgpt.files import (JSON_LIMIT, NESTING, destination, link_or_copy, move_together, open_own, parse_json, read_json,
                          remove_temporaries, sha256, temporary_name, write_json, write_whole, write_whole_folder)
 
 texts = st.text(st.characters(codec="utf-8"))
@@ -178,6 +178,30 @@ def test_links_and_pipes_are_not_opened(tmp_path):
         file.write(b"more")
     assert (tmp_path / "own").read_bytes() == b"more" and (tmp_path / "users").read_text() == "precious"
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_that_the_user_names_is_written_at_the_end_of_symbolic_links(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("folder/file")
+    (tmp_path / "second").symlink_to("link")
+    (tmp_path / "dangling").symlink_to("folder/new")
+    assert destination(tmp_path / "plain") == tmp_path / "plain"
+    assert destination(tmp_path / "folder" / "file") == tmp_path / "folder" / "file"
+    for name in ("second", "dangling"):
+        write_whole(destination(tmp_path / name), [b"written"])
+        assert (tmp_path / name).is_symlink() and (tmp_path / name).read_bytes() == b"written"
+    assert contents(tmp_path / "folder") == {"file": b"written", "new": b"written"}
+
+
+def test_only_a_file_may_be_at_the_place_that_the_user_names(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for link, target in (("loop", "loop"), ("to-pipe", "pipe"), ("to-folder", "folder"), ("to-device", os.devnull)):
+        (tmp_path / link).symlink_to(target)
+    for place in (*tmp_path.iterdir(), Path(os.devnull), Path("."), Path("/")):
+        with pytest.raises(InputError, match=f"^{place} is not a file"):
+            destination(place)
 
 
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):

@@ -12,7 +12,7 @@ from npgpt.commands.arguments import OUT, count, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.commands.tokenize import printable, visible
 from npgpt.errors import InputError
-from npgpt.files import write_whole
+from npgpt.files import destination, write_whole
 from npgpt.inspection.attention import attended
 from npgpt.inspection.attention_page import attention_page
 from npgpt.inspection.heat_map import heat_map, legend, map_width
@@ -37,24 +37,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    html = args.html and destination(args.html)
     parameters, config = load_model(args.model)
     layers = chosen("--layer", args.layer, config.n_layer)
     heads = chosen("--head", args.head, config.n_head)
     reading = read_tokens(args, args.model, config, least=1, most=min(config.n_positions, LONGEST))
-    if not args.html:
+    if not html:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN
         cell = cell_width(reading.shown, width)
     weights, probabilities = attended(reading.ids, parameters, config)
     if not np.isfinite(weights).all() or not np.isfinite(probabilities).all():
         raise InputError(f"{args.model}: the model's results are NaN or infinite: there is nothing to show")
-    if args.html:
+    if html:
         tokenizer = load_tokenizer(args.model) if holds_tokenizer(args.model) else None
         page = attention_page(visible(os.fsencode(args.model)), reading.ids, reading.shown, weights[np.ix_(layers, heads)],
                               probabilities, layers, heads, partial(printable, tokenizer=tokenizer))
         if len(page) > LARGEST:
             raise InputError(f"the page would have {in_bytes(len(page))}, more than {in_bytes(LARGEST)}: choose some layers "
                              "and heads with --layer and --head, or a shorter text")
-        write_whole(args.html, [page])
+        write_whole(html, [page])
         print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
     else:
         print_maps(weights, layers, heads, reading.shown, cell, width)

@@ -3,7 +3,7 @@ import argparse
 import sys
 
 from npgpt.commands.arguments import OUT, path
-from npgpt.files import write_whole
+from npgpt.files import destination, write_whole
 from npgpt.inspection.metrics import read_run
 from npgpt.inspection.page import in_bytes
 from npgpt.inspection.plot_page import plot_page
@@ -20,13 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    html = args.html and destination(args.html)
     runs = [read_run(place) for place in dict.fromkeys(args.runs)]
     for one in runs:
         if one.skipped:
             print(f"npgpt: {one.skipped}", file=sys.stderr)
-    if args.html:
+    if html:
         page = plot_page(runs)
-        write_whole(args.html, [page])
+        write_whole(html, [page])
         print(f"{args.html}: {in_bytes(len(page))}; open it in a browser")
         return 0
     for i, one in enumerate(runs):

@@ -7,6 +7,7 @@ import numpy as np
 from npgpt.commands.arguments import OUT, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.errors import InputError
+from npgpt.files import destination
 from npgpt.inspection.trace import Trace, save_trace, trace
 from npgpt.inspection.trace_table import gradient_lines, intermediate_lines
 from npgpt.interop.gpt2 import tensors_as_in_file
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError(f"--seed must be 0 or more, not {args.seed}")
+    archive = args.save and destination(args.save)
     if args.model or args.text is not None or args.ids:
         folder = args.model or OUT
         parameters, config = load_model(folder, args.dtype and np.dtype(args.dtype))
@@ -48,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
         config = preset("tiny")
         parameters = initial_parameters(language_model_table(config), args.seed, np.dtype(args.dtype or "float32"))
         ids = CharacterTokenizer.of_text(TINY_TEXT).encode(TINY_TEXT).reshape(TINY_B, -1)
-    traced = trace(LanguageModelling(config), TokenBatch(ids[:, :-1], ids[:, 1:]), parameters, bool(args.full or args.save))
-    if args.save:
-        save_trace(args.save, traced, partial(tensors_as_in_file, config=config))
+    traced = trace(LanguageModelling(config), TokenBatch(ids[:, :-1], ids[:, 1:]), parameters, bool(args.full or archive))
+    if archive:
+        save_trace(archive, traced, partial(tensors_as_in_file, config=config))
     print(describe(traced), *intermediate_lines(traced, args.full), "", *gradient_lines(traced, args.full), sep="\n")
     return 0
 

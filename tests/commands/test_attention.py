@@ -73,6 +73,15 @@ def test_a_page_holds_the_text_the_weights_and_the_likeliest_next_tokens(npgpt, 
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.html"]
 
 
+def test_a_page_is_written_through_a_symbolic_link_and_never_over_a_pipe(npgpt, refused, byte_model, tmp_path):
+    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "link").symlink_to("page.html")
+    assert npgpt("attention", "--model", byte_model, "--html", "link").out.startswith("link: ")
+    assert (tmp_path / "link").is_symlink() and data_of(tmp_path / "page.html")["layers"] == [0, 1]
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe is not a file" in refused("attention", "--model", byte_model, "--html", "pipe")
+
+
 def test_ids_can_be_given_where_there_is_no_tokenizer(npgpt, byte_model, tmp_path):
     (byte_model / TOKENIZER_FILE).unlink()
     assert npgpt("attention", "--model", byte_model, "--ids", 7, 200, "--html", "a.html").status == 0

@@ -1,5 +1,6 @@
 """npgpt plot"""
 import json
+import os
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_a_page_holds_all_runs(npgpt, trained, tmp_path):
     assert (outcome.status, outcome.err) == (0, "") and outcome.out.startswith("p.html: ")
     page = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert page.count("<figure") == 3 and page.count('<th scope="row">') == 2
+
+
+def test_a_page_is_written_through_a_symbolic_link_and_never_over_a_pipe(npgpt, trained, refused, tmp_path):
+    trained("out")
+    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "link").symlink_to("page.html")
+    assert npgpt("plot", "--html", "link").out.startswith("link: ")
+    assert (tmp_path / "link").is_symlink() and "<figure" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe is not a file" in refused("plot", "--html", "pipe")
 
 
 def test_lines_that_are_skipped_are_named(npgpt, trained):

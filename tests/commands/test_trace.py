@@ -1,4 +1,6 @@
 """npgpt trace"""
+import os
+
 import numpy as np
 
 from npgpt.interop.gpt2 import tensors_as_in_file
@@ -56,6 +58,16 @@ def test_the_loss_is_that_of_predicting_each_token_of_the_text_from_those_before
             for name, tensor in tensors_as_in_file(vector, config).items():
                 assert np.array_equal(saved[prefix + name], tensor)
         assert {"parameter/transformer.wte.weight", "grad/transformer.ln_f.bias", "grad/logits"} <= set(saved.files)
+
+
+def test_arrays_are_written_through_a_symbolic_link_and_never_over_a_pipe(npgpt, refused, tmp_path):
+    (tmp_path / "a.npz").write_text("old")
+    (tmp_path / "link").symlink_to("a.npz")
+    assert npgpt("trace", "--save", "link").status == 0
+    with np.load(tmp_path / "a.npz") as saved:
+        assert (tmp_path / "link").is_symlink() and saved["loss"] > 0
+    os.mkfifo(tmp_path / "pipe")
+    assert "pipe is not a file" in refused("trace", "--save", "pipe")
 
 
 def test_the_dtype_is_the_models_own_or_the_one_asked_for(npgpt, model):
