@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 DECADES = 2.0             # a logarithmic scale is used for values that are all above 0 and span more than these
 TINY = 5e-324             # the smallest float above 0
+NARROWEST = 1e-300        # a range that is narrower cannot be divided by ticks
 
 
 class Axis(NamedTuple):
@@ -24,8 +25,8 @@ def axis(low: float, high: float, count: int = 5, logarithmic: bool = False, tig
     """An axis from low to high, or if not tight, to the ticks around them, of which it has about `count`. logarithmic: if
     the values are above 0 and span more than DECADES.
     """
-    if low == high:
-        margin = abs(low) / 2 or 1.0
+    if high - low < NARROWEST:
+        margin = abs(low) / 2 if abs(low) > NARROWEST else 1.0
         low, high = low - margin, high + margin
     if logarithmic and low > 0 and math.log10(high) - math.log10(low) > DECADES:
         start, stop = math.floor(math.log10(low)), math.ceil(math.log10(high))

@@ -1,16 +1,20 @@
 """Metrics: read the file that training writes, one JSON object a line, as curves."""
 import json
 import math
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.runs.metrics import METRICS_FILE
+from npgpt.runs.metrics import LINE_LIMIT, METRICS_FILE
 
 MEASURED = ("loss", "validation_loss", "learning_rate", "gradient_norm")
-HUGE = 1e100              # values of this size or more are not drawn
+HUGE = 1e100              # values of this size or more are not drawn, those below 1 / HUGE are drawn as 0
+MOST_LINES = 4_000_000    # of a file: they take half a gigabyte of memory
+NAMED = 3                 # of the lines that cannot be read
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
@@ -40,23 +44,44 @@ def read_run(place: Path) -> Run:
     one, are skipped; a line for an earlier step replaces that step and all after it. Raises InputError if there is no loss.
     """
     path = place / METRICS_FILE if place.is_dir() else place
-    if not path.exists():
+    if not path.is_file():                                        # reading a pipe may never end
         raise InputError(f"{place} is not a run: a model directory with {METRICS_FILE}, or that file, was expected")
-    rows, unread = [], []
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        try:
-            if line.strip():
-                rows.append(measured(line))
-        except UNREADABLE:
-            unread.append(f"line {number}" + " (incomplete)" * (number == len(lines)))
-    table = np.array(rows).reshape(-1, 1 + len(MEASURED))
+    rows, unread = read_lines(path)
+    table = np.asarray(rows).reshape(-1, 1 + len(MEASURED))
+    table[np.abs(table) < 1 / HUGE] = 0                           # else a range of them is too narrow to be divided
     steps, *columns = table[last_of_each_step(table[:, 0])].T
     curves = [curve(steps, values) for values in columns]
     if not (curves[0] or curves[1]):
         raise InputError(f"{path} holds no metrics: {unread[0] + ' cannot be read' if unread else 'there is no loss in it'}")
-    more = f" and {len(unread) - 3:,} more" if len(unread) > 3 else ""
-    return Run(str(place), *curves, f"{path}: skipped what cannot be read: {', '.join(unread[:3])}{more}" if unread else "")
+    return Run(str(place), *curves, f"{path}: skipped what cannot be read: {', '.join(unread)}" if unread else "")
+
+
+def read_lines(path: Path) -> tuple[array, list[str]]:
+    """The numbers of all lines, one after the other, and which lines cannot be read. Raises InputError for too many lines."""
+    rows, unread, failed = array("d"), [], 0
+    for number, (line, complete) in enumerate(lines_of(path), 1):
+        if number > MOST_LINES:
+            raise InputError(f"{path} has more than {MOST_LINES:,} lines: too many to draw")
+        try:
+            if line.strip():
+                rows.extend(measured(line))
+        except UNREADABLE:
+            failed += 1
+            if failed <= NAMED:
+                unread.append(f"line {number}" + " (incomplete)" * (not complete))
+    if failed > NAMED:
+        unread[-1] += f" and {failed - NAMED:,} more"
+    return rows, unread
+
+
+def lines_of(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """Each line, of a long one only the beginning, and whether it has a line break at its end."""
+    with open(path, "rb") as file:
+        while line := file.readline(LINE_LIMIT):
+            end = line
+            while end and not end.endswith(b"\n"):
+                end = file.readline(LINE_LIMIT)
+            yield line, bool(end)
 
 
 def measured(line: bytes) -> list[float]:

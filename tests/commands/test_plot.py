@@ -50,6 +50,16 @@ def test_a_page_is_written_through_a_symbolic_link_and_never_over_a_pipe(npgpt, 
     assert "pipe is not a file" in refused("plot", "--html", "pipe")
 
 
+@pytest.mark.parametrize("losses", [(0, 5e-324), (5e-324, 5e-324), (5e-324, 1.0), (1e99, 5e-324), (-1e-320, 1e-320)])
+def test_losses_that_are_almost_0_are_drawn(npgpt, tmp_path, losses):
+    (tmp_path / METRICS_FILE).write_text("".join(
+        json.dumps({"step": step, "loss": loss, "learning_rate": loss, "gradient_norm": loss}) + "\n"
+        for step, loss in enumerate(losses, 1)))
+    for option in ((), ("--html", "p.html")):
+        outcome = npgpt("plot", METRICS_FILE, *option)
+        assert (outcome.status, outcome.err) == (0, "")
+
+
 def test_lines_that_are_skipped_are_named(npgpt, trained):
     with open(trained("out") / METRICS_FILE, "a") as file:
         file.write('{"step": 31, "lo')

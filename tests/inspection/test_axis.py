@@ -1,6 +1,6 @@
 """Axes and the labels of their ticks"""
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from npgpt.inspection.axis import axis, figure
 
@@ -24,6 +24,9 @@ def test_a_logarithmic_scale_is_used_only_over_several_decades():
 
 
 @given(NUMBERS, NUMBERS, st.booleans(), st.booleans())
+@example(0.0, 5e-324, False, False)
+@example(5e-324, 1e-323, True, True)
+@example(1e-310, 1e-310, False, True)
 def test_every_value_has_its_place_and_ticks_are_few(a, b, logarithmic, tight):
     low, high = sorted((a, b))
     found = axis(low, high, logarithmic=logarithmic, tight=tight)

@@ -1,10 +1,13 @@
 """Metrics, read as curves"""
 import json
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from npgpt.errors import InputError
+from npgpt.inspection import metrics
 from npgpt.inspection.metrics import Curve, read_run, smooth, thin
 from npgpt.runs.metrics import METRICS_FILE
 
@@ -80,6 +83,37 @@ def test_a_run_that_is_not_there_is_refused(tmp_path):
         read_run(tmp_path)
     with pytest.raises(InputError, match="is not a run"):
         read_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("place", ["", METRICS_FILE])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, place):
+    os.mkfifo(tmp_path / METRICS_FILE)
+    with pytest.raises(InputError, match="is not a run"):
+        read_run(tmp_path / place)
+
+
+def test_too_many_lines_are_refused(run_of, monkeypatch):
+    monkeypatch.setattr(metrics, "MOST_LINES", 5)
+    assert run_of(*map(line, range(1, 6))).steps == 5
+    with pytest.raises(InputError, match=f"{METRICS_FILE} has more than 5 lines: too many to draw"):
+        run_of(*map(line, range(1, 7)))
+
+
+@pytest.mark.parametrize("lines", [[line(i, padding="x" * 100) for i in range(1, 10_001)],
+                                   [line(1), *["garbage " * 10] * 10_000],
+                                   [line(1), "x" * 1_000_000]], ids=["good", "garbage", "one long line"])
+def test_the_text_is_not_kept_in_memory(run_of, tmp_path, lines):
+    run_of(*lines)
+    tracemalloc.start()
+    read_run(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (tmp_path / METRICS_FILE).stat().st_size
+
+
+def test_values_too_small_for_a_scale_are_0(run_of):
+    run = run_of(line(1, loss=5e-324), line(2, loss=0.0, validation_loss=-1e-310), line(3, loss=1e-99))
+    assert points(run.loss) == [(1, 0.0), (2, 0.0), (3, 1e-99)] and points(run.validation_loss) == [(2, 0.0)]
 
 
 def test_smoothing_takes_the_mean_of_the_values_around():
