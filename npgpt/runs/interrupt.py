@@ -1,11 +1,13 @@
 """Ctrl-C and SIGTERM: during training, the first one asks for a stop after the step; the second one stops at once."""
 import signal
+import threading
 
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 class Interrupt:
     """While the context lasts, a signal raises KeyboardInterrupt, unless it is the first one and `deferring` is true.
+    In a thread that is not the main one, signals stay as they are: Python gives them to the main thread alone.
 
     received: the number of the first signal, or 0.
     """
@@ -14,7 +16,8 @@ class Interrupt:
         self.deferring, self.received = False, 0
 
     def __enter__(self) -> "Interrupt":
-        self.before = [signal.signal(number, self.handle) for number in SIGNALS]
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self.before = [signal.signal(number, self.handle) for number in SIGNALS if in_main_thread]
         return self
 
     def handle(self, number: int, frame: object) -> None:

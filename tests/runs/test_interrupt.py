@@ -1,5 +1,6 @@
 """During training, the first Ctrl-C stops after the step, the second at once."""
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,3 +67,12 @@ def test_the_former_handler_is_restored_after_an_error(outer_handler):
     with pytest.raises(ZeroDivisionError), Interrupt():
         1 / 0
     assert signal.getsignal(signal.SIGINT) is outer_handler
+
+
+def test_in_another_thread_signals_stay_as_they_are(outer_handler):
+    def work():
+        with Interrupt() as interrupt:
+            return interrupt.received, [signal.getsignal(number) for number in SIGNALS]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() == (0, [outer_handler] * len(SIGNALS))
+    assert all(signal.getsignal(number) is outer_handler for number in SIGNALS)
