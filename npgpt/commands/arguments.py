@@ -15,6 +15,17 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def model_directory(text: str) -> Path:
+    """The name of a folder that exists."""
+    folder = path(text)
+    if not folder.exists():
+        raise argparse.ArgumentTypeError(f"the folder {folder} does not exist; a model from huggingface.co is downloaded "
+                                         "first: 'hf download openai-community/gpt2 --local-dir gpt2'")
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{folder} is not a folder")
+    return folder
+
+
 def count(text: str) -> int:
     """A whole number of at most LARGEST_COUNT. Its smallest value is checked where it is used."""
     try:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, count, path
+from npgpt.commands.arguments import OUT, count, model_directory
 from npgpt.commands.tokenize import printable
 from npgpt.errors import InputError
 from npgpt.generation.beam_search import beam_search
@@ -25,7 +25,7 @@ NARROW = 512                 # channels; in a narrower model, BLAS is faster on 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=path, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--model", type=model_directory, metavar="DIR", help=f"a model directory (default: {OUT})")
     parser.add_argument("--prompt", metavar="TEXT", help="begin with TEXT (default: the end-of-text token, or a new line)")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
                         help=f"(default: {NEW_TOKENS}; with --beams, no more than fit into the context)")

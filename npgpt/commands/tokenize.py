@@ -4,7 +4,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from npgpt.commands.arguments import OUT, path
+from npgpt.commands.arguments import OUT, model_directory, path
 from npgpt.errors import InputError
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.corpus import python_documentation, read_text
@@ -18,7 +18,7 @@ SPACE = "␣"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what to split (default: a line of different characters)")
     parser.add_argument("--file", type=path, metavar="FILE", help="split a UTF-8 text file instead")
-    parser.add_argument("--model", "--tokenizer-dir", type=path, metavar="DIR",
+    parser.add_argument("--model", "--tokenizer-dir", type=model_directory, metavar="DIR",
                         help="use the tokenizer in DIR: tokenizer.json, or vocab.json and merges.txt; no model is needed "
                              f"(default: {OUT}; where there is none, a BPE vocabulary is learned from the documentation that "
                              "comes with Python)")

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, path
+from npgpt.commands.arguments import OUT, model_directory, path
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.errors import InputError
 from npgpt.files import destination
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description += (
         " The target of each token is the token after it; the loss is the mean cross-entropy, and dropout is off. Without"
         f" --model, --text and --ids the model is a tiny GPT that has not been trained, on {TINY_TEXT!r} as two sequences.")
-    parser.add_argument("--model", type=path, metavar="DIR",
+    parser.add_argument("--model", type=model_directory, metavar="DIR",
                         help=f"a model directory (default: the tiny GPT; with --text or --ids: {OUT})")
     add_text_arguments(parser)
     parser.add_argument("--dtype", choices=("float32", "float64"),

@@ -57,7 +57,7 @@ def read_run(place: Path) -> Run:
 
 
 def read_lines(path: Path) -> tuple[array, list[str]]:
-    """The numbers of all lines, one after the other, and which lines cannot be read. Raises InputError for too many lines."""
+    """The numbers of all lines, one after the other, and which lines cannot be read. Raises InputError for too many."""
     rows, unread, failed = array("d"), [], 0
     for number, (line, complete) in enumerate(lines_of(path), 1):
         if number > MOST_LINES:

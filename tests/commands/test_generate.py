@@ -160,14 +160,21 @@ def test_an_argument_that_makes_no_sense_is_refused(refused, model, arguments, c
 
 
 def test_settings_are_checked_before_the_model_is_loaded(refused):
-    assert "top-k must be 1 or more" in refused("generate", "--model", "missing", "--top-k", 0)
+    assert "top-k must be 1 or more" in refused("generate", "--model", ".", "--top-k", 0)
 
 
 def test_a_folder_without_a_model_is_refused(refused, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("not a folder")
-    for name in ("missing", "empty", "file"):
-        assert f"{name} is not a model directory: there is no {CONFIG} in it" in refused("generate", "--model", name)
+    assert f"empty is not a model directory: there is no {CONFIG} in it" in refused("generate", "--model", "empty")
+    assert "file is not a folder" in refused("generate", "--model", "file")
+
+
+@pytest.mark.parametrize("command", ["generate", "attention", "trace", "tokenize"])
+def test_a_name_that_is_not_a_folder_is_refused_with_advice(refused, command):
+    complaint = refused(command, "--model", "gpt2")
+    assert "the folder gpt2 does not exist" in complaint
+    assert "'hf download openai-community/gpt2 --local-dir gpt2'" in complaint
 
 
 def test_without_a_model_the_error_says_how_to_train_one(refused):

@@ -105,8 +105,9 @@ def bytes_of(part):
 
 @pytest.mark.parametrize("option", ["--model", "--tokenizer-dir"])
 def test_a_folder_without_a_tokenizer_is_refused(refused, tmp_path, option):
-    assert ("nowhere holds no tokenizer: neither tokenizer.json nor vocab.json with merges.txt"
-            in refused("tokenize", "text", option, "nowhere"))
+    (tmp_path / "empty").mkdir()
+    assert ("empty holds no tokenizer: neither tokenizer.json nor vocab.json with merges.txt"
+            in refused("tokenize", "text", option, "empty"))
 
 
 def test_a_text_and_a_file_cannot_be_combined(refused, text, byte_pairs):
