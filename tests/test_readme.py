@@ -31,7 +31,6 @@ CHANGES_THE_OUTPUT = {"CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PY_COLORS", "FORC
 SHORTER = {
     "npgpt train": "--steps 3 --n-embd 16",
     "npgpt train --resume out --steps 2500": "--steps 5",
-    "npgpt evaluate": "--data LICENSE",
 }
 # Run in the place of a command that needs the network: the model that npgpt train has made.
 INSTEAD = {

@@ -1,27 +1,44 @@
 """npgpt evaluate: measure how well a model predicts a text."""
 import argparse
 import math
+from pathlib import Path
+
+import numpy as np
 
 from npgpt.commands.arguments import OUT, path
+from npgpt.commands.materials import described, read_data, recorded_paths
 from npgpt.commands.progress import Progress
+from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
+from npgpt.runs.checkpoint import recorded_settings
 from npgpt.tasks.language_modelling import LanguageModelling
-from npgpt.text.corpus import python_documentation, read_text
-from npgpt.text.tokenizer import load_tokenizer
+from npgpt.text.corpus import Corpus, split_text
+from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 from npgpt.training.evaluation import batch_losses
+
+SPLITS = {"train": "the training split of ", "validation": "the validation split of ", "all": ""}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=path, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
     parser.add_argument("--data", type=path, nargs="+", metavar="FILE",
-                        help="UTF-8 text files (default: the documentation that comes with Python)")
+                        help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin (default: those that the "
+                             "run in DIR was trained on)")
+    parser.add_argument("--split", choices=tuple(SPLITS),
+                        help="train is the first nine tenths of the text, validation the last tenth (default: all of "
+                             "--data; without --data, validation)")
 
 
 def run(args: argparse.Namespace) -> int:
     parameters, config = load_model(args.model)
-    tokenizer = load_tokenizer(args.model)
-    text = read_text(args.data) if args.data else python_documentation()
-    tokens = tokenizer.encode(text)
+    paths, data = find_data(args)
+    split = args.split or ("all" if args.data else "validation")
+    measured = SPLITS[split] + described(paths)
+    tokenizer = None if isinstance(data, Corpus) and not holds_tokenizer(args.model) else load_tokenizer(args.model)
+    try:
+        tokens = tokens_of(data, split, tokenizer)
+    except InputError as error:
+        raise InputError(f"{measured}: {error}") from None
 
     task, nats, count = LanguageModelling(config), 0.0, 0
     with Progress() as progress:
@@ -31,9 +48,33 @@ def run(args: argparse.Namespace) -> int:
             progress.status(f"{count:,} of {len(tokens) - 1:,} tokens  loss {nats / count:.4f}")
 
     loss = nats / count
-    predicted_bytes = len(text.encode("utf-8", "surrogatepass")) - len(tokenizer.decode_bytes(tokens[:1]))
+    print(f"text           {measured}")
     print(f"tokens         {count:,} predicted: all but the first")
     print(f"loss           {loss:.4f} nats a token")
     print(f"perplexity     {math.exp(loss) if loss < 700 else math.inf:.3f}")
-    print(f"bits per byte  {nats / math.log(2) / predicted_bytes:.4f}")
+    if tokenizer:
+        print(f"bits per byte  {nats / math.log(2) / len(tokenizer.decode_bytes(tokens[1:])):.4f}")
     return 0
+
+
+def find_data(args: argparse.Namespace) -> tuple[list[Path] | None, str | Corpus]:
+    """The data of --data, or those of the model's own run, and where they are from."""
+    if args.data:
+        return args.data, read_data(args.data)[0]
+    settings = recorded_settings(args.model)
+    if settings is None:
+        raise InputError(f"{args.model} holds a model, but not the run that trained it: name a text to measure with --data")
+    paths = recorded_paths(settings)
+    data, digest = read_data(paths)
+    if digest != settings.sha256:
+        raise InputError(f"{described(paths)}: not what {args.model} was trained on, or changed since: name a text to "
+                         "measure with --data")
+    return paths, data
+
+
+def tokens_of(data: str | Corpus, split: str, tokenizer: Tokenizer | None) -> np.ndarray:
+    """Raises InputError for a character that the vocabulary lacks."""
+    if isinstance(data, Corpus):
+        return np.concatenate(data) if split == "all" else getattr(data, split)
+    train, validation = split_text(data)
+    return tokenizer.encode({"train": train, "validation": validation, "all": data}[split])

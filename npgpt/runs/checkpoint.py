@@ -113,17 +113,28 @@ def newest_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint. Raises Damaged if its digests do not match, InputError if they match but its content is wrong."""
     require_sums(folder)
-    record = checked_record(read_json(folder / RECORD), folder)
-    try:
-        settings = RunSettings(**record["settings"])
-    except (TypeError, InputError) as error:
-        raise InputError(f"{folder / RECORD} does not hold the settings of a run: {error}") from None
+    record, settings = read_record(folder)
     model, (moments, _) = load(folder), read_safetensors(folder / MOMENTS)
     shape, dtype = model.parameters.shape, model.parameters.dtype
     for name in ("m", "v"):
         if name not in moments or moments[name].shape != shape or moments[name].dtype != dtype:
             raise InputError(f"{folder / MOMENTS} must hold {name!r}, {shape[0]:,} numbers of {dtype}")
     return Checkpoint(folder, model, moments["m"], moments["v"], record, settings)
+
+
+def read_record(folder: Path) -> tuple[dict, RunSettings]:
+    """training.json of a checkpoint, and the settings in it. Raises InputError."""
+    record = checked_record(read_json(folder / RECORD), folder)
+    try:
+        return record, RunSettings(**record["settings"])
+    except (TypeError, InputError) as error:
+        raise InputError(f"{folder / RECORD} does not hold the settings of a run: {error}") from None
+
+
+def recorded_settings(folder: Path) -> RunSettings | None:
+    """The settings of the run in a folder, or of the one that a checkpoint is from; None if the folder holds neither."""
+    records = [place for place in (*checkpoint_folders(folder), folder) if (place / RECORD).is_file()]
+    return read_record(records[-1])[1] if records else None
 
 
 def require_sums(folder: Path) -> None:

@@ -15,7 +15,7 @@ from npgpt.model.parameters import groups
 from npgpt.text.corpus import Corpus, random_batch, require_ids, require_length, spread_batches
 
 EVALUATION_TOKENS = 1024     # in a batch of default size: enough for large matrix products, little memory
-VALIDATION_TOKENS = 16384    # ten evaluations take about a twentieth of the default training; the whole split would take a sixth
+VALIDATION_TOKENS = 16384    # ten evaluations cost a twentieth of the default training; of the whole split, a sixth
 
 
 class TokenBatch(NamedTuple):

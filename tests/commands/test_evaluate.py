@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from helpers import write_tokens
 from npgpt.interop.huggingface import load_model, save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
@@ -16,7 +17,9 @@ from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.training.evaluation import evaluate
 
-REPORT = re.compile(r"tokens +([\d,]+) predicted: all but the first\nloss +(\S+) nats a token\n"
+TEXT = "the quick brown fox jumps over the lazy dog\n" * 10
+SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--steps", 2]
+REPORT = re.compile(r"text +\S.*\ntokens +([\d,]+) predicted: all but the first\nloss +(\S+) nats a token\n"
                     r"perplexity +(\S+)\nbits per byte +(\S+)\n")
 
 
@@ -59,13 +62,62 @@ def test_several_files_are_one_text(npgpt, model, tmp_path):
     (tmp_path / "a").write_text("the quick ")
     (tmp_path / "b").write_text("brown fox")
     (tmp_path / "both").write_text("the quick brown fox")
-    assert npgpt("evaluate", "--model", model, "--data", "a", "b") == npgpt("evaluate", "--model", model, "--data", "both")
+    several, one = (npgpt("evaluate", "--model", model, "--data", *names) for names in (["a", "b"], ["both"]))
+    assert figures(several) == figures(one) and several.out.startswith("text           a, b\n")
 
 
-def test_without_arguments_the_model_in_out_reads_pythons_documentation(npgpt, monkeypatch):
-    save_uniform("out", ByteTokenizer())
-    monkeypatch.setattr("npgpt.commands.evaluate.python_documentation", lambda: "documentation")
-    assert figures(npgpt("evaluate"))[0] == len("documentation") - 1
+@pytest.fixture
+def run(npgpt, tmp_path):
+    """A run on a text of 440 characters, in the folder out."""
+    (tmp_path / "own.txt").write_text(TEXT)
+    assert npgpt("train", "--data", "own.txt", *SMALL).status == 0
+    return tmp_path / "out"
+
+
+def test_a_run_is_measured_on_its_own_validation_split(npgpt, run, tmp_path, monkeypatch):
+    (tmp_path / "last").write_text(TEXT[396:])
+    outcome = npgpt("evaluate")
+    assert outcome.out.startswith(f"text           the validation split of {tmp_path / 'own.txt'}\n")
+    assert figures(outcome) == figures(npgpt("evaluate", "--data", "last"))
+    assert npgpt("evaluate", "--model", run / "checkpoints" / "step-00000002").out == outcome.out
+    monkeypatch.chdir(run)
+    assert npgpt("evaluate", "--model", ".").out == outcome.out
+
+
+@pytest.mark.parametrize("split, part", [("train", slice(396)), ("validation", slice(396, None)), ("all", slice(None))])
+@pytest.mark.parametrize("data", [[], ["--data", "own.txt"]])
+def test_the_split_can_be_chosen(npgpt, run, tmp_path, split, part, data):
+    (tmp_path / "part").write_text(TEXT[part])
+    expected = figures(npgpt("evaluate", "--data", "part"))
+    assert figures(npgpt("evaluate", *data, "--split", split)) == expected and expected[0] == len(TEXT[part]) - 1
+
+
+def test_a_run_on_pythons_documentation_is_measured_on_it(npgpt, monkeypatch):
+    monkeypatch.setattr("npgpt.commands.materials.python_documentation", lambda: TEXT)
+    npgpt("train", *SMALL)
+    outcome = npgpt("evaluate")
+    assert outcome.out.startswith("text           the validation split of the documentation that comes with Python\n")
+    assert figures(outcome)[0] == 43
+
+
+@pytest.mark.parametrize("split, count", [([], 29), (["--split", "train"], 59), (["--split", "all"], 89)])
+def test_a_run_on_token_files_is_measured_in_tokens_alone(npgpt, tmp_path, split, count):
+    write_tokens(tmp_path / "tokens", np.arange(60) % 7, np.arange(30) % 7)
+    npgpt("train", "--data", "tokens", "--vocab-size", 7, *SMALL)
+    out = npgpt("evaluate", *split).out
+    assert f"\ntokens         {count} predicted" in out and "bits per byte" not in out
+    named = npgpt("evaluate", "--data", "tokens", *(split or ["--split", "validation"])).out
+    assert named.splitlines()[1:] == out.splitlines()[1:]
+
+
+def test_a_model_without_its_run_needs_a_text(refused, model):
+    assert "model holds a model, but not the run that trained it: name a text to measure with --data" in refused(
+        "evaluate", "--model", model)
+
+
+def test_a_text_that_has_changed_since_the_training_is_not_measured_unasked(refused, run, tmp_path):
+    (tmp_path / "own.txt").write_text(TEXT.replace("fox", "cat", 1))
+    assert "own.txt: not what out was trained on, or changed since: name a text to measure with --data" in refused("evaluate")
 
 
 def test_a_perplexity_too_large_for_a_float_is_infinite(npgpt, model, text):
@@ -78,7 +130,7 @@ def test_a_perplexity_too_large_for_a_float_is_infinite(npgpt, model, text):
 
 @pytest.mark.parametrize("data, complaint", [
     (b"", "is empty"), (b"abc\0", "zero byte at offset 3"), (b"\xff", "not UTF-8"), (b"t", "has 1 tokens"),
-    (b"the fox: dog", r"the character ':' at position 7 "), (None, "No such file")])
+    (b"the fox: dog", "bad.txt: the character ':' at position 7 "), (None, "No such file")])
 def test_a_text_that_cannot_be_read_is_refused(refused, model, tmp_path, data, complaint):
     if data is not None:
         (tmp_path / "bad.txt").write_bytes(data)
