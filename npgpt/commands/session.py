@@ -89,7 +89,7 @@ class Session:
         if model.tokenizer is not None:
             text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
             print("\n" + text.strip() + "\n", flush=True)
-        self.progress.line(f"next: npgpt generate --model {self.recorder.folder}")
+        self.progress.line(f"next: npgpt generate --model {shlex.quote(str(self.recorder.folder))}")
 
     def best(self) -> str:
         """A message: where the validation loss was smallest, whether it has risen since, and whether that is overfitting."""

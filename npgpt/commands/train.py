@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | None:
-    """Everything before the first step; None if there is nothing to train. The folder is locked until the stack is closed."""
+    """Everything before the first step; None if there is nothing to train. The folder is locked until stack is closed."""
     folder, say = args.resume or args.out or OUT, Progress().line
     origin = resumed(args, stack, say) if args.resume else None
     if not (origin or args.dry_run):

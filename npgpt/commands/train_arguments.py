@@ -5,11 +5,13 @@ import os
 
 from npgpt.commands.arguments import OUT, count, given, path
 from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, Materials, described
+from npgpt.model.config import GPTConfig
 from npgpt.model.presets import PRESETS, preset
 from npgpt.parallel.threads import available_cores
 from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint
 from npgpt.runs.recorder import MINUTES
 from npgpt.runs.settings import RunSettings
+from npgpt.training.schedule import learning_rate
 from npgpt.training.settings import PRETRAINED, RATE_TIMES_WIDTH, TrainingSettings, default_settings
 
 TRAINING = {                                    # the fields of TrainingSettings
@@ -33,7 +35,8 @@ PACE = {                                        # the other fields of RunSetting
                         "beside the one with the smallest validation loss",
     "threads": "threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger (default: as "
                f"many as there are cores, {available_cores()} here)"}
-DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd",
+FURTHER = f"{RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd"       # learning rate at which a trained model is trained further
+DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {FURTHER}",
            "warmup": "a fifth of --steps"}
 
 
@@ -47,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
     data.add_argument("--resume", type=path, metavar="DIR",
                       help="resume the run in DIR from its newest checkpoint, as if it had never been interrupted; settings "
-                           "given on the command line change, all others stay")
+                           "given on the command line change, all others stay. With another number of --steps, the learning rate "
+                           "goes on from where it is, without a warm-up, along a cosine to the new end; with more steps "
+                           f"it starts at {FURTHER} or higher")
     data.add_argument("--tokenizer", choices=tuple(KINDS.values()),
                       help="a token for every character (char, the default), for every byte, or for frequent sequences of "
                            "bytes, which are learned from the text (bpe)")
@@ -84,16 +89,34 @@ def resolve(args: argparse.Namespace, materials: Materials, origin: Checkpoint |
     paths = materials.paths
     data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": materials.sha256}
     if origin:
-        return dataclasses.replace(origin.settings, **given(args, [*TRAINING, *PACE]), **data)
+        return dataclasses.replace(origin.settings, **given(args, PACE), **data,
+                                   **continued(origin, given(args, TRAINING), materials.task.config))
     training = vars(default_settings(materials.task.config, materials.start is not None, **given(args, TRAINING)))
     pace = {"threads": available_cores(), "eval_every": max(training["steps"] // 10, 1), **given(args, PACE)}
     return RunSettings(**training, **pace, **data)
+
+
+def continued(origin: Checkpoint, asked: dict[str, object], config: GPTConfig) -> dict[str, object]:
+    """The settings that a resumed run changes. If the number of steps changes after the warm-up, the cosine goes on from
+    the learning rate that it has reached, or, with more steps, from that of a pretrained model if this is larger: the rate
+    reached by a finished run is 0. In terms of settings, the steps made are the warm-up, and this rate is the largest one.
+    """
+    was, steps = origin.settings, asked.get("steps", origin.settings.steps)
+    if steps == was.steps or origin.step < was.warmup or "warmup" in asked:
+        return asked
+    rate = learning_rate(origin.step, was.steps, was.learning_rate, was.min_learning_rate, was.warmup)
+    if steps > was.steps:
+        rate = max(rate, min(was.learning_rate, default_settings(config, pretrained=True).learning_rate))
+    return {"learning_rate": float(f"{rate:.3g}"), "warmup": origin.step, **asked}
 
 
 def changes(origin: Checkpoint, materials: Materials, settings: RunSettings) -> str:
     """The settings that a resumed run changes, for a message."""
     before = {**vars(origin.settings), "dropout": origin.model.config.resid_pdrop}
     after = {**vars(settings), "dropout": materials.task.config.resid_pdrop}
-    changed = [f"{name} {before[name]} -> {after[name]}" for name in (*TRAINING, *PACE, "dropout")
-               if before[name] != after[name]]
-    return f"; changed: {', '.join(changed)}" if changed else ""
+    names = [name for name in (*TRAINING, *PACE, "dropout") if before[name] != after[name]]
+    falls = ""
+    if "warmup" in names and settings.warmup == origin.step:
+        names.remove("warmup")
+        falls = f"; from here, the learning rate falls from {settings.learning_rate:g} along a cosine, without a warm-up"
+    return f"; changed: {', '.join(f'{name} {before[name]} -> {after[name]}' for name in names)}{falls}" if names else ""

@@ -105,8 +105,55 @@ def test_a_finished_run_says_so_and_continues_with_more_steps(npgpt, run):
     assert (status, out) == (0, "") and end_state(run) == before
     assert err.endswith("out is finished: all 8 steps are made; for more: npgpt train --resume out --steps 16\n")
     status, _, err = npgpt("train", "--resume", "out", "--steps", 10)
-    assert status == 0 and "after step 8; changed: steps 8 -> 10\n" in err
+    assert status == 0 and ("after step 8; changed: steps 8 -> 10, learning_rate 0.08 -> 0.008; from here, the learning rate falls "
+                            "from 0.008 along a cosine, without a warm-up\n") in err
     assert [line["step"] for line in history(run)] == list(range(1, 11))
+
+
+def rates(run):
+    return [line["learning_rate"] for line in history(run)]
+
+
+def test_with_more_steps_a_finished_run_starts_at_a_tenth_of_the_default_learning_rate_every_time(npgpt, run):
+    for steps in (12, 16):
+        npgpt("train", "--resume", "out", "--steps", steps)
+        assert rates(run)[steps - 4:] == pytest.approx([0.008 * share for share in (1, 0.8535534, 0.5, 0.1464466)])
+
+
+def test_with_more_steps_a_low_learning_rate_is_not_exceeded(npgpt, text, tmp_path):
+    npgpt(*RUN, "--learning-rate", 0.001)
+    npgpt("train", "--resume", "out", "--steps", 10)
+    assert max(rates(tmp_path / "out")) == rates(tmp_path / "out")[8] == 0.001
+
+
+@pytest.mark.parametrize("steps", [7, 20])
+def test_with_another_number_of_steps_the_cosine_goes_on_from_the_learning_rate_that_it_has_reached(npgpt, run, steps):
+    planned = rates(run)
+    forget(run, 4)
+    npgpt("train", "--resume", "out", "--steps", steps)
+    assert rates(run)[:4] == planned[:4] and rates(run)[4] == pytest.approx(planned[4], rel=0.005)
+    assert all(before > after for before, after in zip(rates(run)[4:], rates(run)[5:]))
+    assert rates(run)[-1] < 0.1 * planned[4] * (1 if steps == 20 else 3)
+
+
+def test_with_more_steps_a_run_still_in_its_warm_up_stays_in_it(npgpt, run):
+    npgpt(*RUN, "--overwrite", "--warmup", 6, "--keep-checkpoints", 9)
+    planned = rates(run)
+    forget(run, 4)
+    npgpt("train", "--resume", "out", "--steps", 20)
+    assert rates(run)[:7] == planned[:7] and rates(run)[19] < rates(run)[7]
+
+
+def test_with_more_steps_and_another_learning_rate_it_falls_from_there(npgpt, run):
+    npgpt("train", "--resume", "out", "--steps", 10, "--learning-rate", 0.03)
+    assert rates(run)[8:] == pytest.approx([0.03, 0.015])
+
+
+def test_a_run_with_more_steps_is_itself_resumed_as_if_it_had_never_been_interrupted(npgpt, run):
+    npgpt("train", "--resume", "out", "--steps", 16)
+    whole = end_state(run)
+    forget(run, 10)
+    assert npgpt("train", "--resume", "out").status == 0 and end_state(run) == whole
 
 
 def test_fewer_steps_than_were_made_are_refused(npgpt, run):
@@ -265,7 +312,7 @@ def test_a_dry_run_says_where_it_would_resume(npgpt, run):
     forget(run, 4)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     status, out, err = npgpt("train", "--resume", "out", "--dry-run", "--steps", 20)
-    assert status == 0 and err.startswith("resume out/checkpoints/step-00000004, after step 4; changed: steps 8 -> 20\n")
+    assert status == 0 and err.startswith("resume out/checkpoints/step-00000004, after step 4; changed: steps 8 -> 20, learning_rate 0.08 -> 0.0")
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 

@@ -65,6 +65,11 @@ def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeyp
     assert npgpt("evaluate", "--data", text).status == 0
 
 
+def test_commands_to_be_typed_are_quoted_for_the_shell(npgpt, text):
+    assert npgpt(*QUICK, "--out", "my model").err.endswith("next: npgpt generate --model 'my model'\n")
+    assert "for more: npgpt train --resume 'my model' --steps 8\n" in npgpt("train", "--resume", "my model").err
+
+
 def test_a_run_whose_metrics_cannot_be_read_ends_without_a_curve(npgpt, text, monkeypatch):
     def unreadable(folder):
         raise InputError("no metrics")
@@ -102,8 +107,7 @@ def test_progress_is_reported(npgpt, text):
 
 def test_the_validation_loss_is_what_evaluate_finds(npgpt, text, tmp_path):
     err = npgpt(*QUICK).err
-    (tmp_path / "last tenth").write_text(text.read_text()[396:])
-    loss = re.search(r"^loss +(\S+)", npgpt("evaluate", "--data", "last tenth").out, re.M)[1]
+    loss = re.search(r"^loss +(\S+)", npgpt("evaluate").out, re.M)[1]
     assert re.search(rf"^step 4/4 .* validation {loss}  ", err, re.M)
 
 
