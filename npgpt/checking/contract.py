@@ -15,6 +15,11 @@ def is_differentiable(argument: object) -> bool:
     return isinstance(argument, np.ndarray) and argument.dtype.kind in "fc"
 
 
+def cast(arguments: Sequence, dtype: type) -> list:
+    """The arguments, with those that are differentiable in this dtype."""
+    return [a.astype(dtype) if is_differentiable(a) else a for a in arguments]
+
+
 def call(forward: Forward, arguments: Sequence, settings: dict) -> tuple[np.ndarray, object]:
     """forward(*arguments, **settings), with a copy of every random generator, so that each call draws the same."""
     def fresh(value: object) -> object:
@@ -29,12 +34,11 @@ def call_backward(backward: Backward, dy: np.ndarray, cache: object) -> list[np.
 
 
 def contract_breaches(layer: str, forward: Forward, backward: Backward, arguments: Sequence, settings: dict,
-                      rng: np.random.Generator) -> list[str]:
-    """How a pair breaks the contract, a sentence for each breach; empty if it keeps it."""
+                      rng: np.random.Generator, dtypes: Sequence[type] = (np.float32, np.float64)) -> list[str]:
+    """How a pair breaks the contract in any of the dtypes, a sentence for each breach; empty if it keeps it."""
     breaches = []
-    for dtype in (np.float32, np.float64):
-        cast = [a.astype(dtype) if is_differentiable(a) else a for a in arguments]
-        breaches += breaches_in(dtype, forward, backward, cast, settings, rng)
+    for dtype in dtypes:
+        breaches += breaches_in(dtype, forward, backward, cast(arguments, dtype), settings, rng)
     return [f"{layer}: {breach}" for breach in dict.fromkeys(breaches)]
 
 

@@ -1,4 +1,5 @@
 """Reports: hand-written gradients beside numerical ones, as a table or as an error."""
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,12 @@ class GradientError(AssertionError):
     """A hand-written gradient, or a layer's contract, is wrong. The message says where and how."""
 
 
+class CentralOnly(NamedTuple):
+    """Why the complex step was not used, though the caller left the choice to the checker."""
+    word: str                                   # in the verdict
+    reason: str
+
+
 class Comparison(NamedTuple):
     """One argument's gradient, hand-written and numerical; of a large model, its derivatives along random directions."""
     layer: str
@@ -20,6 +27,8 @@ class Comparison(NamedTuple):
     numeric: dict[str, np.ndarray]              # by method
     scale: float                                # errors are relative to it
     zero: bool = False                          # whether the gradient is known to be zero
+    tolerance: float | None = None              # of errors; None for those of TOLERANCES
+    central_only: CentralOnly | None = None
 
     def error(self, method: str) -> float:
         """Largest difference, relative to the scale. Infinite if a number is NaN or infinite."""
@@ -31,6 +40,10 @@ class Comparison(NamedTuple):
     def difference(self, method: str) -> np.ndarray:
         return np.abs(self.analytic - self.numeric[method])
 
+    def allowed(self, method: str) -> float:
+        """Largest relative error that is not wrong."""
+        return TOLERANCES[method] if self.tolerance is None else self.tolerance
+
     @property
     def vanishes(self) -> bool:
         """Whether it is zero everywhere, and not known to be."""
@@ -38,41 +51,48 @@ class Comparison(NamedTuple):
 
     @property
     def right(self) -> bool:
-        return not self.vanishes and all(self.error(method) <= TOLERANCES[method] for method in self.numeric)
+        return not self.vanishes and all(self.error(method) <= self.allowed(method) for method in self.numeric)
 
     @property
     def verdict(self) -> str:
-        return "ok" if self.right else "zero" if self.vanishes else "WRONG"
+        verdict = "ok" if self.right else "zero" if self.vanishes else "WRONG"
+        return f"{verdict} ({self.central_only.word})" if self.central_only else verdict
 
     def explain(self) -> str:
         """The largest error and its place, how many entries are wrong, and what kind of mistake it may be."""
-        method = max(self.numeric, key=lambda m: self.error(m) / TOLERANCES[m])
+        method = max(self.numeric, key=lambda m: self.error(m) / self.allowed(m))
         numeric, difference = self.numeric[method], self.difference(method)
         worst = np.unravel_index(int(np.nan_to_num(difference, nan=np.inf).argmax()), difference.shape)
-        off = int((~(difference <= TOLERANCES[method] * (self.scale or 1))).sum())
+        off = int((~(difference <= self.allowed(method) * (self.scale or 1))).sum())
         place = tuple(int(i) for i in worst)
+        cause = hint(self.analytic, numeric, self.allowed(method))
         return (f"{self.layer}: the gradient of {self.argument} {self.shape} is wrong: at {place} it is "
                 f"{self.analytic[worst]:.10g} by hand and {numeric[worst]:.10g} by {IN_WORDS[method]}; relative error "
-                f"{self.error(method):.1e}, {off} of {difference.size} entries off{hint(self.analytic, numeric)}")
+                f"{self.error(method):.1e}, {off} of {difference.size} entries off{cause}")
 
 
-def hint(analytic: np.ndarray, numeric: np.ndarray) -> str:
-    """The kind of mistake that would explain the two arrays; empty if it is none of the common ones."""
+def hint(analytic: np.ndarray, numeric: np.ndarray, tolerance: float) -> str:
+    """The kind of mistake that would explain the two arrays; empty if it is none of the common ones.
+
+    Numeric errs by up to the tolerance, relative to its largest entry. Of entries larger than sqrt(tolerance), that is
+    sqrt(tolerance) or less.
+    """
+    rough = min(math.sqrt(tolerance), 0.05)
     if not analytic.any():
         return "; identically zero by hand"
     if not numeric.any():
         return "; identically zero by numerical differentiation"
-    firm = np.abs(numeric) > 1e-6 * np.abs(numeric).max()
+    firm = np.abs(numeric) > rough * np.abs(numeric).max()
     ratios = numeric[firm] / np.where(analytic[firm] == 0, np.nan, analytic[firm])
-    if ratios.size > 1 and np.allclose(ratios, ratios[0], rtol=1e-6, atol=0):
+    if ratios.size > 1 and np.allclose(ratios, ratios[0], rtol=rough, atol=0):
         return f"; numeric / analytic is {ratios[0]:.4g} everywhere"
     if analytic.ndim >= 2:
         *leading, rows, columns = analytic.shape
-        if rows == columns and close(analytic.swapaxes(-1, -2), numeric):
+        if rows == columns and close(analytic.swapaxes(-1, -2), numeric, rough):
             return "; matches after a transpose"
-        if close(analytic.reshape(*leading, columns, rows).swapaxes(-1, -2), numeric):
+        if close(analytic.reshape(*leading, columns, rows).swapaxes(-1, -2), numeric, rough):
             return "; matches after a transpose: it was reshaped where axes should have been swapped"
-    if close(np.sort(analytic, axis=None), np.sort(numeric, axis=None)):
+    if close(np.sort(analytic, axis=None), np.sort(numeric, axis=None), rough):
         return "; the same numbers in another order"
     return ""
 
@@ -82,12 +102,12 @@ def largest(arrays: Sequence[np.ndarray]) -> float:
     return max(float(np.abs(array).max(initial=0)) for array in arrays)
 
 
-def close(a: np.ndarray, b: np.ndarray) -> bool:
-    return np.allclose(a, b, rtol=1e-6, atol=1e-6 * np.abs(b).max())
+def close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    return np.allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
 
 
 class Report(NamedTuple):
-    """Comparisons, and breaches of the contract as sentences. Prints as a table."""
+    """Comparisons, and breaches of the contract as sentences. Prints as a table, then what is wrong with it."""
     comparisons: list[Comparison]
     breaches: list[str]
 
@@ -99,6 +119,13 @@ class Report(NamedTuple):
         """Largest relative error of all arguments by this method; 0 where it was not used."""
         return max((c.error(method) for c in self.comparisons if method in c.numeric), default=0.0)
 
+    def notes(self) -> list[str]:
+        """A sentence for each reason for which the complex step was not used."""
+        reasons = dict.fromkeys((c.layer, c.central_only.reason, c.allowed("central"))
+                                for c in self.comparisons if c.central_only)
+        return [f"{layer}: {reason}; checked by central differences (allowed {allowed:.0e})"
+                for layer, reason, allowed in reasons]
+
     def problems(self) -> str:
         """Everything that is wrong, a line each."""
         return "\n".join(self.breaches + [c.explain() for c in self.comparisons if not c.right])
@@ -109,8 +136,8 @@ class Report(NamedTuple):
             raise GradientError(self.problems())
         return self
 
-    def __str__(self) -> str:
-        return "\n".join([HEADER, *map(comparison_row, self.comparisons), *self.breaches])
+    def __repr__(self) -> str:
+        return "\n".join([HEADER, *map(comparison_row, self.comparisons), *self.notes(), self.problems()]).rstrip("\n")
 
 
 def table_row(layer: str, argument: str, shape: str, errors: dict[str, float], verdict: str) -> str:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from helpers import draw
-from npgpt.checking.catalogue import CASES, check_case
+from npgpt.checking.catalogue import CASES, GPT_VARIANTS, T, V, check_case, check_variant, ids
 from npgpt.checking.contract import call, is_differentiable
+from npgpt.layers.cross_entropy import IGNORED
 from npgpt.model.parameters import map_leaves, named_leaves
 
 WITH_PARAMETERS = [case for case in CASES if "out" in inspect.signature(case.backward).parameters]
@@ -25,6 +26,25 @@ def leaves(nested):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_gradient_is_right(case):
     assert check_case(case, ("complex",)).require().worst("complex") <= 1e-12
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_ids_are_repeated(seed):
+    drawn = ids(10**9, 3, 4)(np.random.default_rng(seed))
+    assert drawn.shape == (3, 4) and len(np.unique(drawn)) < drawn.size
+
+
+@pytest.mark.parametrize("variant", GPT_VARIANTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_batch_of_a_model_has_repeated_ids_and_ignored_targets(variant, seed, monkeypatch):
+    """Ignored in more than one row, so that errors in counting targets show; never the whole of a row."""
+    batches = []
+    monkeypatch.setattr("npgpt.checking.catalogue.check_model", lambda task, batch, *rest: batches.append(batch))
+    check_variant(variant, ("complex",), seed)
+    (drawn, targets), = batches
+    ignored = (targets == IGNORED).sum(axis=1)
+    assert drawn.min() >= 0 and drawn.max() < V and len(np.unique(drawn)) < drawn.size
+    assert np.count_nonzero(ignored) >= 2 and ignored.max() < T
 
 
 def test_all_layers_with_parameters_take_out():

@@ -1,7 +1,10 @@
 """The checker passes correct layers, and says what is wrong with the others."""
+import math
+
 import numpy as np
 import pytest
 
+from npgpt.checking.contract import contract_breaches
 from npgpt.checking.layer import check_layer
 from npgpt.checking.report import GradientError
 
@@ -136,6 +139,198 @@ def test_a_generator_starts_every_call_in_the_same_state():
         dropped = rng.random(x.shape) < 0.5
         return np.where(dropped, 0, x), dropped
     check_layer(noisy, lambda dy, dropped: np.where(dropped, 0, dy), X, np.random.default_rng(0)).require()
+
+
+def off_by(factor):
+    """A backward whose gradient of x is wrong by this factor."""
+    def backward(dy, cache):
+        dx, dw = scale_backward(dy, cache)
+        return dx * dx.dtype.type(factor), dw
+    return backward
+
+
+@pytest.mark.parametrize("methods, accepted, refused", [
+    (["complex"], 3e-13, 3e-12), (["central"], 3e-8, 3e-7), (["complex", "central"], 3e-13, 3e-12)])
+def test_what_is_allowed_is_a_relative_error_of_1e_12_by_the_complex_step_and_1e_7_by_central_differences(
+        methods, accepted, refused):
+    assert check_layer(scale, off_by(1 + accepted), X, W, methods=methods).right
+    assert not check_layer(scale, off_by(1 + refused), X, W, methods=methods).right
+
+
+def test_every_method_must_agree():
+    """Central differences do not see an error of 1e-9; the complex step does."""
+    report = check_layer(scale, off_by(1 + 1e-9), X, W)
+    x, w = report.comparisons
+    assert x.error("central") < 1e-7 and x.verdict == "WRONG" and w.verdict == "ok" and not report.right
+
+
+def test_the_largest_error_counts_not_the_mean():
+    def backward(dy, cache):
+        dx, dw = scale_backward(dy, cache)
+        dx[30, 1] += 1e-11 * np.abs(dx).max()
+        return dx, dw
+    assert "at (30, 1)" in message_of(backward, scale, np.tile(X, (20, 1)), W, methods=["complex"])
+
+
+def test_the_tolerance_may_be_chosen():
+    assert check_layer(scale, off_by(1.0001), X, W, tolerance=1e-3).right
+    assert not check_layer(scale, off_by(1.0001), X, W, tolerance=1e-5).right
+    assert not check_layer(scale, scale_backward, X, W, tolerance=1e-14).right       # central differences err by more
+
+
+def absolute(x, w):
+    return np.abs(x) * w, (x, w)
+
+
+def absolute_backward(dy, cache, factor=1.0):
+    x, w = cache
+    return dy * w * np.sign(x) * factor, (dy * np.abs(x)).sum(axis=0)
+
+
+def length(x, w):
+    n = np.linalg.norm(x, axis=-1, keepdims=True)
+    return n * w, (x, n, w)
+
+
+def length_backward(dy, cache, factor=1.0):
+    x, n, w = cache
+    return x / n * (dy * w).sum(axis=-1, keepdims=True) * factor, (dy * n).sum(axis=0)
+
+
+def normal_cdf(x, w):
+    erf = [math.erf(value) for value in x.ravel() / math.sqrt(2)]
+    return (0.5 * (1 + np.array(erf).reshape(x.shape)) * w).astype(x.dtype), (x, w)
+
+
+def normal_cdf_backward(dy, cache, factor=1.0):
+    x, w = cache
+    dx = dy * w * np.exp(-x * x / 2) / x.dtype.type(math.sqrt(2 * math.pi)) * factor
+    return dx, (dy * normal_cdf(x, np.ones_like(w))[0]).sum(axis=0)
+
+
+def in_real_numbers_only(x, w):
+    if np.iscomplexobj(x) or np.iscomplexobj(w):
+        raise TypeError("must be real number, not complex")
+    return scale(x, w)
+
+
+def without_imaginary_part(x, w):
+    return scale(x.astype(x.real.dtype), w)
+
+
+@pytest.mark.parametrize("forward, backward, word", [
+    (absolute, absolute_backward, "not analytic"), (length, length_backward, "not analytic"),
+    (normal_cdf, normal_cdf_backward, "real only"), (without_imaginary_part, None, "real only"),
+    (in_real_numbers_only, None, "real only")])
+def test_a_forward_that_is_not_analytic_is_judged_by_central_differences(forward, backward, word):
+    report = check_layer(forward, backward or scale_backward, X, W).require()
+    x = report.comparisons[0]
+    assert x.verdict == f"ok ({word})" and list(x.numeric) == ["central"] and x.error("central") < 1e-9
+    assert "checked by central differences (allowed 1e-07)" in str(report)
+
+    wrong = (lambda dy, cache: backward(dy, cache, 1.00001)) if backward else off_by(1.00001)
+    x = check_layer(forward, wrong, X, W).comparisons[0]
+    assert x.verdict == f"WRONG ({word})" and "by central differences" in x.explain()
+
+
+def test_arguments_in_which_forward_is_analytic_are_judged_by_the_complex_step_as_well():
+    def backward(dy, cache):
+        dx, dw = absolute_backward(dy, cache)
+        return dx, dw * (1 + 1e-11)
+    x, w = check_layer(absolute, backward, X, W).comparisons
+    assert x.verdict == "ok (not analytic)" and w.verdict == "WRONG"
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-9, 1.001, 2, -1, 1e6, np.nan])
+def test_a_wrong_backward_is_not_taken_for_a_forward_that_is_not_analytic(factor):
+    x = check_layer(scale, off_by(factor), X, W).comparisons[0]
+    assert x.verdict == "WRONG" and list(x.numeric) == ["complex", "central"]
+
+
+def test_rounding_is_not_taken_for_a_forward_that_is_not_analytic():
+    """Central differences of large values with small derivatives have few correct digits; the complex step has all."""
+    x, = check_layer(lambda x: (x * 1e-6 + 1, None), lambda dy, cache: dy * np.array(1e-6, dy.dtype), X).comparisons
+    assert x.error("complex") < 1e-12 and x.error("central") > 1e-7
+
+
+def test_methods_that_are_chosen_must_agree_even_if_forward_is_not_analytic():
+    assert not check_layer(absolute, absolute_backward, X, W, methods=["complex", "central"]).right
+    assert check_layer(absolute, absolute_backward, X, W, methods=["central"]).right
+    with pytest.raises(TypeError):
+        check_layer(in_real_numbers_only, scale_backward, X, W, methods=["complex"])
+
+
+def kernel(x, w):
+    """tanh(x) w in float32, whatever comes in, as a C function would compute it."""
+    x, w = np.float32(x), np.float32(w)
+    return np.tanh(x) * w, (x, w)
+
+
+def strict_kernel(x, w):
+    if x.dtype != np.float32:
+        raise ValueError("Buffer dtype mismatch, expected 'float' but got 'double'")
+    return kernel(x, w)
+
+
+def kernel_backward(dy, cache, factor=1.0):
+    x, w = cache
+    y = np.tanh(x)
+    return dy * w * (1 - y * y) * np.float32(factor), (dy * y).sum(axis=0)
+
+
+@pytest.mark.parametrize("forward", [kernel, strict_kernel])
+@pytest.mark.parametrize("methods", [None, ["central"]])
+def test_a_forward_that_computes_in_float32_only_is_judged_by_its_precision(forward, methods):
+    report = check_layer(forward, kernel_backward, X, W, methods=methods).require()
+    assert [c.verdict for c in report.comparisons] == ["ok (float32)"] * 2 and 1e-8 < report.worst("central") < 1e-4
+    assert "in float32 only; checked by central differences (allowed 2e-03)" in str(report)
+    for factor, right in [(1.0005, True), (1.005, False)]:
+        report = check_layer(forward, lambda dy, cache: kernel_backward(dy, cache, factor), X, W, methods=methods)
+        assert report.right == right
+    assert "WRONG (float32)" in str(report) and "numeric / analytic is 0.995 everywhere" in str(report)
+
+
+def test_float32_is_not_enough_where_the_complex_step_is_chosen():
+    with pytest.warns(np.exceptions.ComplexWarning):
+        report = check_layer(kernel, kernel_backward, X, W, methods=["central", "complex"])
+    assert "float64 comes in, float32" in report.problems()
+
+
+def test_a_forward_that_fails_in_every_precision_raises_its_own_error():
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        check_layer(scale, scale_backward, X, W[:2])
+
+
+@pytest.mark.parametrize("backward", [
+    lambda dy, cache: [dy.copy()] * 2,                      # both gradients are one array
+    lambda dy, cache: [cache, dy.copy()]])                  # a gradient is the output
+def test_memory_shared_between_two_outputs_is_reported(backward):
+    def add(x, y):
+        total = x + y
+        return total, total
+    assert "shares memory with an argument or with another output" in check_layer(add, backward, X, 2 * X).problems()
+    assert check_layer(add, lambda dy, cache: (dy.copy(), dy.copy()), X, 2 * X).right
+
+
+@pytest.mark.parametrize("size, reported", [(1e-9, True), (1e-16, False)])
+def test_linearity_is_checked_to_the_precision_of_float64(size, reported):
+    def backward(dy, cache):
+        dx, dw = scale_backward(dy, cache)
+        return dx + dx.dtype.type(size) * dx * dx, dw
+    assert ("not linear" in check_layer(scale, backward, X, W).problems()) == reported
+
+
+def test_rounding_of_long_sums_is_linear_enough():
+    x = np.random.default_rng(0).standard_normal((100_000, 3))
+    assert contract_breaches("scale", scale, scale_backward, [x, W], {}, np.random.default_rng(1)) == []
+
+
+def test_what_is_printed_or_shown_by_a_notebook_is_the_table_and_what_is_wrong():
+    report = check_layer(scale, off_by(1 / 6), X, W)
+    table, diagnosis = str(report).splitlines()[:3], str(report).splitlines()[3:]
+    assert table[1].endswith("WRONG") and table[2].endswith("ok")
+    assert diagnosis == report.problems().splitlines() and "numeric / analytic is 6 everywhere" in diagnosis[0]
+    assert repr(report) == str(report)
 
 
 def test_a_report_prints_as_a_table():

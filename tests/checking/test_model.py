@@ -1,6 +1,7 @@
 """The checker of whole models finds a wrong gradient in any parameter, in small models and in large ones."""
 import dataclasses
 
+import numpy as np
 import pytest
 
 from helpers import draw_tokens
@@ -14,11 +15,15 @@ SMALL = LanguageModelling(dataclasses.replace(SMALL_GPT, n_layer=1, n_positions=
 LARGE = LanguageModelling(dataclasses.replace(SMALL_GPT, n_embd=32, n_inner=64))
 
 
-def check_broken(task, parameter):
-    """Names of the parameters that are reported where one has a gradient that is too large by a thousandth."""
+def too_large(gradient):
+    gradient *= 1.001
+
+
+def check_broken(task, parameter, change=too_large):
+    """Names of the parameters that are reported where the gradient of one is changed."""
     def loss_and_gradients(batch, parameters, rng):
         loss, gradients = task.loss_and_gradients(batch, parameters, rng)
-        named_views(gradients, task.table)[parameter][...] *= 1.001
+        change(named_views(gradients, task.table)[parameter])
         return loss, gradients
     report = check_model(task, draw_tokens(task.config, B=2, T=2), methods=["complex"], loss_and_gradients=loss_and_gradients)
     return [comparison.argument for comparison in report.comparisons if not comparison.right]
@@ -32,6 +37,17 @@ def test_an_error_in_one_parameter_of_a_small_model_is_found_there_and_only_ther
 def test_an_error_in_one_parameter_of_a_large_model_is_found_along_random_directions():
     assert parameter_count(LARGE.table) > COORDINATES
     assert check_broken(LARGE, "blocks.1.mlp.w_up") == ["blocks.1.mlp.w_up"]
+
+
+@pytest.mark.parametrize("place", [0, 700, -1])
+@pytest.mark.parametrize("task", [SMALL, LARGE], ids=["small", "large"])
+def test_an_error_in_one_entry_is_found(task, place):
+    """Even if it is 1e-9 of the gradient's size. In a large model only random directions are checked, but each of them
+    has a part in every entry.
+    """
+    def change(gradient):
+        gradient.flat[place % gradient.size] += 1e-9 * np.sqrt((gradient * gradient).mean())
+    assert check_broken(task, "blocks.0.mlp.w_up", change) == ["blocks.0.mlp.w_up"]
 
 
 def test_both_methods_agree_on_a_correct_model():
