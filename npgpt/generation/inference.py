@@ -13,7 +13,7 @@ from npgpt.parallel.blas import blas_threads, find_blas_threads
 from npgpt.parallel.memory import keep_freed_scratch
 from npgpt.parallel.tensor_parallel import TensorParallelLayers
 
-PARALLEL_TOKENS = 128       # from this length of a prompt on, tensor-parallel layers are faster than BLAS's threads
+PARALLEL_SIZE = 48_000      # tokens times channels of a prompt from which on tensor-parallel layers beat BLAS's threads
 
 
 def next_logits(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: KeyValueCache, length: int,
@@ -46,7 +46,7 @@ def prefill(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: KeyValu
     ids (T,). A long prompt is computed by tensor-parallel layers on as many threads as BLAS has, because BLAS's own
     threads divide only the matrix products.
     """
-    switch = find_blas_threads() if len(ids) >= PARALLEL_TOKENS else None
+    switch = find_blas_threads() if len(ids) * config.n_embd >= PARALLEL_SIZE else None
     threads = switch.get() if switch else 1
     if threads == 1:
         return next_logits(ids[None], p, config, cache, 0)[0]

@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from helpers import language_model, logits_of, precisions, require_close, seeds, small_configs, unwritten_cache
 from npgpt.generation import inference
-from npgpt.generation.inference import PARALLEL_TOKENS, next_logits, prefill
+from npgpt.generation.inference import next_logits, prefill
 from npgpt.generation.kv_cache import empty_cache
 from npgpt.layers.causal_attention import QUERY_TILE
 from npgpt.model.config import GPTConfig
@@ -15,7 +15,15 @@ from npgpt.model.parameters import groups
 from npgpt.parallel.blas import BlasThreads, find_blas_threads
 from npgpt.parallel.tensor_parallel import TensorParallelLayers
 
-CONFIG = GPTConfig(vocab_size=7, n_positions=2 * PARALLEL_TOKENS + 10, n_embd=6, n_layer=3, n_head=2, initializer_range=0.5)
+LONG = 128            # tokens of a prompt that is computed by tensor-parallel layers, in these tests
+CONFIG = GPTConfig(vocab_size=7, n_positions=2 * LONG + 10, n_embd=6, n_layer=3, n_head=2, initializer_range=0.5)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def threshold():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "PARALLEL_SIZE", LONG * CONFIG.n_embd)
+        yield
 
 
 def model(config=CONFIG, seed=0, dtype=np.float32):
@@ -110,8 +118,8 @@ def test_prefill_gives_logits_keys_and_values_of_one_pass_on_any_number_of_threa
         require_close(array, expected, tolerance)
 
 
-@pytest.mark.parametrize("T, threads, parallel", [(PARALLEL_TOKENS - 1, 2, False), (PARALLEL_TOKENS, 2, True),
-                                                  (PARALLEL_TOKENS, 1, False), (PARALLEL_TOKENS, None, False)])
+@pytest.mark.parametrize("T, threads, parallel", [(LONG - 1, 2, False), (LONG, 2, True),
+                                                  (LONG, 1, False), (LONG, None, False)])
 def test_a_long_prompt_is_computed_by_TensorParallelLayers(T, threads, parallel, monkeypatch):
     """Unless BLAS has one thread, or a number that cannot be set, so that it would use all cores in every part."""
     with_blas_threads(monkeypatch, threads)
@@ -142,12 +150,12 @@ def test_blas_has_one_thread_in_a_parallel_prefill_and_its_own_number_afterwards
         seen.append(blas_switch.get())
         return gpt(*arguments, **settings)
     monkeypatch.setattr(inference, "gpt", watch)
-    prefill(np.zeros(PARALLEL_TOKENS, int), model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
+    prefill(np.zeros(LONG, int), model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
     assert seen == [1] and blas_switch.get() == 2
 
 
 def test_an_exception_in_a_parallel_prefill_is_raised_and_blas_has_its_threads_back(blas_switch):
-    ids = np.zeros(PARALLEL_TOKENS, int)
+    ids = np.zeros(LONG, int)
     ids[-1] = 99
     with pytest.raises(IndexError, match="99"):
         prefill(ids, model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
