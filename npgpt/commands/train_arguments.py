@@ -50,9 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
     data.add_argument("--resume", type=path, metavar="DIR",
                       help="resume the run in DIR from its newest checkpoint, as if it had never been interrupted; settings "
-                           "given on the command line change, all others stay. With another number of --steps, the learning rate "
-                           "goes on from where it is, without a warm-up, along a cosine to the new end; with more steps "
-                           f"it starts at {FURTHER} or higher")
+                           "given on the command line change, all others stay. With other --steps, the learning rate goes on "
+                           "from where it is, along a cosine to the new end, without a warm-up; with more steps, from at "
+                           f"least {FURTHER}, or the largest of the run if this is lower")
     data.add_argument("--tokenizer", choices=tuple(KINDS.values()),
                       help="a token for every character (char, the default), for every byte, or for frequent sequences of "
                            "bytes, which are learned from the text (bpe)")
