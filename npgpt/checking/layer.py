@@ -98,7 +98,7 @@ def numerical_gradients(f: Function, x: np.ndarray, rounding: float) -> tuple[di
     except Exception as error:
         reason = f"forward fails on complex numbers, {type(error).__name__}: {error}"
         return {"central": central}, CentralOnly("real only", reason)
-    if largest([step - central]) <= 10 * (TOLERANCES["central"] * largest([step, central]) + rounding):
+    if np.abs(step - central).max(initial=0) <= 10 * (TOLERANCES["central"] * largest([step, central]) + rounding):
         return {"complex": step, "central": central}, None
     return {"central": central}, NOT_ANALYTIC
 

@@ -98,8 +98,8 @@ def hint(analytic: np.ndarray, numeric: np.ndarray, tolerance: float) -> str:
 
 
 def largest(arrays: Sequence[np.ndarray]) -> float:
-    """The largest magnitude of any entry."""
-    return max(float(np.abs(array).max(initial=0)) for array in arrays)
+    """The largest magnitude of any finite entry."""
+    return max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in arrays)
 
 
 def close(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:

@@ -93,6 +93,22 @@ def test_nan_is_wrong():
     assert "the gradient of x" in message_of(lambda dy, cache: (dy * np.nan, scale_backward(dy, cache)[1]))
 
 
+def test_a_single_nan_is_wrong_and_named():
+    def backward(dy, cache):
+        dx, dw = scale_backward(dy, cache)
+        dx[2, 1] = np.nan
+        return dx, dw
+    assert "at (2, 1) it is nan by hand" in message_of(backward) and "1 of 12 entries off" in message_of(backward)
+
+
+def test_a_gradient_said_to_be_zero_is_compared_even_if_all_gradients_are_zero():
+    assert "the gradient of x" in message_of(lambda dy, cache: dy * 0, lambda x: (2 * x, None), X, zero=("x",))
+
+
+def test_empty_arrays_have_right_gradients():
+    assert check_layer(scale, scale_backward, X[:, :0], W[:0]).right
+
+
 def test_a_changed_argument_is_reported():
     def forward(x, w):
         y = x * w
