@@ -16,8 +16,8 @@ def is_differentiable(argument: object) -> bool:
 
 
 def cast(arguments: Sequence, dtype: type) -> list:
-    """The arguments, with those that are differentiable in this dtype."""
-    return [a.astype(dtype) if is_differentiable(a) else a for a in arguments]
+    """Copies of the arguments, those that are differentiable in this dtype."""
+    return [a.astype(dtype) if is_differentiable(a) else a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
 
 
 def call(forward: Forward, arguments: Sequence, settings: dict) -> tuple[np.ndarray, object]:
@@ -34,7 +34,7 @@ def call_backward(backward: Backward, dy: np.ndarray, cache: object) -> list[np.
 
 
 def contract_breaches(layer: str, forward: Forward, backward: Backward, arguments: Sequence, settings: dict,
-                      rng: np.random.Generator, dtypes: Sequence[type] = (np.float32, np.float64)) -> list[str]:
+                      rng: np.random.Generator, dtypes: Sequence[type]) -> list[str]:
     """How a pair breaks the contract in any of the dtypes, a sentence for each breach; empty if it keeps it."""
     breaches = []
     for dtype in dtypes:

@@ -18,6 +18,7 @@ def scale_backward(dy, cache):
     return dy * w, (dy * x).sum(axis=0)
 
 
+BOTH = np.float32, np.float64
 X, W = np.random.default_rng(0).standard_normal((4, 3)), np.array([2.0, 3.0, 5.0])
 
 
@@ -117,12 +118,26 @@ def test_a_changed_argument_is_reported():
     assert "changes an argument" in message_of(scale_backward, forward)
 
 
+def test_changed_ids_are_reported():
+    def forward(x, ids):
+        y, kept = x[ids], ids.copy()
+        ids[...] = 0
+        return y, (x, kept)
+
+    def backward(dy, cache):
+        dx = np.zeros_like(cache[0])
+        np.add.at(dx, cache[1], dy)
+        return dx
+    assert "changes an argument" in message_of(backward, forward, X, np.array([1, 0, 1]))
+
+
 def test_a_changed_dy_is_reported():
     def backward(dy, cache):
         dx, dw = scale_backward(dy, cache)
         dy *= 2
         return dx, dw
     assert "backward changes dy" in message_of(backward)
+    assert check_layer(scale, backward, X, W).problems().count("backward changes dy") == 1         # not once for each dtype
 
 
 def test_a_changed_cache_is_reported():
@@ -140,6 +155,11 @@ def test_shared_memory_is_reported():
 
 def test_a_wider_dtype_is_reported():
     assert "float32 comes in, float64" in message_of(lambda dy, cache: dy * np.float64(2), lambda x: (x * np.float64(2), None), X)
+
+
+def test_a_wider_dtype_of_a_gradient_is_reported():
+    message = message_of(lambda dy, cache: np.float64(2) * dy, lambda x: (2 * x, None), X)
+    assert "float32 comes in, float32, float64 comes out" in message
 
 
 def test_a_gradient_of_another_shape_is_reported():
@@ -167,10 +187,15 @@ def off_by(factor):
 
 @pytest.mark.parametrize("methods, accepted, refused", [
     (["complex"], 3e-13, 3e-12), (["central"], 3e-8, 3e-7), (["complex", "central"], 3e-13, 3e-12)])
-def test_what_is_allowed_is_a_relative_error_of_1e_12_by_the_complex_step_and_1e_7_by_central_differences(
-        methods, accepted, refused):
+def test_relative_errors_up_to_1e_12_or_1e_7_are_allowed(methods, accepted, refused):
     assert check_layer(scale, off_by(1 + accepted), X, W, methods=methods).right
     assert not check_layer(scale, off_by(1 + refused), X, W, methods=methods).right
+
+
+def test_the_upstream_gradient_is_drawn_from_the_seed():
+    """It is not all ones."""
+    one, other = (check_layer(scale, scale_backward, X, W, seed=seed).comparisons[0].analytic / W for seed in (1, 2))
+    assert one.std() > 0.1 and not np.allclose(one, other)
 
 
 def test_every_method_must_agree():
@@ -303,6 +328,7 @@ def test_a_forward_that_computes_in_float32_only_is_judged_by_its_precision(forw
     for factor, right in [(1.0005, True), (1.005, False)]:
         report = check_layer(forward, lambda dy, cache: kernel_backward(dy, cache, factor), X, W, methods=methods)
         assert report.right == right
+    assert check_layer(forward, lambda dy, cache: kernel_backward(dy, cache, 1.005), X, W, tolerance=1e-2).right
     assert "WRONG (float32)" in str(report) and "numeric / analytic is 0.995 everywhere" in str(report)
 
 
@@ -328,17 +354,19 @@ def test_memory_shared_between_two_outputs_is_reported(backward):
     assert check_layer(add, lambda dy, cache: (dy.copy(), dy.copy()), X, 2 * X).right
 
 
-@pytest.mark.parametrize("size, reported", [(1e-9, True), (1e-16, False)])
-def test_linearity_is_checked_to_the_precision_of_float64(size, reported):
+@pytest.mark.parametrize("size, reported", [(1e-10, True), (1e-16, False)])
+def test_linearity_is_checked_in_every_entry_to_the_precision_of_float64(size, reported):
     def backward(dy, cache):
         dx, dw = scale_backward(dy, cache)
-        return dx + dx.dtype.type(size) * dx * dx, dw
-    assert ("not linear" in check_layer(scale, backward, X, W).problems()) == reported
+        dx[30, 1] += size * np.abs(dx).max()
+        return dx, dw
+    breaches = contract_breaches("scale", scale, backward, [np.tile(X, (20, 1)), W], {}, np.random.default_rng(0), BOTH)
+    assert breaches == ["scale: backward is not linear in dy"] * reported
 
 
 def test_rounding_of_long_sums_is_linear_enough():
     x = np.random.default_rng(0).standard_normal((100_000, 3))
-    assert contract_breaches("scale", scale, scale_backward, [x, W], {}, np.random.default_rng(1)) == []
+    assert contract_breaches("scale", scale, scale_backward, [x, W], {}, np.random.default_rng(1), BOTH) == []
 
 
 def test_what_is_printed_or_shown_by_a_notebook_is_the_table_and_what_is_wrong():
