@@ -28,6 +28,13 @@ def test_every_gradient_is_right(case):
     assert check_case(case, ("complex",)).require().worst("complex") <= 1e-12
 
 
+def test_a_case_is_checked_with_the_seed_and_the_methods_that_are_asked_for():
+    """Of a linear layer, the bias's gradient depends on the upstream gradient only."""
+    linear = CASES[0]
+    (*_, one), (*_, other) = (check_case(linear, ("central",), seed).comparisons for seed in (1, 2))
+    assert linear.layer == "linear" and list(one.numeric) == ["central"] and not np.array_equal(one.analytic, other.analytic)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_ids_are_repeated(seed):
     drawn = ids(10**9, 3, 4)(np.random.default_rng(seed))

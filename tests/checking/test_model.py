@@ -6,7 +6,7 @@ import pytest
 
 from helpers import draw_tokens
 from npgpt.checking.catalogue import SMALL_GPT
-from npgpt.checking.model import COORDINATES, check_model
+from npgpt.checking.model import COORDINATES, check_model, unit_scale_parameters
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import named_leaves, named_views, parameter_count
 from npgpt.tasks.language_modelling import LanguageModelling
@@ -48,6 +48,25 @@ def test_an_error_in_one_entry_is_found(task, place):
     def change(gradient):
         gradient.flat[place % gradient.size] += 1e-9 * np.sqrt((gradient * gradient).mean())
     assert check_broken(task, "blocks.0.mlp.w_up", change) == ["blocks.0.mlp.w_up"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_dropout_has_the_same_masks_in_every_call(seed):
+    dropping = LanguageModelling(dataclasses.replace(SMALL.config, embd_pdrop=0.2, attn_pdrop=0.3, resid_pdrop=0.1))
+    with_dropout, without = (check_model(task, draw_tokens(task.config, B=2, T=3), seed, ["complex"])
+                             for task in (dropping, SMALL))
+    assert with_dropout.right and not np.array_equal(with_dropout.comparisons[0].analytic, without.comparisons[0].analytic)
+
+
+def test_parameters_are_drawn_from_the_seed():
+    one, other = (check_model(SMALL, draw_tokens(SMALL.config, B=2, T=3), seed, ["complex"]) for seed in (1, 2))
+    assert not np.array_equal(one.comparisons[0].analytic, other.comparisons[0].analytic)
+
+
+def test_gains_are_near_1_and_biases_are_not_0():
+    views = named_views(unit_scale_parameters(LARGE.table, np.random.default_rng(0)), LARGE.table)
+    gain, bias = views["ln_f.gain"], views["ln_f.bias"]
+    assert abs(gain.mean() - 1) < 0.2 and 0.2 < gain.std() < 0.4 and bias.std() > 0.5
 
 
 def test_both_methods_agree_on_a_correct_model():
