@@ -19,8 +19,8 @@ def adamw(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, t: int, le
     scaled_g = np.multiply(g, scale * (1 - beta1), out=scratch)
     m *= beta1
     m += scaled_g
-    g_squared = np.multiply(g, g, out=scratch)
-    g_squared *= scale**2 * (1 - beta2)
+    g_squared = np.multiply(scaled_g, scaled_g, out=scratch)     # squared with its factor: g itself is read only once
+    g_squared *= (1 - beta2) / (1 - beta1) ** 2
     v *= beta2
     v += g_squared
     v_hat = np.multiply(v, 1 / (1 - beta2**t), out=scratch)
