@@ -1,7 +1,7 @@
 """Optional reading: a decode step of a single text, with vectors in the place of (B, T, C) arrays.
 
 The equations are those of layers/ and model/, in a third of the calls, because nothing is kept for a backward pass. In a
-small model, calling NumPy takes longer than the arithmetic, so this is twice as fast. In GPT-2, reading the weights from
+small model, calling NumPy takes longer than the arithmetic, so this is 1.7 times as fast. In GPT-2, reading the weights from
 memory takes most of the time, and this gains little.
 """
 import math
