@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import errors_named, move_together, read_json, temporary_folder, write_json
+from npgpt.files import errors_named, move_together, temporary_folder
 from npgpt.interop import gpt2
 from npgpt.interop.safetensors import write_safetensors
 from npgpt.interop.weights import INDEX, WEIGHTS, read_weights, weights_file
+from npgpt.json_files import read_json, write_json
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.model import Model

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import read_json
 from npgpt.interop.safetensors import read_safetensors
+from npgpt.json_files import read_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED = "pytorch_model.bin"

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import errors_named, read_json, sha256, write_json, write_whole, write_whole_folder
+from npgpt.files import errors_named, sha256, write_whole, write_whole_folder
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load, write_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
+from npgpt.json_files import read_json, write_json
 from npgpt.model.config import is_integer, is_number
 from npgpt.model.model import Model
 from npgpt.runs.settings import RunSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import write_json
+from npgpt.json_files import write_json
 
 TOKENIZER_FILE = "tokenizer.json"
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from npgpt.errors import InputError
-from npgpt.files import JSON_LIMIT, read_json, write_json, write_whole
+from npgpt.files import write_whole
+from npgpt.json_files import JSON_LIMIT, read_json, write_json
 from npgpt.text.base_tokenizer import BYTE_LEVEL, write_tokenizer_json
 
 VOCABULARY_FILE, MERGES_FILE = "vocab.json", "merges.txt"

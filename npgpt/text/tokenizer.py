@@ -2,7 +2,7 @@
 from pathlib import Path
 
 from npgpt.errors import InputError
-from npgpt.files import read_json
+from npgpt.json_files import read_json
 from npgpt.text.base_tokenizer import TOKENIZER_FILE, Tokenizer
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE, parse_tokenizer_json, read_vocabulary_and_merges
