@@ -25,15 +25,15 @@ class LastStateClassification:
 
     def __init__(self, config: GPTConfig, K: int) -> None:
         self.config, self.K = config, K
-        self.table = gpt_table(config, head=(weight(config.n_embd, K, deviation=config.initializer_range), bias(K)))
+        self.table = gpt_table(config, heads=((weight(config.n_embd, K, deviation=config.initializer_range), bias(K)),))
 
-    def random_batch(self, size: int, rng: np.random.Generator) -> Sequences:
+    def training_batch(self, number: int, size: int, rng: np.random.Generator) -> Sequences:
         ids = rng.integers(self.config.vocab_size, size=(size, self.config.n_positions))
         return Sequences(ids, ids[:, 0] % self.K)
 
     def validation_batches(self, size: int | None = None) -> Iterator[Sequences]:
         for seed in range(3):
-            yield self.random_batch(size or 16, np.random.default_rng(seed))
+            yield self.training_batch(0, size or 16, np.random.default_rng(seed))
 
     def count(self, batch: Sequences) -> int:
         return len(batch[1])
@@ -42,7 +42,7 @@ class LastStateClassification:
         ids, classes = batch
         p = groups(parameters, self.table)
         x, _ = gpt(ids, p, self.config, rng, keep=False)                # (B, T, C)
-        logits, _ = linear(x[:, -1], *p.head)                           # (B, K)
+        logits, _ = linear(x[:, -1], *p.heads[0])                       # (B, K)
         return cross_entropy(logits, classes)[0]
 
     def loss_and_gradients(self, batch: Sequences, parameters: np.ndarray, rng: np.random.Generator | None = None,
@@ -52,10 +52,10 @@ class LastStateClassification:
         gradients = np.empty_like(parameters) if out is None else out
         p, g = groups(parameters, self.table), groups(gradients, self.table)
         x, cache = gpt(ids, p, self.config, rng, layers)
-        logits, head_cache = linear(x[:, -1], *p.head)
+        logits, head_cache = linear(x[:, -1], *p.heads[0])
         loss, loss_cache = cross_entropy(logits, classes)
         dx = np.zeros_like(x)
-        dx[:, -1], _, _ = linear_backward(cross_entropy_backward(fraction, loss_cache), head_cache, g.head)
+        dx[:, -1], _, _ = linear_backward(cross_entropy_backward(fraction, loss_cache), head_cache, g.heads[0])
         ids_read, drows = gpt_backward(dx, cache, g, free=True)
         g.wte[...] = 0
         g.wte[ids_read] = drows

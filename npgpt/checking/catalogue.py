@@ -39,6 +39,8 @@ GPT_VARIANTS = {
     "gpt, untied head": {"tie_word_embeddings": False},
     "gpt, ReLU": {"activation_function": "relu"},
     "gpt, sinusoidal positions": {"position_embedding_type": "sinusoidal"},
+    "gpt, post-LN": {"pre_layer_norm": False},
+    "gpt, no bias of q, k and v": {"qkv_bias": False},
     "gpt, dropout": DROPPING,
 }
 

@@ -15,12 +15,12 @@ class SelfAttentionCache(NamedTuple):
     pattern: Pattern
 
 
-def self_attention(x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray, w_proj: np.ndarray, b_proj: np.ndarray,
+def self_attention(x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray | None, w_proj: np.ndarray, b_proj: np.ndarray,
                    n_head: int, pattern: Pattern = CAUSAL, p: float = 0.0,
                    rng: np.random.Generator | None = None) -> tuple[np.ndarray, SelfAttentionCache]:
     """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2).
 
-    x (B, T, C), w_qkv (C, 3A), b_qkv (3A,), w_proj (A, C), b_proj (C,)  ->  y (B, T, C)
+    x (B, T, C), w_qkv (C, 3A), b_qkv (3A,) or None, w_proj (A, C), b_proj (C,)  ->  y (B, T, C)
 
         q, k, v = x w_qkv + b_qkv                            for each head, D channels each
         y       = concat(attention of each head) w_proj + b_proj

@@ -30,8 +30,11 @@ class GPTConfig:
     initializer_range: float = 0.02
     tie_word_embeddings: bool = True
     position_embedding_type: str = "learned"    # "sinusoidal" has no parameters
+    pre_layer_norm: bool = True                 # layer norm before each branch (GPT-2, GPT-3), or after each addition (GPT-1)
+    window_size: int | None = None              # W: every second layer attends to the last W positions (GPT-3); None: to all
+    qkv_bias: bool = True                       # whether queries, keys and values have biases (GPT-3's do not)
     bos_token_id: int | None = None
-    eos_token_id: int | None = None
+    eos_token_id: int | tuple[int, ...] | None = None      # several: each of them ends a text
 
     def __post_init__(self) -> None:
         for name, most in LIMITS.items():
@@ -44,16 +47,29 @@ class GPTConfig:
             require(self, name, lambda value: is_number(value) and 0 <= value < 1, "a number in [0, 1)")
         require(self, "layer_norm_epsilon", lambda value: is_number(value) and value > 0, "a number above 0")
         require(self, "initializer_range", lambda value: is_number(value) and value >= 0, "a number of 0 or more")
-        require(self, "tie_word_embeddings", lambda value: isinstance(value, bool), "true or false")
+        for name in ("tie_word_embeddings", "pre_layer_norm", "qkv_bias"):
+            require(self, name, lambda value: isinstance(value, bool), "true or false")
+        require(self, "window_size", lambda value: value is None or is_integer(value) and 1 <= value <= 2**24,
+                f"a whole number from 1 to {2**24:,}, or None")
         require(self, "position_embedding_type", lambda value: value in POSITION_EMBEDDINGS, one_of(POSITION_EMBEDDINGS))
-        for name in ("bos_token_id", "eos_token_id"):
-            require(self, name, lambda token: token is None or is_integer(token) and 0 <= token < self.vocab_size,
-                    f"a token id below vocab_size ({self.vocab_size}), or None")
+        below = f"below vocab_size ({self.vocab_size})"
+        require(self, "bos_token_id", lambda token: token is None or self.is_token(token), f"a token id {below}, or None")
+        require(self, "eos_token_id", lambda end: end != () and all(map(self.is_token, self.end_tokens)),
+                f"a token id {below}, or a tuple of them, or None")
 
     @property
     def inner(self) -> int:
         """I, the hidden width of the feed-forward network."""
         return 4 * self.n_embd if self.n_inner is None else self.n_inner
+
+    @property
+    def end_tokens(self) -> tuple[int, ...]:
+        """The tokens of which each ends a text."""
+        end = self.eos_token_id
+        return () if end is None else end if isinstance(end, tuple) else (end,)
+
+    def is_token(self, value: object) -> bool:
+        return is_integer(value) and 0 <= value < self.vocab_size
 
     def without_dropout(self) -> "GPTConfig":
         return dataclasses.replace(self, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)

@@ -1,6 +1,6 @@
-"""The GPT's body: from token ids to a hidden state for every position. A head on top of it makes predictions."""
+"""The body of a GPT: from token ids to a hidden state for every position. Heads on top of it make predictions."""
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,30 +13,34 @@ from npgpt.model.block import BlockCache, block, block_backward
 from npgpt.model.config import GPTConfig
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import BlockParameters, LayerNormParameters, block_table, layer_norm_table, weight
+from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 
 
 class GPTParameters(NamedTuple):
     wte: Any                                    # (V, C), the embedding of tokens
     wpe: Any                                    # (n_positions, C), of positions; None where they are sinusoidal
     blocks: list[BlockParameters]
-    ln_f: LayerNormParameters
-    head: Any = None                            # the parameters of a head on top; None where it is tied to wte
+    ln_f: LayerNormParameters | None            # None where the blocks end with a layer norm
+    unembedding: Any = None                     # (V, C), of the language-model head; None where it is tied to wte
+    heads: tuple = ()                           # the parameters of further heads
 
 
-def gpt_table(config: GPTConfig, head: Any = None) -> GPTParameters:
+def gpt_table(config: GPTConfig, unembedding: Any = None, heads: tuple = ()) -> GPTParameters:
     """The table of a GPT's parameters, with GPT-2's initialisation (Radford et al. 2019, section 2.3).
 
     2 n_layer branches are added to the residual stream. Their last matrices start smaller by sqrt(2 n_layer), so
-    that its variance does not grow with depth. head: the rows of a head's own parameters.
+    that its variance does not grow with depth; but not those of post-LN blocks, which normalise it.
     """
     C, deviation = config.n_embd, config.initializer_range
     learned = config.position_embedding_type == "learned"
+    residual_deviation = deviation / math.sqrt(2 * config.n_layer) if config.pre_layer_norm else deviation
     return GPTParameters(
         wte=weight(config.vocab_size, C, deviation=deviation),
         wpe=weight(config.n_positions, C, deviation=deviation) if learned else None,
-        blocks=[block_table(C, config.inner, deviation, deviation / math.sqrt(2 * config.n_layer))] * config.n_layer,
-        ln_f=layer_norm_table(C),
-        head=head)
+        blocks=[block_table(C, config.inner, deviation, residual_deviation, config.qkv_bias)] * config.n_layer,
+        ln_f=layer_norm_table(C) if config.pre_layer_norm else None,
+        unembedding=unembedding,
+        heads=heads)
 
 
 class GPTCache(NamedTuple):
@@ -44,19 +48,20 @@ class GPTCache(NamedTuple):
     positions: tuple | None                     # None where positions are sinusoidal
     dropout: tuple | None
     blocks: list[BlockCache]
-    ln_f: tuple
+    ln_f: tuple | None                          # None where the blocks end with a layer norm
+    block_backward: Callable
 
 
 def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Generator | None = None,
         layers: Layers = PLAIN, positions: np.ndarray | None = None, patterns: Sequence[Pattern] | None = None,
         keep: bool = True) -> tuple[np.ndarray, GPTCache]:
-    """Hidden states of every position (Radford et al. 2019).
+    """Hidden states of every position (Radford et al. 2018 and 2019).
 
     ids (B, T) with T <= n_positions  ->  y (B, T, C)
 
         x = wte[ids] + wpe[positions]
         x = block_i(x)                          for i = 0 .. n_layer - 1
-        y = layer_norm(x)
+        y = layer_norm(x)                       with pre-LN blocks; with post-LN blocks, y = x
 
     positions: (T,) or (B, T), by default 0 .. T - 1. patterns: which positions attend to which, for every block; by
     default causal. Dropout acts only where rng is given. layers: which implementation of the layers to use. Without
@@ -81,15 +86,16 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
     if rng is not None and config.embd_pdrop > 0:
         x, dropout_cache = dropout(x, config.embd_pdrop, rng)
 
+    forward, backward = (block, block_backward) if config.pre_layer_norm else (post_ln_block, post_ln_block_backward)
     blocks = []
     for block_parameters, pattern in zip(p.blocks, patterns, strict=True):
-        x, block_cache = block(x, block_parameters, config, pattern, rng, layers)
+        x, block_cache = forward(x, block_parameters, config, pattern, rng, layers)
         if keep:
             blocks.append(block_cache)
         del block_cache
 
-    y, ln_f = layer_norm(x, *p.ln_f, config.layer_norm_epsilon)
-    return y, GPTCache(tokens_cache, places_cache, dropout_cache, blocks, ln_f)
+    y, ln_f = layer_norm(x, *p.ln_f, config.layer_norm_epsilon) if config.pre_layer_norm else (x, None)
+    return y, GPTCache(tokens_cache, places_cache, dropout_cache, blocks, ln_f, backward)
 
 
 def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters,
@@ -102,9 +108,9 @@ def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters,
     free: remove each block's cache from cache.blocks when it is used, to free its memory. Then only one backward pass
     is possible.
     """
-    dx, _, _ = layer_norm_backward(dy, cache.ln_f, out.ln_f)
+    dx = dy if cache.ln_f is None else layer_norm_backward(dy, cache.ln_f, out.ln_f)[0]
     for i in reversed(range(len(out.blocks))):
-        dx, _ = block_backward(dx, cache.blocks.pop() if free else cache.blocks[i], out.blocks[i])
+        dx, _ = cache.block_backward(dx, cache.blocks.pop() if free else cache.blocks[i], out.blocks[i])
     if cache.dropout is not None:
         dx = dropout_backward(dx, cache.dropout)
     if cache.positions is not None:

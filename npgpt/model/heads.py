@@ -1,20 +1,54 @@
-"""Heads: from the hidden states of a body to predictions."""
+"""Heads: what stands on a body, and turns its hidden states into predictions."""
 import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import GPTParameters, gpt_table
-from npgpt.model.parameters import weight
+from npgpt.model.parameters import bias, weight
+
+CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN = "classification", "regression", "multiple-choice", "tagging", "span"
+KINDS = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN)
+
+
+class Head(NamedTuple):
+    """A head for labelled examples, beside the language-model head that every GPT has."""
+    kind: str                                   # one of KINDS
+    labels: tuple[str, ...] = ()                # of classification and tagging, in the order of their logits
+    name: str = ""                              # of its task, where a model has several
+
+
+class HeadParameters(NamedTuple):
+    """A linear layer from C channels to K logits."""
+    w: Any                                      # (C, K)
+    b: Any                                      # (K,); None where there is no bias
+
+
+def head_table(head: Head, config: GPTConfig) -> HeadParameters:
+    """K is the number of labels; 1 for a number or the logit of a choice; 2 for the start and end of a span.
+
+    Those of classification and regression have no bias, as in Hugging Face's classes.
+    """
+    K = {REGRESSION: 1, MULTIPLE_CHOICE: 1, SPAN: 2}.get(head.kind, len(head.labels))
+    unbiased = head.kind in (CLASSIFICATION, REGRESSION)
+    return HeadParameters(weight(config.n_embd, K, deviation=config.initializer_range), None if unbiased else bias(K))
 
 
 @functools.cache
-def language_model_table(config: GPTConfig) -> GPTParameters:
-    """The parameter table of a GPT with a language-model head. A tied head uses wte and has no parameters of its own."""
+def model_table(config: GPTConfig, heads: tuple[Head, ...] = ()) -> GPTParameters:
+    """The parameter table of a GPT with a language-model head, and further heads. A tied language-model head uses wte and
+    has no parameters of its own.
+    """
     untied = weight(config.vocab_size, config.n_embd, deviation=config.initializer_range)
-    return gpt_table(config, head=None if config.tie_word_embeddings else untied)
+    return gpt_table(config, None if config.tie_word_embeddings else untied, tuple(head_table(head, config) for head in heads))
+
+
+def language_model_table(config: GPTConfig) -> GPTParameters:
+    """The parameter table of a GPT with a language-model head only."""
+    return model_table(config)
 
 
 def language_model_head(p: GPTParameters) -> np.ndarray:
     """The head's weights (V, C), in the groups of the parameters or of their gradients: wte itself where it is tied."""
-    return p.wte if p.head is None else p.head
+    return p.wte if p.unembedding is None else p.unembedding

@@ -1,9 +1,11 @@
-"""A model: parameters, configuration and tokenizer."""
+"""A model: parameters, configuration, tokenizer and heads."""
 from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import Head, model_table
+from npgpt.model.parameters import Group
 from npgpt.text.tokenizer import Tokenizer
 
 
@@ -11,6 +13,12 @@ class Model(NamedTuple):
     parameters: np.ndarray                      # one flat vector; model/parameters.py gives its parts names
     config: GPTConfig
     tokenizer: Tokenizer | None                 # None where a model directory holds none
+    heads: tuple[Head, ...] = ()                # those beside the language-model head
+
+    @property
+    def table(self) -> Group:
+        """Describes the vector of parameters."""
+        return model_table(self.config, self.heads)
 
     def __repr__(self) -> str:
         c = self.config

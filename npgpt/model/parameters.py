@@ -32,7 +32,7 @@ class LayerNormParameters(NamedTuple):
 
 class AttentionParameters(NamedTuple):
     w_qkv: Any                                  # (C, 3C): for each head the columns of q, k and v
-    b_qkv: Any                                  # (3C,)
+    b_qkv: Any                                  # (3C,); None where there is no bias
     w_proj: Any                                 # (C, C)
     b_proj: Any                                 # (C,)
 
@@ -64,11 +64,11 @@ def layer_norm_table(C: int) -> LayerNormParameters:
     return LayerNormParameters(gain=Parameter((C,), mean=1.0), bias=bias(C))
 
 
-def block_table(C: int, I: int, deviation: float, residual_deviation: float) -> BlockParameters:
+def block_table(C: int, I: int, deviation: float, residual_deviation: float, qkv_bias: bool = True) -> BlockParameters:
     """residual_deviation: of the two matrices whose results are added to the residual stream."""
     return BlockParameters(
         ln_1=layer_norm_table(C),
-        attn=AttentionParameters(w_qkv=weight(C, 3 * C, deviation=deviation), b_qkv=bias(3 * C),
+        attn=AttentionParameters(w_qkv=weight(C, 3 * C, deviation=deviation), b_qkv=bias(3 * C) if qkv_bias else None,
                                  w_proj=weight(C, C, deviation=residual_deviation), b_proj=bias(C)),
         ln_2=layer_norm_table(C),
         mlp=FeedForwardParameters(w_up=weight(C, I, deviation=deviation), b_up=bias(I),

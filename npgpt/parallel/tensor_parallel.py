@@ -25,7 +25,7 @@ class TensorParallelLayers:
     def __init__(self, pool: Executor, threads: int) -> None:
         self.pool, self.threads = pool, threads
 
-    def self_attention(self, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray, w_proj: np.ndarray, b_proj: np.ndarray,
+    def self_attention(self, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray | None, w_proj: np.ndarray, b_proj: np.ndarray,
                        n_head: int, pattern: Pattern = CAUSAL, p: float = 0.0,
                        rng: np.random.Generator | None = None) -> tuple[np.ndarray, list[SelfAttentionCache]]:
         """Each thread has some of the heads, and a random generator of its own, seeded by rng."""
@@ -34,7 +34,8 @@ class TensorParallelLayers:
             D = len(w_proj) // n_head
             qkv, own = channels(heads, 3 * D), channels(heads, D)
             part_rng = np.random.default_rng(rng.integers(2**63)) if rng is not None else None
-            calls.append((x, w_qkv[:, qkv], b_qkv[qkv], w_proj[own], only_first(b_proj, heads), heads.stop - heads.start,
+            part_b_qkv = None if b_qkv is None else b_qkv[qkv]
+            calls.append((x, w_qkv[:, qkv], part_b_qkv, w_proj[own], only_first(b_proj, heads), heads.stop - heads.start,
                           pattern.of_heads(heads), p, part_rng))
         ys, caches = zip(*together(self.pool, self_attention, calls))
         return added(ys), list(caches)
@@ -50,7 +51,8 @@ class TensorParallelLayers:
             qkv, own = channels(heads, 3 * D), channels(heads, D)
             calls.append((dy, cache, (dw_qkv[:, qkv], db_qkv[qkv], dw_proj[own], only_first(db_proj, heads))))
         dxs = [dx for dx, *_ in together(self.pool, self_attention_backward, calls)]
-        return added(dxs), dw_qkv, db_qkv, dw_proj, db_proj
+        has_bias = caches[0].qkv[-1]
+        return added(dxs), dw_qkv, db_qkv if has_bias else None, dw_proj, db_proj
 
     def feed_forward(self, x: np.ndarray, w_up: np.ndarray, b_up: np.ndarray, w_down: np.ndarray, b_down: np.ndarray,
                      activation: str = "gelu_new") -> tuple[np.ndarray, list[FeedForwardCache]]:

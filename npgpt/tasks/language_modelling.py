@@ -35,7 +35,7 @@ class LanguageModelling:
         if corpus is not None:
             require_length(corpus.train, config.n_positions, "training text")
 
-    def random_batch(self, size: int, rng: np.random.Generator) -> TokenBatch:
+    def training_batch(self, number: int, size: int, rng: np.random.Generator) -> TokenBatch:
         """Windows at random positions of the training text. Raises InputError for a token outside the vocabulary."""
         return self.checked(*random_batch(self.corpus.train, size, self.config.n_positions, rng))
 

@@ -15,8 +15,10 @@ class Task(Protocol):
     config: GPTConfig
     table: Group                    # describes all parameters, those of the head too
 
-    def random_batch(self, size: int, rng: np.random.Generator) -> Batch:
-        """Draw a training batch of `size` examples."""
+    def training_batch(self, number: int, size: int, rng: np.random.Generator) -> Batch:
+        """Batch 0, 1, ... of training, with `size` examples. A task that trains in epochs tells by the number where in an
+        epoch it is; one that does not draws each from rng.
+        """
 
     def validation_batches(self, size: int | None = None) -> Iterator[Batch]:
         """The validation data, or a sample of it, in batches of about `size` examples: the same at every call."""

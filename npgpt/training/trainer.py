@@ -70,7 +70,8 @@ def train(state: TrainingState, task: Task, settings: TrainingSettings,
     part = np.empty_like(gradients) if settings.accumulate > 1 else None
     while state.step < settings.steps:
         start = time.perf_counter()
-        batches = [task.random_batch(settings.batch_size, state.batch_rng) for _ in range(settings.accumulate)]
+        batches = [task.training_batch(settings.accumulate * state.step + i, settings.batch_size, state.batch_rng)
+                   for i in range(settings.accumulate)]
         targets = max(sum(map(task.count, batches)), 1)
         loss = 0.0
         for i, batch in enumerate(batches):

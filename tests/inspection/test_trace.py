@@ -211,14 +211,14 @@ def test_what_is_saved_opens_without_pickle_and_holds_everything(tmp_path):
 
 def test_another_task_is_traced_as_well():
     task, rng = LastStateClassification(TINY, K=4), np.random.default_rng(0)
-    batch, parameters = task.random_batch(3, rng), rng.normal(0, 0.5, parameter_count(task.table))
+    batch, parameters = task.training_batch(0, 3, rng), rng.normal(0, 0.5, parameter_count(task.table))
     result = trace(task, batch, parameters, keep=True)
     assert list(result.intermediates) == [*IN_THE_BODY, "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]
     value, gradient = arrays(result)
     g = groups(result.gradients, task.table)
     assert np.array_equal(result.gradients, task.loss_and_gradients(batch, parameters)[1])
-    assert close(value["y"][:, -1].T @ gradient["logits"], g.head[0]) and close(gradient["logits"].sum(axis=0), g.head[1])
-    assert close(gradient["logits"] @ groups(parameters, task.table).head[0].T, gradient["y"][:, -1])
+    assert close(value["y"][:, -1].T @ gradient["logits"], g.heads[0][0]) and close(gradient["logits"].sum(axis=0), g.heads[0][1])
+    assert close(gradient["logits"] @ groups(parameters, task.table).heads[0][0].T, gradient["y"][:, -1])
     assert not gradient["y"][:, :-1].any()
     assert close(rows(gradient["y"] * value["ln_f.xhat"]).sum(axis=0), g.ln_f.gain) and close(gradient["places"], g.wpe)
 

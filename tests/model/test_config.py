@@ -26,6 +26,9 @@ WRONG = {
     "initializer_range": [-0.02, *NO_NUMBERS],
     "tie_word_embeddings": [0, 1, None, "true"],
     "position_embedding_type": ["rotary", "", None, 1, ["learned"]],
+    "pre_layer_norm": [0, 1, None, "true"],
+    "window_size": [value for value in NO_COUNTS if value is not None],
+    "qkv_bias": [0, 1, None, "true"],
     "bos_token_id": NO_TOKENS,
     "eos_token_id": NO_TOKENS,
 }

@@ -21,7 +21,7 @@ BLOCK = {"ln_1.gain": (6,), "ln_1.bias": (6,), "attn.w_qkv": (6, 18), "attn.b_qk
          "mlp.w_down": (5, 6), "mlp.b_down": (6,)}
 SHAPES = {"wte": (11, 6), "wpe": (7, 6), **{f"blocks.{i}.{name}": shape for i in range(2) for name, shape in BLOCK.items()},
           "ln_f.gain": (6,), "ln_f.bias": (6,)}
-DECAYING = {"wte", "wpe", "attn.w_qkv", "attn.w_proj", "mlp.w_up", "mlp.w_down", "head"}
+DECAYING = {"wte", "wpe", "attn.w_qkv", "attn.w_proj", "mlp.w_up", "mlp.w_down", "unembedding"}
 RESIDUAL = ("attn.w_proj", "mlp.w_down")          # what they give is added to the residual stream
 
 
@@ -41,18 +41,18 @@ def test_names_and_shapes_in_order():
 
 def test_an_untied_head_is_a_table_of_its_own():
     config = GPTConfig(vocab_size=11, n_embd=12, tie_word_embeddings=False)
-    assert shapes_of(language_model_table(config))["head"] == (11, 12)
+    assert shapes_of(language_model_table(config))["unembedding"] == (11, 12)
     p = groups(language_model(config), language_model_table(config))
-    assert language_model_head(p) is p.head
+    assert language_model_head(p) is p.unembedding
     tied = groups(language_model(CONFIG), TABLE)
     assert language_model_head(tied) is tied.wte
 
 
 def test_a_head_may_be_a_group_of_any_parameters():
-    table = gpt_table(CONFIG, head=(weight(6, 4, deviation=0.02), Parameter((4,))))
+    table = gpt_table(CONFIG, heads=((weight(6, 4, deviation=0.02), Parameter((4,))),))
     shapes = shapes_of(table)
-    assert shapes == SHAPES | {"head.0": (6, 4), "head.1": (4,)} and parameter_count(table) == parameter_count(TABLE) + 28
-    w, b = groups(initial_parameters(table), table).head
+    assert shapes == SHAPES | {"heads.0.0": (6, 4), "heads.0.1": (4,)} and parameter_count(table) == parameter_count(TABLE) + 28
+    w, b = groups(initial_parameters(table), table).heads[0]
     assert w.shape == (6, 4) and w.all() and not b.any()
 
 
@@ -108,7 +108,7 @@ def test_map_leaves_keeps_the_structure_and_calls_in_order():
     seen = []
     mapped = map_leaves(lambda row: seen.append(row) or row.size, TABLE)
     assert seen == [row for _, row in named_leaves(TABLE)]
-    assert type(mapped) is type(TABLE) and mapped.head is None
+    assert type(mapped) is type(TABLE) and mapped.unembedding is None
     assert mapped.wte == 66 and mapped.blocks[1].attn.w_qkv == 108
     assert map_leaves(len, ((["ab"], "c"), None)) == (([2], 1), None)
 

@@ -88,7 +88,7 @@ def test_a_tied_table_gets_the_sum_of_the_gradients_of_both_its_uses():
     both = np.concatenate([parameters, named_views(parameters, TASK.table)["wte"].ravel()])
     g = named_views(TASK.loss_and_gradients(batch, parameters)[1], TASK.table)
     u = named_views(untied.loss_and_gradients(batch, both)[1], untied.table)
-    expected = u["wte"] + u["head"]
+    expected = u["wte"] + u["unembedding"]
     np.testing.assert_allclose(g["wte"], expected, rtol=0, atol=1e-14 * np.abs(expected).max())
 
 
@@ -141,7 +141,7 @@ def test_a_vector_of_another_length_is_refused():
 
 def test_random_batches_are_windows_of_the_training_text():
     task = LanguageModelling(CONFIG, Corpus(np.arange(7), np.arange(3)))
-    ids, targets = task.random_batch(4, np.random.default_rng(0))
+    ids, targets = task.training_batch(0, 4, np.random.default_rng(0))
     assert ids.shape == targets.shape == (4, 5)
     assert (np.diff(ids) == 1).all() and (targets == ids + 1).all() and {0, 1} == set(ids[:, 0])
 
@@ -192,6 +192,6 @@ def test_a_token_outside_the_vocabulary_is_named_wherever_it_stands(place):
     tokens[place] = 7
     task = LanguageModelling(CONFIG, Corpus(tokens, tokens))
     with pytest.raises(InputError, match="token id 7,"):
-        task.random_batch(1, np.random.default_rng(0))
+        task.training_batch(0, 1, np.random.default_rng(0))
     with pytest.raises(InputError, match="token id 7,"):
         list(task.validation_batches())

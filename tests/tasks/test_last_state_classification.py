@@ -23,13 +23,13 @@ TASK = LastStateClassification(CONFIG, K=3)
 
 def draw_arguments(B, seed=0):
     rng = np.random.default_rng(seed)
-    return TASK.random_batch(B, rng), unit_scale_parameters(TASK.table, rng)
+    return TASK.training_batch(0, B, rng), unit_scale_parameters(TASK.table, rng)
 
 
 @pytest.mark.parametrize("config", [CONFIG, DROPPING], ids=["without dropout", "with dropout"])
 def test_every_gradient_by_complex_step(config):
     report = check_model(LastStateClassification(config, K=3), draw_arguments(4)[0], methods=["complex"]).require()
-    assert {comparison.argument for comparison in report.comparisons} >= {"wte", "blocks.1.mlp.w_down", "head.0", "head.1"}
+    assert {comparison.argument for comparison in report.comparisons} >= {"wte", "blocks.1.mlp.w_down", "heads.0.0", "heads.0.1"}
     assert report.worst("complex") <= 1e-12
 
 
@@ -84,5 +84,5 @@ def test_the_optimiser_decays_the_heads_matrix_and_not_its_bias():
     parameters = np.ones(len(initial_parameters(TASK.table)))
     Optimiser(parameters, TASK.table, weight_decay=0.1).update(parameters, np.zeros_like(parameters), 0.5)
     views = named_views(parameters, TASK.table)
-    assert (views["head.0"] == 0.95).all() and (views["head.1"] == 1).all()
+    assert (views["heads.0.0"] == 0.95).all() and (views["heads.0.1"] == 1).all()
     assert all((views[name] == (0.95 if row.decays else 1)).all() for name, row in named_leaves(TASK.table))

@@ -77,7 +77,7 @@ def test_a_step_is_a_batch_a_clipped_gradient_and_an_update():
     optimiser = Optimiser(expected, task.table, beta1=0.8, beta2=0.9, weight_decay=0.3)
     rng = np.random.default_rng([settings.seed, 1])
     for i, step in enumerate(steps):
-        loss, gradients = task.loss_and_gradients(task.random_batch(4, rng), expected)
+        loss, gradients = task.loss_and_gradients(task.training_batch(0, 4, rng), expected)
         norm = np.linalg.norm(gradients)
         rate = learning_rate(i, 5, 0.01, 0.002, 2)
         optimiser.update(expected, gradients * min(1, 0.5 / norm), rate)
@@ -98,8 +98,8 @@ class FewerTargetsEachTime(LanguageModelling):
     """Of the first batch that is drawn all targets count, of each further one only some."""
     drawn = 0
 
-    def random_batch(self, size, rng):
-        ids, targets = super().random_batch(size, rng)
+    def training_batch(self, number, size, rng):
+        ids, targets = super().training_batch(number, size, rng)
         targets = targets.copy()
         targets[:, len(targets[0]) - 3 * self.drawn:] = IGNORED
         self.drawn += 1
@@ -111,7 +111,7 @@ def test_every_target_of_accumulated_batches_has_the_same_weight():
     corpus, parameters = Corpus(TOKENS, TOKENS[:0]), language_model(config, 0, np.float64)
     task, same_task = FewerTargetsEachTime(config, corpus), FewerTargetsEachTime(config, corpus)
     rng = np.random.default_rng([SETTINGS.seed, 1])
-    whole = TokenBatch(*map(np.concatenate, zip(*[same_task.random_batch(4, rng) for _ in range(3)])))
+    whole = TokenBatch(*map(np.concatenate, zip(*[same_task.training_batch(i, 4, rng) for i in range(3)])))
     loss, gradients = task.loss_and_gradients(whole, parameters)
     step = next(steps_of(parameters, task, dataclasses.replace(SETTINGS, accumulate=3)))
     assert (step.loss, step.gradient_norm) == pytest.approx((loss, np.linalg.norm(gradients)), rel=1e-12)
