@@ -1,5 +1,6 @@
-"""Types and defaults of arguments that several commands have."""
+"""Arguments: types and defaults of those that several commands have, and how they are printed for a shell."""
 import argparse
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,11 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the name of a file or folder must not be empty")
     return Path(text)
+
+
+def for_shell(name: Path) -> str:
+    """A path as it is typed in a shell after an option. With ./ in front, -name is not an option itself."""
+    return shlex.quote(f"./{name}" if str(name).startswith("-") else str(name))
 
 
 def model_directory(text: str) -> Path:

@@ -1,11 +1,11 @@
 """npgpt train, from the first step to the last: what happens after each step, and what a finished run shows."""
 import contextlib
 import math
-import shlex
 import sys
 from pathlib import Path
 
 from npgpt import library
+from npgpt.commands.arguments import for_shell
 from npgpt.commands.progress import TrainingProgress, clock
 from npgpt.errors import InputError
 from npgpt.inspection.metrics import read_run
@@ -89,7 +89,7 @@ class Session:
         if model.tokenizer is not None:
             text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
             print("\n" + text.strip() + "\n", flush=True)
-        self.progress.line(f"next: npgpt generate --model {shlex.quote(str(self.recorder.folder))}")
+        self.progress.line(f"next: npgpt generate --model {for_shell(self.recorder.folder)}")
 
     def best(self) -> str:
         """A message: where the validation loss was smallest, whether it has risen since, and whether that is overfitting."""
@@ -110,4 +110,4 @@ class Session:
 
 
 def resume_command(folder: Path) -> str:
-    return f"npgpt train --resume {shlex.quote(str(folder))}"
+    return f"npgpt train --resume {for_shell(folder)}"

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from npgpt.commands.arguments import OUT
+from npgpt.commands.arguments import OUT, for_shell
 from npgpt.commands.materials import Materials, described, gather
 from npgpt.commands.progress import Progress, TrainingProgress
 from npgpt.commands.session import Session, resume_command
@@ -15,13 +15,15 @@ from npgpt.model.parameters import parameter_count
 from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.runs.checkpoint import Checkpoint, checkpoint_folders, restored_state
-from npgpt.runs.folder import left_over, occupants, prepare_new_run, prepare_resumed_run
+from npgpt.runs.folder import left_over, occupants, prepare_new_run, prepare_resumed_run, strange_entries
 from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.lock import only_run
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
 from npgpt.training.footprint import footprint, machine_memory
 from npgpt.training.trainer import Diverged, initial_state, train
+
+NAMED = 3                    # entries of a folder, in an error
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,12 +107,18 @@ def resumed(args: argparse.Namespace, stack: contextlib.ExitStack, say: Callable
 
 
 def require_free(folder: Path, overwrite: bool) -> None:
-    """Raise InputError if a run would replace files in a folder, unless overwrite is true."""
-    if not overwrite and (names := occupants(folder)):
+    """Raise InputError if a run would replace files in a folder, or be put among other files, unless overwrite is true."""
+    if overwrite:
+        return
+    if names := occupants(folder):
         is_run = bool(checkpoint_folders(folder))
         what = "a run" if is_run else "a model" if holds_model(folder) else ", ".join(names)
-        raise InputError(f"{folder} already holds {what}: {f'resume it with --resume {folder}, ' * is_run}choose another "
-                         "folder with --out, or replace it with --overwrite")
+        raise InputError(f"{folder} already holds {what}: {f'resume it with --resume {for_shell(folder)}, ' * is_run}choose "
+                         "another folder with --out, or replace it with --overwrite")
+    if names := strange_entries(folder):
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        raise InputError(f"{folder} is neither empty nor a model directory, but holds {', '.join(names[:NAMED])}{more}: choose "
+                         "another folder with --out, or write beside them with --overwrite")
 
 
 def occupy(folder: Path, overwrite: bool, stack: contextlib.ExitStack, say: Callable) -> None:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
                            f"(default: {described(None)})")
     data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {OUT})")
-    data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR")
+    data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR; other files stay")
     data.add_argument("--resume", type=path, metavar="DIR",
                       help="resume the run in DIR from its newest checkpoint, as if it had never been interrupted; settings "
                            "given on the command line change, all others stay. With other --steps, the learning rate goes on "

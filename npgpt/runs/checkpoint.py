@@ -4,7 +4,9 @@ Each is a model directory, RUN/checkpoints/step-00000500/, which also holds trai
 v as flat vectors in the layout of the parameters; training.json, the rest of the state and the run's settings; and
 SHA256SUMS, the digest of each file, as `sha256sum -c` reads it. It is complete, or it does not exist.
 """
+import errno
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.files import errors_named, sha256, write_whole, write_whole_folder
+from npgpt.files import errors_named, remove_folder, sha256, write_whole, write_whole_folder
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load, write_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.json_files import read_json, write_json
@@ -68,8 +70,13 @@ def checkpoint_folder(run: Path, step: int) -> Path:
 def checkpoint_folders(run: Path) -> list[Path]:
     """The checkpoints in a run's folder, the oldest first, complete or damaged."""
     folder = Path(run) / CHECKPOINTS
-    found = [path for path in folder.iterdir() if NAME.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted(found, key=step_of)
+    return sorted(filter(is_checkpoint, folder.iterdir()), key=step_of) if folder.is_dir() else []
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether this is a checkpoint, and so may be removed in time: not a file, a link or another folder with such a name."""
+    return bool(NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+                and any((path / name).exists() for name in (RECORD, SUMS)))
 
 
 def step_of(folder: Path) -> int:
@@ -82,6 +89,8 @@ def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: Ru
     folder = checkpoint_folder(run, state.step)
     with errors_named(folder.parent):
         folder.parent.mkdir(exist_ok=True)
+    if os.path.lexists(folder) and not is_checkpoint(folder):
+        raise FileExistsError(errno.EEXIST, "something else than a checkpoint has this name: move it", str(folder))
     with write_whole_folder(folder) as staging:
         write_model(staging, model)
         write_safetensors(staging / MOMENTS, {"m": state.optimiser.m, "v": state.optimiser.v}, {})
@@ -94,6 +103,13 @@ def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: Ru
         write_whole(staging / SUMS, ["".join(sums).encode()])
         before()
     return folder
+
+
+def remove_old_checkpoints(run: Path, newest: int, keep: int, best: Best | None) -> None:
+    """Of the checkpoints up to step `newest`, keep only the last few and the one with the smallest validation loss."""
+    for old in [folder for folder in checkpoint_folders(run) if step_of(folder) <= newest][:-keep]:
+        if not (best and step_of(old) == best.step):
+            remove_folder(old)
 
 
 def newest_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:

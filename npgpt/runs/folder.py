@@ -8,7 +8,8 @@ from npgpt.errors import InputError
 from npgpt.files import (errors_named, link_or_copy, move_together, remove_temporaries, same_content, sha256,
                          temporaries, temporary_folder)
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS
-from npgpt.runs.checkpoint import CHECKPOINTS, MOMENTS, RECORD, SUMS, Checkpoint, checkpoint_folders, newest_checkpoint
+from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint, checkpoint_folders, newest_checkpoint, remove_old_checkpoints
+from npgpt.runs.lock import LOCK_FILE
 from npgpt.runs.metrics import METRICS_FILE
 
 OTHER_WEIGHTS = ("model-*.safetensors", "pytorch_model*.bin")
@@ -20,6 +21,12 @@ def occupants(folder: Path) -> list[str]:
     empty = {METRICS_FILE: metrics.is_file() and not metrics.stat().st_size,
              CHECKPOINTS: checkpoints.is_dir() and set(checkpoints.iterdir()) == set(temporaries(checkpoints))}
     return [name for name in (*MODEL_FILES, *empty) if (folder / name).exists() and not empty.get(name)]
+
+
+def strange_entries(folder: Path) -> list[str]:
+    """What a folder holds that is neither a run's nor a model's."""
+    own = {*MODEL_FILES, METRICS_FILE, CHECKPOINTS, LOCK_FILE, *(path.name for path in temporaries(folder))}
+    return sorted(set(os.listdir(folder)) - own) if folder.is_dir() else []
 
 
 def left_over(folder: Path) -> list[str]:
@@ -39,8 +46,9 @@ def prepare_resumed_run(folder: Path, read_only: bool = False) -> tuple[Checkpoi
     """Prepare a folder for a run that is resumed  ->  its newest checkpoint, and what is wrong with damaged later ones
 
     Unless read_only, the folder must be locked, and what a killed process has left undone is done: the model of the
-    checkpoint becomes the folder's, and a history in checkpoints/ is moved back. Raises InputError if there is
-    nothing to resume, and where somebody has changed the configuration or the tokenizer.
+    checkpoint becomes the folder's, a history in checkpoints/ is moved back, and checkpoints that are no longer kept are
+    removed. Raises InputError if there is nothing to resume, and where somebody has changed the configuration or the
+    tokenizer.
     """
     if not read_only:
         remove_temporaries(folder, folder / CHECKPOINTS)
@@ -52,6 +60,8 @@ def prepare_resumed_run(folder: Path, read_only: bool = False) -> tuple[Checkpoi
         require_untouched(folder, checkpoint)
     if not read_only and not (holds_weights and damaged):
         publish(checkpoint.folder, folder, checkpoint.record["replaced"])
+    if not read_only:
+        remove_old_checkpoints(folder, checkpoint.step, checkpoint.settings.keep_checkpoints, checkpoint.best)
     return checkpoint, damaged
 
 
@@ -72,9 +82,9 @@ def to_be_replaced(folder: Path) -> dict[str, str]:
 def publish(checkpoint: Path, folder: Path, replaced: Mapping[str, str]) -> None:
     """Make a checkpoint's model that of the run's folder. `replaced`: names and digests of old files to be removed."""
     with errors_named(folder), temporary_folder(folder / "model") as staging:
-        for path in checkpoint.iterdir():
-            if path.name not in (MOMENTS, RECORD, SUMS):
-                link_or_copy(path, staging / path.name)
+        for name in MODEL_FILES:
+            if (checkpoint / name).is_file():
+                link_or_copy(checkpoint / name, staging / name)
         stale = [name for name, digest in replaced.items()
                  if name in MODEL_FILES and (folder / name).is_file() and sha256(folder / name) == digest]
         move_together(staging, folder, WEIGHTS, stale)

@@ -1,6 +1,8 @@
 """Lock: at most one process trains in a folder. The lock of a killed process does not count."""
 import contextlib
+import errno
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +16,15 @@ except ImportError:                                            # Windows
     fcntl = None
 
 LOCK_FILE = ".npgpt-lock"
+NO_LOCKS = errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL       # as file systems report it
 
 
 @contextlib.contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """While the context lasts, no other process enters it for the same folder. Raises InputError, naming the one that has."""
+    """While the context lasts, no other process enters it for the same folder. Raises InputError, naming the one that has.
+
+    A file system without locks cannot prevent it: then a message on standard error says so.
+    """
     path = folder / LOCK_FILE
     with errors_named(folder):
         file = lock(path) if fcntl else create(path)
@@ -48,6 +54,13 @@ def lock(path: Path) -> BinaryIO:
             raise in_use(path) from None
         except FileNotFoundError:                              # its holder has removed it since it was opened
             pass
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                print(f"npgpt: the file system of {path.parent} has no locks: take care that no other process trains there",
+                      file=sys.stderr)
+                return file
+            file.close()
+            raise
         file.close()
 
 

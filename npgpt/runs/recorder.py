@@ -6,7 +6,8 @@ from pathlib import Path
 from npgpt.files import remove_folder
 from npgpt.interop.huggingface import holds_model
 from npgpt.model.model import Model
-from npgpt.runs.checkpoint import CHECKPOINTS, Best, Checkpoint, checkpoint_folders, step_of, write_checkpoint
+from npgpt.runs.checkpoint import (CHECKPOINTS, Best, Checkpoint, checkpoint_folders, remove_old_checkpoints, step_of,
+                                   write_checkpoint)
 from npgpt.runs.folder import publish, to_be_replaced
 from npgpt.runs.metrics import METRICS_FILE, Metrics
 from npgpt.runs.settings import RunSettings
@@ -52,9 +53,7 @@ class Recorder:
                                   self.remove_outdated)
         publish(newest, self.folder, self.replaced)
         self.saved_step = self.state.step
-        for old in checkpoint_folders(self.folder)[:-self.settings.keep_checkpoints]:
-            if not (self.best and step_of(old) == self.best.step):
-                remove_folder(old)
+        remove_old_checkpoints(self.folder, self.saved_step, self.settings.keep_checkpoints, self.best)
         self.saved_at = time.monotonic()
 
     def remove_outdated(self) -> None:

@@ -364,3 +364,27 @@ def test_a_run_of_an_earlier_version_is_refused_unharmed_and_its_model_can_start
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert npgpt("train", "--init", "out", "--out", "other", "--data", "text.txt", "--steps", 1).status == 0
     assert load_config(tmp_path / "other") == load_config(run)
+
+
+@pytest.mark.parametrize("moment", [8, 4])
+def test_a_run_that_was_killed_before_it_removed_older_checkpoints_removes_them_when_it_is_resumed(npgpt, run, tmp_path, moment):
+    """Finished or not. The best step so far stays too."""
+    forget(run, moment)
+    newest = run / "checkpoints" / f"step-{moment:08}"
+    record = json.loads((newest / RECORD).read_text())
+    record["settings"]["keep_checkpoints"] = 1
+    write_record(newest, record)
+    before = sorted(os.listdir(run / "checkpoints"))
+    npgpt("train", "--resume", "out", "--dry-run")
+    assert sorted(os.listdir(run / "checkpoints")) == before
+    assert prepare_resumed_run(run)[0].step == moment
+    assert sorted(os.listdir(run / "checkpoints")) == sorted({f"step-{step:08}" for step in (record["best"]["step"], moment)})
+
+
+def test_no_damaged_checkpoint_is_kept_in_the_place_of_a_good_one(run):
+    """The newest counts from the one that the run is resumed from."""
+    (run / "checkpoints" / "step-00000008" / MOMENTS).write_bytes(b"")
+    older = run / "checkpoints" / "step-00000006"
+    record = json.loads((older / RECORD).read_text())
+    write_record(older, {**record, "settings": {**record["settings"], "keep_checkpoints": 1}})
+    assert prepare_resumed_run(run)[0].step == 6 and older.exists()

@@ -24,6 +24,7 @@ from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
+from npgpt.runs.lock import LOCK_FILE
 from npgpt.runs.metrics import METRICS_FILE
 from npgpt.runs.recorder import Recorder
 
@@ -68,6 +69,9 @@ def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeyp
 def test_commands_to_be_typed_are_quoted_for_the_shell(npgpt, text):
     assert npgpt(*QUICK, "--out", "my model").err.endswith("next: npgpt generate --model 'my model'\n")
     assert "for more: npgpt train --resume 'my model' --steps 8\n" in npgpt("train", "--resume", "my model").err
+    assert ": resume it with --resume 'my model', choose another" in npgpt(*QUICK, "--out", "my model").err
+    assert npgpt(*QUICK, "--out=-rf").err.endswith("next: npgpt generate --model ./-rf\n")
+    assert npgpt("generate", "--model", "./-rf", "--max-new-tokens", 1).status == 0
 
 
 def test_a_run_whose_metrics_cannot_be_read_ends_without_a_curve(npgpt, text, monkeypatch):
@@ -295,11 +299,28 @@ def test_other_files_are_never_replaced_unless_told_to(refused, text, tmp_path, 
         *QUICK, "--out", ".")
 
 
+def test_a_folder_of_other_things_is_left_alone_unless_told_to(npgpt, refused, text, tmp_path):
+    folder = tmp_path / "thesis"
+    (folder / "chapters").mkdir(parents=True)
+    for i in range(5):
+        (folder / f"{i}.tex").write_text("mine")
+    assert ("thesis is neither empty nor a model directory, but holds 0.tex, 1.tex, 2.tex and 3 more: choose another folder "
+            "with --out, or write beside them with --overwrite") in refused(*QUICK, "--out", "thesis")
+    assert npgpt(*QUICK, "--out", "thesis", "--overwrite").status == 0
+    assert (folder / "chapters").is_dir() and [(folder / f"{i}.tex").read_text() for i in range(5)] == ["mine"] * 5
+
+
+def test_an_empty_folder_is_no_reason_to_refuse(npgpt, text, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert npgpt(*QUICK).status == 0
+
+
 def test_a_run_that_was_killed_before_its_first_checkpoint_does_not_block_the_next(npgpt, text):
     begun = text.parent / "out" / "checkpoints" / ".npgpt-12345-step-00000000.tmp"
     begun.mkdir(parents=True)
     (begun / "model.safetensors").write_bytes(b"half")
-    (text.parent / "out" / METRICS_FILE).touch()
+    for name in (METRICS_FILE, LOCK_FILE, ".npgpt-12345-model.tmp"):
+        (text.parent / "out" / name).touch()
     status, out, err = npgpt(*QUICK)
     assert status == 0, err
     assert "replace" not in out + err and not begun.exists()

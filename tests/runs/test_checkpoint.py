@@ -109,9 +109,9 @@ def test_the_newest_is_found(tmp_path):
 
 
 def test_checkpoints_are_sorted_by_number_not_by_name(tmp_path):
-    (tmp_path / "checkpoints" / "step-99999999").mkdir(parents=True)
-    (tmp_path / "checkpoints" / "step-100000000").mkdir()
-    (tmp_path / "checkpoints" / "steps").mkdir()
+    for name in ("step-99999999", "step-100000000", "steps"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / "checkpoints" / name / RECORD).touch()
     assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-99999999", "step-100000000"]
 
 
@@ -199,3 +199,33 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_and_a_damaged_one_is_only
     reseal(folder)
     with pytest.raises(InputError, match="earlier version of npgpt"):
         newest_checkpoint(tmp_path)
+
+
+def make_others(run):
+    """What is no checkpoint, though it has a checkpoint's name: a file, a pipe, links, a folder of somebody's own."""
+    places = [run / "checkpoints" / f"step-0000001{i}" for i in range(5)]
+    places[0].write_text("mine")
+    os.mkfifo(places[1])
+    places[2].symlink_to(places[2])
+    places[3].symlink_to(run / "checkpoints" / "step-00000003")
+    places[4].mkdir()
+    (places[4] / "notes").write_text("mine")
+    return places
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_other_things_with_the_name_of_a_checkpoint_are_ignored(tmp_path):
+    write(tmp_path)
+    make_others(tmp_path)
+    assert [folder.name for folder in checkpoint_folders(tmp_path)] == ["step-00000003"]
+    checkpoint, damaged = newest_checkpoint(tmp_path)
+    assert checkpoint.step == 3 and damaged == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_other_things_with_the_name_of_a_checkpoint_are_not_replaced(tmp_path):
+    write(tmp_path)
+    for place in make_others(tmp_path):
+        with pytest.raises(FileExistsError) as error:
+            write(tmp_path, state=dataclasses.replace(state_after(3), step=int(place.name[5:])))
+        assert error.value.filename == str(place) and os.path.lexists(place)

@@ -1,4 +1,6 @@
 """One run at a time in a folder."""
+import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -78,3 +80,40 @@ def test_where_open_files_cannot_be_removed_an_open_file_is_the_lock(tmp_path, m
             pass
         monkeypatch.setattr(os, "unlink", unlink)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(lock.fcntl is None, reason="needs flock")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, capsys, number):
+    def refuse(file, operation):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    with only_run(tmp_path):
+        assert capsys.readouterr().err == (f"npgpt: the file system of {tmp_path} has no locks: take care that no other process "
+                                           "trains there\n")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(lock.fcntl is None, reason="needs flock")
+def test_another_failure_of_the_lock_is_an_error_that_names_the_folder(tmp_path, monkeypatch):
+    def fail(file, operation):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    monkeypatch.setattr(lock.fcntl, "flock", fail)
+    with pytest.raises(OSError) as error, only_run(tmp_path):
+        pass
+    assert (error.value.errno, error.value.filename) == (errno.EIO, str(tmp_path))
+
+
+@pytest.mark.skipif(lock.fcntl is None, reason="needs flock")
+def test_a_lock_file_that_its_holder_removed_meanwhile_is_not_the_lock(tmp_path, monkeypatch):
+    """Between its opening and its locking: whoever comes next finds no file, and would make and lock another one."""
+    flock, removals = lock.fcntl.flock, iter(range(2))
+
+    def remove_first(file, operation):
+        for _ in itertools.islice(removals, 1):
+            os.unlink(tmp_path / LOCK_FILE)
+        flock(file, operation)
+    monkeypatch.setattr(lock.fcntl, "flock", remove_first)
+    with only_run(tmp_path):
+        with pytest.raises(InputError), only_run(tmp_path):
+            pass
