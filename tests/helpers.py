@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from npgpt.checking.layer import check_layer
 from npgpt.generation.kv_cache import KeyValueCache, empty_cache
 from npgpt.layers.embedding import unembedding
 from npgpt.model.config import GPTConfig
@@ -65,6 +66,11 @@ def require_close(actual: np.ndarray, expected: np.ndarray, tolerance: float) ->
     """Equal up to the tolerance times the largest entry expected, or times 1 where that is smaller."""
     assert actual.dtype == expected.dtype and actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * max(np.nanmax(abs(expected)), 1))
+
+
+def require_gradients(forward, backward, *arguments, **settings) -> None:
+    """check_layer by both methods, whatever forward is: the layers are analytic. Raises GradientError if anything is wrong."""
+    check_layer(forward, backward, *arguments, methods=["complex", "central"], **settings).require()
 
 
 def separate_qkv(array, n_head):

@@ -29,7 +29,7 @@ def check_layer(forward: Forward, backward: Backward, *arguments, methods: Seque
     or np.linalg.norm), or that fails on complex numbers (math.erf), is judged by central differences alone; one that
     computes in float32 only is judged by central differences in float32. The report says so.
     tolerance: the largest error allowed, relative to the largest entry of the gradient. By default 1e-12 for the
-    complex step and 1e-7 for central differences, or 2e-3 in float32.
+    complex step; for central differences 1e-7, and what the rounding of forward's results adds to that; in float32 2e-3.
 
     zero: names of arguments whose gradient is known to be zero; any other zero gradient is reported as wrong.
     Nothing is raised for a wrong gradient: see Report.require.
@@ -55,7 +55,7 @@ def check_layer(forward: Forward, backward: Backward, *arguments, methods: Seque
         tolerance = FLOAT32_TOLERANCE if tolerance is None else tolerance
 
     weights = dy.astype(np.float64)
-    rounding = central_step(dtype) ** 2 * float(np.abs(y * weights).sum())
+    rounding = 4 * central_step(dtype) ** 2 * float(np.linalg.norm(y * weights))     # eps / h, for independent errors
     comparisons = []
     for i, analytic in zip(inputs, gradients):
         def objective(value: np.ndarray) -> complex | float:
@@ -71,7 +71,7 @@ def check_layer(forward: Forward, backward: Backward, *arguments, methods: Seque
         zero_gradient = names[i] in zero
         scale = largest(gradients if zero_gradient else [analytic, *numeric.values()])
         comparisons.append(Comparison(layer, names[i], analytic.shape, analytic, numeric, scale, zero_gradient,
-                                      tolerance, central_only))
+                                      tolerance, central_only, rounding))
     return Report(comparisons, breaches)
 
 

@@ -1,5 +1,6 @@
 """The checker passes correct layers, and says what is wrong with the others."""
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -288,10 +289,16 @@ def test_a_wrong_backward_is_not_taken_for_a_forward_that_is_not_analytic(factor
     assert x.verdict == "WRONG" and list(x.numeric) == ["complex", "central"]
 
 
-def test_rounding_is_not_taken_for_a_forward_that_is_not_analytic():
+@pytest.mark.parametrize("methods", [None, ["central"], ["complex", "central"]])
+def test_rounding_is_not_taken_for_an_error(methods):
     """Central differences of large values with small derivatives have few correct digits; the complex step has all."""
-    x, = check_layer(lambda x: (x * 1e-6 + 1, None), lambda dy, cache: dy * np.array(1e-6, dy.dtype), X).comparisons
-    assert x.error("complex") < 1e-12 and x.error("central") > 1e-7
+    def small(dy, cache, factor=1.0):
+        return dy * np.array(1e-6 * factor, dy.dtype)
+
+    x, = check_layer(lambda x: (x * 1e-6 + 1, None), small, X, methods=methods).require().comparisons
+    assert x.error("central") > 1e-7 and x.verdict == "ok"
+    wrong = check_layer(lambda x: (x * 1e-6 + 1, None), partial(small, factor=1.001), X, methods=methods, name="small")
+    assert wrong.comparisons[0].verdict == "WRONG"
 
 
 def test_methods_that_are_chosen_must_agree_even_if_forward_is_not_analytic():

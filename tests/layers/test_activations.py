@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients, seeds
 from npgpt.layers.activations import gelu, gelu_backward, relu, relu_backward
 
 shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3)
@@ -15,7 +14,7 @@ shapes = st.lists(st.integers(1, 5), min_size=1, max_size=3)
 @given(shapes, st.sampled_from([0.1, 1.0, 3.0]), seeds)
 def test_gradient_of_gelu(shape, spread, seed):
     x, = draw(seed, shape)
-    check_layer(gelu, gelu_backward, spread * x).require()
+    require_gradients(gelu, gelu_backward, spread * x)
 
 
 @given(st.floats(-20, 20))
@@ -45,7 +44,7 @@ def test_gelu_where_the_square_of_x_overflows():
 def test_gradient_of_relu(shape, seed):
     x, = draw(seed, shape)
     x.flat[0] = abs(x.flat[0])              # with no positive entry the gradient is rightly zero
-    check_layer(relu, relu_backward, x).require()
+    require_gradients(relu, relu_backward, x)
 
 
 def test_relu_keeps_positive_entries():

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients, seeds
 from npgpt.layers.attention import attention, attention_backward, causal_mask
 
 sizes = st.integers(1, 4)
@@ -63,13 +62,13 @@ def test_with_more_queries_than_keys_the_first_queries_see_nothing():
 @given(st.lists(sizes, max_size=2), several, several, several, seeds)
 def test_gradients_unmasked_and_across_sequences(leading, T, S, D, seed):
     q, k, v = draw(seed, (*leading, T, D), (*leading, S, D), (*leading, S, D + 1))
-    check_layer(attention, attention_backward, q, k, v, seed=seed).require()
+    require_gradients(attention, attention_backward, q, k, v, seed=seed)
 
 
 @given(sizes, several, st.integers(0, 3), several, seeds)
 def test_gradients_causal(B, T, past, D, seed):
     q, k, v = draw(seed, (B, T, D), (B, T + past, D), (B, T + past, D))
-    check_layer(attention, attention_backward, q, k, v, causal=True, seed=seed).require()
+    require_gradients(attention, attention_backward, q, k, v, causal=True, seed=seed)
 
 
 @given(sizes, several, several, seeds)
@@ -77,19 +76,19 @@ def test_gradients_under_any_mask(B, T, S, seed):
     q, k, v = draw(seed, (B, T, 3), (B, S, 3), (B, S, 2))
     mask = np.random.default_rng(seed).random((B, T, S)) < 0.7
     mask[0, 0, :2], mask[-1, -1] = True, False        # one query sees two keys or more, and one sees none
-    check_layer(attention, attention_backward, q, k, v, mask=mask, seed=seed).require()
+    require_gradients(attention, attention_backward, q, k, v, mask=mask, seed=seed)
 
 
 @given(several, several, seeds)
 def test_gradients_with_dropout_on_the_weights(T, D, seed):
     """Unmasked and with many keys, so that dropout never makes a gradient zero."""
     q, k, v = draw(seed, (2, T, D), (2, 7, D), (2, 7, D))
-    check_layer(attention, attention_backward, q, k, v, p=0.3, rng=np.random.default_rng(seed), seed=seed).require()
+    require_gradients(attention, attention_backward, q, k, v, p=0.3, rng=np.random.default_rng(seed), seed=seed)
 
 
 def test_a_single_key_has_weight_one_so_that_queries_and_keys_have_no_gradient():
     q, k, v = draw(0, (2, 1, 3), (2, 1, 3), (2, 1, 4))
-    check_layer(attention, attention_backward, q, k, v, zero=("q", "k")).require()
+    require_gradients(attention, attention_backward, q, k, v, zero=("q", "k"))
 
 
 @given(several, seeds)

@@ -2,8 +2,7 @@
 import numpy as np
 import pytest
 
-from helpers import draw
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients
 from npgpt.layers import causal_attention as module
 from npgpt.layers.attention import attention, attention_backward
 from npgpt.layers.causal_attention import causal_attention, causal_attention_backward
@@ -45,8 +44,16 @@ def test_a_mask_hides_further_keys_whatever_it_is_broadcast_from(shape):
 @pytest.mark.parametrize("past", [0, 2])
 @pytest.mark.parametrize("T", [2, 3, 4, 7])
 def test_gradients(T, past):
-    check_layer(causal_attention, causal_attention_backward, *draw_qkv(T, past)).require()
+    require_gradients(causal_attention, causal_attention_backward, *draw_qkv(T, past))
+
+
+def test_dropout_acts_alike_on_every_tile_of_queries():
+    """All scores are equal and all values 1, so that query t gives the mean of t + 1 entries that are 0 or 2."""
+    q = np.zeros((5000, 8, 1))
+    y, _ = causal_attention(q, q, np.ones_like(q), p=0.5, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(y.mean(axis=0), 1, atol=0.07)                          # 5 standard deviations of query 0
+    np.testing.assert_allclose(y[..., 0].var(axis=0), 1 / np.arange(1, 9), rtol=0.1)
 
 
 def test_gradients_with_dropout():
-    check_layer(causal_attention, causal_attention_backward, *draw_qkv(7), p=0.2, rng=np.random.default_rng(0)).require()
+    require_gradients(causal_attention, causal_attention_backward, *draw_qkv(7), p=0.2, rng=np.random.default_rng(0))

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import seeds
-from npgpt.checking.layer import check_layer
+from helpers import require_gradients, seeds
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 
 
@@ -17,7 +16,7 @@ def test_gradient(shape, vocabulary, some_ignored, seed):
     targets = rng.integers(vocabulary, size=shape)
     if some_ignored:
         targets.flat[1:][rng.random(targets.size - 1) < 0.4] = IGNORED
-    check_layer(cross_entropy, cross_entropy_backward, rng.standard_normal((*shape, vocabulary)), targets, seed=seed).require()
+    require_gradients(cross_entropy, cross_entropy_backward, rng.standard_normal((*shape, vocabulary)), targets, seed=seed)
 
 
 @given(st.integers(1, 5), st.integers(2, 7), seeds)

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients, seeds
 from npgpt.layers.dropout import dropout, dropout_backward
 
 probabilities = st.floats(0, 0.7)
@@ -14,7 +13,7 @@ probabilities = st.floats(0, 0.7)
 def test_gradient_with_a_fixed_mask(shape, p, seed):
     x, = draw(seed, shape)
     dropped = not dropout(np.ones(shape), p, np.random.default_rng(seed))[0].any()
-    check_layer(dropout, dropout_backward, x, p, rng=np.random.default_rng(seed), zero=("x",) if dropped else ()).require()
+    require_gradients(dropout, dropout_backward, x, p, rng=np.random.default_rng(seed), zero=("x",) if dropped else ())
 
 
 @given(probabilities, seeds)
@@ -28,6 +27,18 @@ def test_the_fraction_that_is_dropped_is_p_and_the_mean_stays():
     y, _ = dropout(np.ones(100_000), 0.3, np.random.default_rng(0))
     assert np.mean(y == 0) == pytest.approx(0.3, abs=0.005)       # 3.5 standard deviations
     assert y.mean() == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_masks_differ_along_every_axis(axis):
+    """An axis that is alike everywhere, or a mask that repeats along it, would drop too much or too little together."""
+    slices = np.moveaxis(dropout(np.ones((6, 7, 8)), 0.5, np.random.default_rng(0))[0], axis, 0)
+    assert len({part.tobytes() for part in slices}) == len(slices)
+
+
+def test_a_generator_draws_another_mask_in_the_next_call():
+    rng = np.random.default_rng(0)
+    assert (dropout(np.ones((6, 7)), 0.5, rng)[0] != dropout(np.ones((6, 7)), 0.5, rng)[0]).any()
 
 
 def test_p_zero_changes_nothing_and_shares_nothing():

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients, seeds
 from npgpt.layers.embedding import (embedding, embedding_backward, sinusoidal_positions, unembedding,
                                     unembedding_backward)
 
@@ -15,7 +14,7 @@ sizes = st.integers(1, 5)
 def test_gradient_of_the_table(shape, vocabulary, channels, seed):
     rng = np.random.default_rng(seed)
     ids = rng.integers(vocabulary, size=shape)
-    check_layer(embedding, embedding_backward, ids, rng.standard_normal((vocabulary, channels))).require()
+    require_gradients(embedding, embedding_backward, ids, rng.standard_normal((vocabulary, channels)))
 
 
 @given(st.integers(1, 300), st.integers(1, 400), sizes, seeds)
@@ -42,7 +41,7 @@ def test_an_id_outside_the_table_is_refused(wrong):
 
 @given(st.lists(sizes, max_size=3), sizes, sizes, seeds)
 def test_gradients_of_unembedding(leading, vocabulary, channels, seed):
-    check_layer(unembedding, unembedding_backward, *draw(seed, (*leading, channels), (vocabulary, channels))).require()
+    require_gradients(unembedding, unembedding_backward, *draw(seed, (*leading, channels), (vocabulary, channels)))
 
 
 def test_a_logit_is_the_dot_product_with_the_tokens_row():

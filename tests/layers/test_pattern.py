@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients, seeds
 from npgpt.layers.attention import attention
 from npgpt.layers.pattern import CAUSAL, bidirectional
 
@@ -73,7 +72,7 @@ def test_an_empty_sequence_gives_zeros():
 @given(lengths, seeds)
 def test_gradients_under_a_padding_mask(lengths, seed):
     lengths[0] = T                          # one sequence has keys to choose from, or all gradients of q and k are zero
-    check_layer(*bidirectional(padding_mask(lengths)), *draw_qkv(seed), name="padded", methods=["complex"], seed=seed).require()
+    require_gradients(*bidirectional(padding_mask(lengths)), *draw_qkv(seed), name="padded", seed=seed)
 
 
 @pytest.mark.parametrize("pattern", [CAUSAL, bidirectional(padding_mask([5, 3, 1]))], ids=["causal", "padded"])

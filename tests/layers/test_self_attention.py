@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import draw, seeds, separate_qkv
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients, seeds, separate_qkv
 from npgpt.layers.attention import attention
 from npgpt.layers.pattern import bidirectional
 from npgpt.layers.self_attention import merge_heads, self_attention, self_attention_backward, split_heads
@@ -29,14 +28,14 @@ def test_heads_are_split_by_channels_and_merged_again(B, T, H, D):
 
 @given(st.integers(1, 2), st.integers(2, 4), st.integers(1, 3), st.integers(2, 3), seeds)
 def test_gradients(B, T, H, D, seed):
-    check_layer(self_attention, self_attention_backward, *draw_arguments(B, T, H, D, seed), n_head=H, seed=seed).require()
+    require_gradients(self_attention, self_attention_backward, *draw_arguments(B, T, H, D, seed), n_head=H, seed=seed)
 
 
 @given(st.integers(3, 4), seeds)
 def test_gradients_with_dropout(T, seed):
     """p is small, so that dropout never makes a gradient zero."""
-    check_layer(self_attention, self_attention_backward, *draw_arguments(1, T, 2, 2, seed), n_head=2, p=0.1,
-                rng=np.random.default_rng(seed), seed=seed).require()
+    require_gradients(self_attention, self_attention_backward, *draw_arguments(1, T, 2, 2, seed), n_head=2, p=0.1,
+                      rng=np.random.default_rng(seed), seed=seed)
 
 
 @pytest.mark.parametrize("settings, causal", [({}, True), ({"pattern": bidirectional()}, False)])

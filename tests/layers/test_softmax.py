@@ -4,15 +4,14 @@ import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
-from helpers import draw, seeds
-from npgpt.checking.layer import check_layer
+from helpers import draw, require_gradients, seeds
 from npgpt.layers.softmax import softmax, softmax_backward
 
 
 
 @given(st.lists(st.integers(1, 4), max_size=2), st.integers(2, 6), seeds)
 def test_gradient(leading, size, seed):
-    check_layer(softmax, softmax_backward, *draw(seed, (*leading, size)), seed=seed).require()
+    require_gradients(softmax, softmax_backward, *draw(seed, (*leading, size)), seed=seed)
 
 
 @given(st.integers(1, 4), st.integers(3, 6), seeds)
@@ -21,11 +20,11 @@ def test_gradient_under_a_mask(rows, size, seed):
     rng = np.random.default_rng(seed)
     mask = rng.random((rows + 2, size)) < 0.6
     mask[0], mask[1, :2] = False, True
-    check_layer(softmax, softmax_backward, rng.standard_normal((rows + 2, size)), mask=mask, seed=seed).require()
+    require_gradients(softmax, softmax_backward, rng.standard_normal((rows + 2, size)), mask=mask, seed=seed)
 
 
 def test_a_single_entry_has_weight_one_whatever_its_score():
-    check_layer(softmax, softmax_backward, np.array([[3.0], [-2.0]]), zero=("x",)).require()
+    require_gradients(softmax, softmax_backward, np.array([[3.0], [-2.0]]), zero=("x",))
 
 
 @given(st.integers(1, 6), seeds)
