@@ -127,6 +127,17 @@ def test_both_branches_have_dropout_masks_of_their_own(forward, backward):
     assert max(len(np.unique(row.round(6))) for row in y.reshape(-1, CONFIG.n_embd)) > 2
 
 
+@both
+@pytest.mark.parametrize("rate", ["resid_pdrop", "attn_pdrop"])
+def test_each_dropout_rate_acts_in_its_own_place(forward, backward, rate):
+    x, p = draw_arguments(20, 5)
+    _, cache = forward(x, p, dataclasses.replace(CONFIG, embd_pdrop=0.3, **{rate: 0.6}), rng=np.random.default_rng(0))
+    caches = {"resid_pdrop": [cache.attn_dropout, cache.mlp_dropout], "attn_pdrop": [cache.attn.attention[0].dropout]}
+    assert all((one is None) == (rate != place) for place, several in caches.items() for one in several)
+    for keep, scale in caches[rate]:
+        assert keep.mean() == pytest.approx(0.4, abs=0.1) and scale == 1 / 0.4
+
+
 def test_pre_ln_branches_that_give_zeros_leave_the_residual_stream_unchanged():
     x, p = draw_arguments(2, 3)
     y, cache = block(x, without_branches(p), CONFIG)

@@ -143,6 +143,18 @@ def test_dropout_acts_only_where_a_generator_is_given():
     assert (one == again).all() and (one != other).any() and (one != kept).any()
 
 
+def test_each_dropout_rate_acts_in_its_own_place():
+    config = dataclasses.replace(CONFIG, embd_pdrop=0.1, attn_pdrop=0.3, resid_pdrop=0.6)
+    ids, p = draw_arguments(config, B=40)
+    _, cache = gpt(ids, p, config, np.random.default_rng(0))
+    places = [(0.1, cache.dropout)]
+    for block in cache.blocks:
+        places += [(0.3, block.attn.attention[0].dropout), (0.6, block.attn_dropout), (0.6, block.mlp_dropout)]
+    for rate, (keep, scale) in places:
+        assert (~keep).mean() == pytest.approx(rate, abs=0.05) and scale == 1 / (1 - rate)
+    assert len({keep.tobytes() for _, (keep, _) in places}) == len(places)                  # each has a mask of its own
+
+
 @pytest.mark.parametrize("shape", [(5,), (2, 6), (2, 0), (1, 2, 3)])
 def test_ids_of_another_shape_or_longer_than_the_context_are_refused(shape):
     with pytest.raises(ValueError, match="n_positions"):

@@ -62,6 +62,19 @@ def test_dropout_draws_from_the_seed_as_well():
     assert first.loss != other.loss
 
 
+def test_batches_and_dropout_masks_are_drawn_by_generators_of_their_own():
+    """With the same stream for both, a mask would depend on what is in the batch, and batches on whether there is dropout."""
+    batches, masks = new_state().batch_rng, new_state().dropout_rng
+    assert not set(batches.random(100)) & set(masks.random(100))
+    seen = {}
+    for task in (TASK, WITHOUT_DROPOUT):
+        def noted(batch, *rest, task=task):
+            seen.setdefault(task, []).append(batch.ids.tolist())
+            return task.loss_and_gradients(batch, *rest)
+        list(train(new_state(task), task, SETTINGS, noted))
+    assert seen[TASK] == seen[WITHOUT_DROPOUT] and len(seen[TASK]) == SETTINGS.steps
+
+
 def test_dropout_acts_in_training():
     assert trained(TASK)[1][0].loss != trained(WITHOUT_DROPOUT)[1][0].loss
 
