@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import warnings
+from bdb import BdbQuit
 from collections.abc import Sequence
 
 try:
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("")
         return 130
+    except BdbQuit:                                    # q in a debugger that breakpoint() has started
+        return 1
     finally:
         drop_output()
 

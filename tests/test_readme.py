@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 import npgpt
-from benchmarks.__main__ import make_parser as benchmark_parser
 
 PROJECT = Path(__file__).parent.parent
 FOLDERS = ("", "npgpt/layers/", "npgpt/model/", "npgpt/", "tests/", "benchmarks/")
@@ -41,7 +41,7 @@ INSTEAD = {
 NOT_RUN = {
     r"python3 -m venv \.venv|\.venv/bin/pip install .+": "needs the network; .ci/ runs the second such line",
     r"(\.venv/bin/)?python -m pytest": "is this suite",
-    r"(\.venv/bin/)?python -m benchmarks.*": "takes minutes; its arguments are parsed below",
+    r"(\.venv/bin/)?python -m benchmarks.*": "takes minutes; its arguments are parsed in benchmarks/test_benchmarks.py",
 }
 OTHERS_LIBRARIES = "import torch"        # examples that import it are compiled, not run: the tests need NumPy alone
 
@@ -103,11 +103,16 @@ BREAKS = [(Command(f"npgpt gradcheck {layer} --method complex",
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def together(tmp_path_factory):
+    """The copy of the project in which the commands that do not change the source are run."""
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, together):
     """The finished process of every command, as futures. One thread runs them one after the other in one copy of the
     project; a second one runs those that change the source, each in a copy of its own.
     """
-    together = tmp_path_factory.mktemp("readme")
     with ThreadPoolExecutor(1) as in_order, ThreadPoolExecutor(1) as beside:
         in_order.submit(copy_project, together)
         yield {command: beside.submit(run_alone, command, tmp_path_factory.mktemp("experiment")) if command.changes
@@ -147,6 +152,20 @@ def test_the_command_runs_and_prints_what_is_shown(command, results):
     result = results[command].result()
     assert result.returncode == (1 if command.fails else 0), result.stdout + result.stderr
     assert first_line_missing(command.shown, PATH.sub("", result.stdout)) is None, result.stdout
+
+
+@pytest.mark.skipif(not (PROJECT / ".gitignore").exists(), reason="this is no clone of the repository")
+def test_git_ignores_what_the_commands_make(results, together):
+    for command in COMMANDS:
+        results[command].result()
+    ignored = [line.strip("/") for line in (PROJECT / ".gitignore").read_text().splitlines()]
+    made = {path.name for path in together.iterdir()} - set(PARTS)
+    assert len(made) >= 5 and {name for name in made if not any(fnmatch(name, pattern) for pattern in ignored)} == set()
+
+
+def test_a_debugger_can_be_left_quietly(results):
+    left, = (command for command in COMMANDS if "(Pdb) q" in command.shown)
+    assert "Traceback" not in results[left].result().stderr
 
 
 def first_line_missing(shown, printed):
@@ -214,11 +233,6 @@ def test_nothing_is_left_out():
     skipped = [command.line for command in commands() if not is_run(command)]
     assert all(any(re.fullmatch(pattern, line) for line in skipped) for pattern in NOT_RUN)
     assert SHORTER.keys() | INSTEAD.keys() <= {command.line.removeprefix(".venv/bin/") for command in COMMANDS}
-
-
-def test_benchmarks_take_the_arguments_shown():
-    shown = re.findall(r"python -m benchmarks (.*)$", TEXT, re.MULTILINE)
-    assert shown and all(benchmark_parser().parse_args(shlex.split(line)) for line in shown)
 
 
 def test_examples_with_other_libraries_compile():

@@ -41,8 +41,7 @@ def layer_norm_backward(dy: np.ndarray, cache: tuple,
     dgain = np.einsum("ri,ri->i", dy.reshape(-1, C), xhat.reshape(-1, C), out=dgain)
     dxhat = dy * gain
     along_xhat = mean_of_product(dxhat, xhat)                      # (..., 1)
-    dx = dxhat
-    dx -= mean(dxhat)
+    dx = dxhat - mean(dxhat)
     dx -= xhat * along_xhat
     dx *= rstd
     return dx, dgain, dbias

@@ -2,6 +2,8 @@
 import importlib.util
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
 
+from benchmarks.__main__ import make_parser  # noqa: E402
 from benchmarks.layers import cases, least_work, upstream  # noqa: E402
 from benchmarks.machine import thread_counts  # noqa: E402
 from benchmarks.peer import Peer, PeerError  # noqa: E402
@@ -197,3 +200,9 @@ def test_the_shapes_are_those_that_others_are_measured_on():
     assert [shape.sizes for shape in SHAPES] == ["L4 H4 C128 T64 B12 V65", "L6 H6 C384 T256 B8 V65",
                                                  "L12 H12 C768 T64 B4 V50257"]
     assert parameter_count(SHAPES[2].task.table) == 124_439_808
+
+
+def test_the_arguments_that_the_pages_show_are_taken():
+    pages = [ROOT / "README.md", *ROOT.glob("[a-z]*/README.md"), *ROOT.glob("npgpt/*/README.md")]
+    shown = [line for page in pages for line in re.findall(r"python -m benchmarks (.*)$", page.read_text("utf-8"), re.MULTILINE)]
+    assert shown and all(make_parser().parse_args(shlex.split(line)) for line in shown)
