@@ -24,9 +24,17 @@ def count_words(text: str) -> Counter[str]:
 def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
     """words and how often each occurs  ->  pairs of ids, in the order in which they become tokens
 
-    Ids below 256 are the bytes, and the n-th pair becomes 256 + n, n = 0, 1, ... It is always the most frequent pair
-    of adjacent tokens within words (Sennrich et al. 2016, algorithm 1). Of equally frequent pairs it is the first one,
-    as in minbpe. Training ends when no pair occurs more than once.
+    Ids below 256 are the bytes, and the n-th pair becomes 256 + n, n = 0, 1, ...
+    """
+    return learn_pairs(((word.encode("utf-8", "surrogatepass"), times) for word, times in words.items()), BYTES)
+
+
+def learn_pairs(words: Iterable[tuple[Iterable[int], int]], new: int) -> Iterator[Pair]:
+    """The ids of each word and how often it occurs  ->  pairs of ids, in the order in which they become tokens
+
+    The n-th pair becomes the id new + n, n = 0, 1, ... It is always the most frequent pair of adjacent tokens within
+    words (Sennrich et al. 2016, algorithm 1). Of equally frequent pairs it is the first one, as in minbpe. Training ends
+    when no pair occurs more than once.
 
     A merge changes the counts of few pairs, and the positions of every pair are known, so that the time for all merges
     together, instead of for each one, is proportional to the length of the words.
@@ -57,7 +65,6 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
 
     for i in range(len(ids) - 1):
         count(i, 1)
-    new = BYTES
     heap: list[Priority] = []
     while True:
         for pair in new_pairs:
@@ -81,14 +88,13 @@ def learn_merges(words: Mapping[str, int]) -> Iterator[Pair]:
         new += 1
 
 
-def concatenate(words: Mapping[str, int]) -> tuple[array, array]:
-    """The bytes of all words, with WORD_END around each word; and for every byte, how often its word occurs."""
+def concatenate(words: Iterable[tuple[Iterable[int], int]]) -> tuple[array, array]:
+    """The ids of all words, with WORD_END around each word; and for every id, how often its word occurs."""
     ids, weights = array("q", [WORD_END]), array("q", [0])
-    for word, occurrences in words.items():
-        data = word.encode("utf-8", "surrogatepass")
-        ids.extend(data)
+    for word, occurrences in words:
+        ids.extend(word)
         ids.append(WORD_END)
-        weights.extend([occurrences] * (len(data) + 1))
+        weights.extend([occurrences] * (len(ids) - len(weights)))
     return ids, weights
 
 
