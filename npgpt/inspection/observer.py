@@ -120,7 +120,7 @@ class Observer:
         """
         others = [other for other in caller.frame.f_locals.values() if isinstance(other, np.ndarray)]
         one = caller.find(array)
-        if one or not self.is_intermediate(array) or any(np.may_share_memory(array, other) for other in others):
+        if one or not self.is_intermediate(array) or any(is_part(array, other) for other in others):
             return one
         return self.note(Intermediate(caller.made_by), name, layer, array)
 
@@ -170,6 +170,11 @@ def place(code: CodeType) -> str:
 
 def is_layer(frame: FrameType) -> bool:
     return frame.f_code.co_name + "_backward" in frame.f_globals
+
+
+def is_part(array: np.ndarray, other: np.ndarray) -> bool:
+    """Whether it is a slice of the other, or all of it. All of it in another shape, such as merged heads, is not a part."""
+    return np.may_share_memory(array, other) and (array.size < other.size or array.shape == other.shape)
 
 
 def is_array(value: object) -> bool:

@@ -1,4 +1,5 @@
 """npgpt attention"""
+import base64
 import json
 import os
 import re
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from npgpt.commands import attention as command
+from npgpt.inspection.attention import attended
+from npgpt.inspection.heat_map import heat_map
 from npgpt.interop.huggingface import load_model, save
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
@@ -40,6 +43,18 @@ def test_there_is_a_map_for_every_head_of_every_layer(npgpt, byte_model):
 def test_layers_and_heads_can_be_chosen(npgpt, byte_model):
     shown = npgpt("attention", "--model", byte_model, "--layer", 1, "--head", 2, 0).out
     assert re.findall(r"layer (\d) head (\d)", shown) == [("1", "2"), ("1", "0")]
+
+
+def test_every_map_is_that_of_its_layer_and_head(npgpt, byte_model, tmp_path):
+    weights, _ = attended(np.frombuffer(b"two", np.uint8), *load_model(byte_model))
+    chosen = "attention", "--model", byte_model, "--text", "two", "--layer", 1, "--head", 2, 0
+    side_by_side = npgpt(*chosen).out.splitlines()[-4:]
+    for lines in zip(side_by_side, *(heat_map(weights[1, head], "two") for head in (2, 0))):
+        together, *apart = ("".join(line.split()) for line in lines)
+        assert together == "".join(apart)
+    npgpt(*chosen, "--html", "a.html")
+    stored = np.frombuffer(base64.b64decode(data_of(tmp_path / "a.html")["weights"]), "<u2").reshape(2, 6) / 65535
+    assert np.abs(stored - weights[1, [2, 0]][(slice(None), *np.tril_indices(3))]).max() < 1e-4
 
 
 def test_without_arguments_the_model_in_out_is_given_a_sentence(npgpt, model):

@@ -47,6 +47,12 @@ def test_every_run_has_a_colour_and_a_line_in_the_table():
     assert page.count(b'<th scope="row">') == 2 and b"&lt;two&gt;" in page and b"<two>" not in page
 
 
+def test_the_table_has_the_last_losses_and_the_lowest_with_its_step():
+    steps = np.array([10.0, 20, 1030, 40_000])
+    page = plot_page([run()._replace(loss=Curve(steps, np.array([4.0, 3, 2, 1])), validation_loss=Curve(steps, np.array([5, 3, 2.5, 3.25])))])
+    assert b"<td>40,000</td><td>1.0000</td><td>3.2500</td><td>2.5000 at 1,030</td>" in page
+
+
 def test_long_runs_and_many_runs_make_a_light_page():
     assert len(plot_page([run(steps=200_000)])) < 200_000
     assert len(plot_page([run(str(i), steps=5_000, seed=i) for i in range(40)])) < 1_000_000

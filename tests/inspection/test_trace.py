@@ -35,11 +35,11 @@ IN_THE_BODY = ["tokens", "places", "x", *(f"blocks.{i}.{name}" for i in range(2)
 NAMES = [*IN_THE_BODY, "logits", "cross_entropy.exp", "cross_entropy.total", "loss"]
 
 
-def a_pass(config: GPTConfig = TINY, seed: int = 0) -> tuple:
+def a_pass(config: GPTConfig = TINY, T: int = 5) -> tuple:
     """A task, a batch, parameters"""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     task = LanguageModelling(config)
-    batch = TokenBatch(*rng.integers(config.vocab_size, size=(2, 2, 5)))
+    batch = TokenBatch(*rng.integers(config.vocab_size, size=(2, 2, T)))
     return task, batch, rng.normal(0, 0.5, parameter_count(task.table))
 
 
@@ -60,6 +60,15 @@ def close(a: np.ndarray, b: np.ndarray) -> bool:
 
 def test_every_intermediate_stands_in_the_order_in_which_it_is_made():
     assert list(trace(*a_pass()).intermediates) == NAMES
+
+
+@pytest.mark.parametrize("heads, T", [(1, 5), (3, 1), (1, 1), (12, 5)])
+def test_merged_heads_are_shown_even_where_merging_them_copies_nothing(heads, T):
+    result = trace(*a_pass(dataclasses.replace(TINY, n_head=heads), T), keep=True)
+    assert list(result.intermediates) == NAMES
+    value, gradient = arrays(result)
+    for array in (value, gradient):
+        assert np.array_equal(rows(array["blocks.0.attn.proj.x"]), merged(array["blocks.0.attn.heads"]))
 
 
 def test_what_is_shown_is_what_the_model_computes():
@@ -183,13 +192,19 @@ def test_statistics_are_those_of_the_arrays_and_arrays_are_kept_only_when_asked(
         assert lean.intermediates[name].value == one.value._replace(array=None)
 
 
-def test_profilers_and_debuggers_are_left_as_they_were():
-    before = sys.gettrace(), sys.getprofile()
+@pytest.mark.parametrize("profiler", [None, lambda frame, event, argument: None], ids=["none", "one"])
+def test_profilers_and_debuggers_are_left_as_they_were(profiler):
     task, _, parameters = a_pass()
-    with pytest.raises(ValueError):
-        trace(task, TokenBatch(*np.zeros((2, 1, 9), int)), parameters)                   # too long
-    trace(*a_pass())
-    assert (sys.gettrace(), sys.getprofile()) == before
+    debugger, before = sys.gettrace(), sys.getprofile()
+    sys.setprofile(profiler)
+    try:
+        with pytest.raises(ValueError):
+            trace(task, TokenBatch(*np.zeros((2, 1, 9), int)), parameters)               # too long
+        assert (sys.gettrace(), sys.getprofile()) == (debugger, profiler)
+        trace(*a_pass())
+        assert (sys.gettrace(), sys.getprofile()) == (debugger, profiler)
+    finally:
+        sys.setprofile(before)
 
 
 def test_what_is_saved_opens_without_pickle_and_holds_everything(tmp_path):
