@@ -136,6 +136,8 @@ CASES = [
     case("dropout", attention, attention_backward, *QKV, causal=True, p=0.3, rng=np.random.default_rng(0)),
     case("", causal_attention, causal_attention_backward, *QKV),
     case("tiles", causal_attention, causal_attention_backward, *[normal(1, QUERY_TILE + 3, 2)] * 3),
+    case("banded", causal_attention, causal_attention_backward, *QKV, window=3),
+    case("banded, tiles", causal_attention, causal_attention_backward, *[normal(1, QUERY_TILE + 3, 2)] * 3, window=4),
     case("", cached_attention, cached_attention_backward, *QKV),
     case("causal", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H),
     case("padded", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H,

@@ -22,7 +22,7 @@ class CachedAttention(NamedTuple):
         end = self.length + q.shape[-2]
         self.keys[:, :, self.length:end] = k
         self.values[:, :, self.length:end] = v
-        return causal_attention(q, self.keys[:, :, :end], self.values[:, :, :end], self.mask, p, rng)
+        return causal_attention(q, self.keys[:, :, :end], self.values[:, :, :end], self.mask, p=p, rng=rng)
 
     def backward(self, dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Keys and values that were in the cache before are constants: they get no gradient."""

@@ -24,12 +24,14 @@ def attended(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig) -> tupl
 
 
 def block_weights(cache: BlockCache) -> np.ndarray:
-    """(H, T, T), put together from the tiles of queries. A tile has no columns for the positions after its own end."""
-    tiles = [tile.weights[0] for tile in cache.attn.attention]                         # (H, some of T, S)
-    H, _, T = tiles[-1].shape
-    weights = np.zeros((H, T, T), tiles[0].dtype)
+    """(H, T, T), put together from the tiles of queries. A tile has no columns for the positions after its own end, nor,
+    under a band, for those before it."""
+    tiles = [tile.weights[0] for tile in cache.attn.attention]                         # (H, some of T, some of T)
+    T = sum(tile.shape[1] for tile in tiles)
+    weights = np.zeros((len(tiles[0]), T, T), tiles[0].dtype)
     start = 0
     for tile in tiles:
-        weights[:, start:start + tile.shape[1], :tile.shape[2]] = tile
-        start += tile.shape[1]
+        stop = start + tile.shape[1]
+        weights[:, start:stop, stop - tile.shape[2]:stop] = tile
+        start = stop
     return weights

@@ -19,7 +19,8 @@ class AttentionCache(NamedTuple):
 
 
 def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None = None, causal: bool = False,
-              p: float = 0.0, rng: np.random.Generator | None = None) -> tuple[np.ndarray, AttentionCache]:
+              window: int | None = None, p: float = 0.0,
+              rng: np.random.Generator | None = None) -> tuple[np.ndarray, AttentionCache]:
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1).
 
     q (..., T, D), k (..., S, D), v (..., S, E)  ->  y (..., T, E)
@@ -27,8 +28,9 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
         y = softmax(q k^T / sqrt(D)) v
 
     mask, broadcastable to (..., T, S): query t sees key s where True. causal: the queries are the last
-    T of the S positions, and none sees a later one. With neither, every query sees every key. A query
-    that sees no key gives zeros. Dropout with probability p acts on the weights where rng is given.
+    T of the S positions, and none sees a later one; with a window W, it sees the last W of them. With
+    neither, every query sees every key. A query that sees no key gives zeros. Dropout with probability p
+    acts on the weights where rng is given.
 
     Raises ValueError where the leading axes of q, k and v, the S of k and v, or the D of q and k differ.
     """
@@ -37,8 +39,8 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | No
                          "(..., T, D), (..., S, D), (..., S, E)")
     T, D = q.shape[-2:]
     S = k.shape[-2]
-    if causal and T > 1:                                       # a single query is the last position: it sees every key
-        past = causal_mask(T, S)
+    if causal and (T > 1 or window is not None):               # a single query is the last position: it sees every key
+        past = causal_mask(T, S, window)
         mask = past if mask is None else mask & past
     scaled_q = q * (1 / math.sqrt(D))                          # q has fewer entries than the scores
     scores = scaled_q @ k.mT                                   # (..., T, S)
@@ -72,6 +74,10 @@ def attention_backward(dy: np.ndarray, cache: AttentionCache) -> tuple[np.ndarra
     return dq, dk, dv
 
 
-def causal_mask(T: int, S: int) -> np.ndarray:
-    """(T, S), True where query t sees key s: where s <= t + S - T, because the queries are the last T positions."""
-    return np.tri(T, S, S - T, dtype=bool)
+def causal_mask(T: int, S: int, window: int | None = None) -> np.ndarray:
+    """(T, S), True where query t sees key s: where s <= t + S - T, because the queries are the last T positions;
+    with a window, where also s > t + S - T - window."""
+    mask = np.tri(T, S, S - T, dtype=bool)
+    if window is not None:
+        mask &= ~np.tri(T, S, S - T - window, dtype=bool)
+    return mask

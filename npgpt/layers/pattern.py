@@ -1,6 +1,6 @@
 """Attention patterns: which keys a query sees, as an argument of the layers that attend.
 
-A pattern is a pair of functions, from q, k, v to y and from dy to dq, dk, dv. Causal and bidirectional
+A pattern is a pair of functions, from q, k, v to y and from dy to dq, dk, dv. Causal, banded and bidirectional
 attention are patterns; so is attention through a key-value cache (generation/kv_cache.py).
 """
 from collections.abc import Callable
@@ -34,3 +34,11 @@ def bidirectional(mask: np.ndarray | None = None) -> Pattern:
     if mask is not None:
         mask = mask[:, None, None, :]                              # (B, 1, 1, S): for all heads and queries
     return Pattern(partial(attention, mask=mask), attention_backward)
+
+
+def banded(window: int) -> Pattern:
+    """Every position sees itself and the window - 1 before it: the locally banded layers of GPT-3 (Brown et al. 2020,
+    section 2.1). Raises ValueError unless window >= 1."""
+    if window < 1:
+        raise ValueError(f"banded: a window has at least 1 position, got {window}")
+    return Pattern(partial(causal_attention, window=window), causal_attention_backward)
