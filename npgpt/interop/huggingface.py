@@ -51,7 +51,7 @@ def save(folder: Path | str, model: Model) -> None:
 
 def write_model(folder: Path, model: Model) -> None:
     """Write the files of a model directory, one after the other. Each is written completely or not at all."""
-    parameters, config, tokenizer = model
+    parameters, config, tokenizer, _ = model
     write_json(folder / CONFIG, {**gpt2.fields_to_save(config), "dtype": str(parameters.dtype)})
     if tokenizer is not None:
         tokenizer.save(folder)
