@@ -1,13 +1,13 @@
 """JSON files, checked when they are read."""
+import codecs
 import json
-from collections import Counter
 from pathlib import Path
 
 from npgpt.errors import InputError
 from npgpt.files import write_whole
 
 JSON_LIMIT = 64 * 2**20     # bytes; the largest tokenizer.json in common use has half as many
-ITEMS, NESTING = 4_000_000, 64                                 # in a JSON file; Python needs up to 100 bytes for an item
+ITEMS, NESTING = 2_500_000, 64                                 # in a JSON file; Python needs up to 300 bytes for an item
 
 
 def write_json(path: Path, value: dict) -> None:
@@ -17,11 +17,13 @@ def write_json(path: Path, value: dict) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file. Raises InputError if the file is too large or holds anything else."""
+    """The object in a JSON file, which may begin with a byte order mark. Raises InputError if the file is too large or
+    holds anything else.
+    """
     size = path.stat().st_size
     if size > JSON_LIMIT:
         raise InputError(f"{path}: {size:,} bytes are too many for a JSON file (at most {JSON_LIMIT:,})")
-    return parse_json(path.read_bytes(), str(path))
+    return parse_json(path.read_bytes().removeprefix(codecs.BOM_UTF8), str(path))
 
 
 def parse_json(data: bytes, where: str, items: int = ITEMS) -> dict:
@@ -52,8 +54,8 @@ def require_flat(container: dict | list, where: str, levels: int = NESTING) -> N
 def distinct_keys(pairs: list[tuple[str, object]]) -> dict:
     value = dict(pairs)
     if len(value) < len(pairs):
-        (key, _), = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"the key {key!r} occurs twice")
+        again = next(key for key, _ in pairs if value.pop(key, pairs) is pairs)
+        raise ValueError(f"the key {again!r} occurs twice")
     return value
 
 

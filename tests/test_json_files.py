@@ -23,6 +23,11 @@ def test_json_comes_back_as_it_was_written(tmp_path_factory, value):
     assert read_json(path) == value
 
 
+def test_a_byte_order_mark_is_not_part_of_json(tmp_path):
+    (tmp_path / "file").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "file") == {"a": 1}
+
+
 def test_json_is_written_as_text_that_people_read(tmp_path):
     write_json(tmp_path / "file", {"é": [1]})
     assert (tmp_path / "file").read_text("utf-8") == '{\n  "é": [\n    1\n  ]\n}\n'

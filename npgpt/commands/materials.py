@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +21,12 @@ from npgpt.model.presets import preset
 from npgpt.runs.checkpoint import Checkpoint
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import BYTES, END_OF_TEXT, count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.corpus import (Corpus, encode_corpus, open_token_folder, python_documentation, read_text,
-                               require_length, split_text)
+from npgpt.text.corpus import (Corpus, encode_corpus, holds_token_files, open_token_folder, python_documentation,
+                               read_text, require_length, split_text)
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
@@ -110,14 +112,15 @@ def recorded_paths(settings: RunSettings) -> list[Path] | None:
 
 
 def read_data(paths: list[Path] | None) -> tuple[str | Corpus, str]:
-    """The text of the files, or the token ids of one folder; and their digest."""
-    if paths and len(paths) == 1 and paths[0].is_dir():
-        data = open_token_folder(paths[0])
-        digest = hashlib.sha256(data.train)
-        digest.update(data.validation)
+    """The text of files and folders, or the token ids of one folder; and their digest."""
+    if paths and len(paths) == 1 and holds_token_files(paths[0]):
+        data = parts = open_token_folder(paths[0])
     else:
         data = read_text(paths) if paths else python_documentation()
-        digest = hashlib.sha256(data.encode())
+        parts = (data[start:start + PIECE].encode() for start in range(0, len(data), PIECE))
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
     return data, digest.hexdigest()
 
 
@@ -140,10 +143,15 @@ def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str 
 def encode(text: str, tokenizer: Tokenizer, args: argparse.Namespace) -> Corpus:
     """Raises InputError for a character that the vocabulary of --init lacks."""
     try:
-        return encode_corpus(text, tokenizer)
+        with Progress() as progress:
+            return encode_corpus(text, tokenizer, partial(show_encoded, progress, len(text)))
     except InputError as error:
         raise InputError(f"{described(args.data)}: {error} of {args.init}: remove such characters from the text, or train "
                          "a new model, without --init") from None
+
+
+def show_encoded(progress: Progress, total: int, characters: int) -> None:
+    progress.status(f"text: {characters:,} of {total:,} characters encoded")
 
 
 def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:

@@ -1,6 +1,6 @@
 """What all tokenizers share: the base class Tokenizer, and tokenizer.json, the format of Hugging Face's tokenizers."""
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from npgpt.errors import InputError
 from npgpt.json_files import write_json
 
 TOKENIZER_FILE = "tokenizer.json"
+PIECE = 2**20            # characters of a long text that are encoded at once
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 
 
@@ -24,6 +25,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
         """text  ->  ids (N,)"""
+
+    def pieces(self, text: str) -> Iterator[str]:
+        """A long text in pieces that can be encoded one after the other: together, their ids are those of the text."""
+        return (text[start:start + PIECE] for start in range(0, len(text), PIECE))
 
     def decode(self, ids: Iterable[int]) -> str:
         """ids  ->  text; bytes that are not UTF-8 become U+FFFD. Raises InputError for an id outside the vocabulary."""

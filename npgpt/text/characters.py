@@ -13,6 +13,7 @@ class CharacterTokenizer(Tokenizer):
 
     def __init__(self, vocabulary: Iterable[str]) -> None:
         self.vocabulary = list(vocabulary)
+        self._known = set(self.vocabulary)
         points = np.array([ord(character) for character in self.vocabulary], np.uint32)
         self._ids = np.argsort(points)                         # ids in the order of their code points,
         self._points = points[self._ids]                       # so that searchsorted finds them
@@ -40,14 +41,13 @@ class CharacterTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         """text  ->  ids (N,). Raises InputError for an unknown character, naming it and its position."""
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        indices = np.minimum(np.searchsorted(self._points, points), len(self._points) - 1)
-        unknown = np.flatnonzero(self._points[indices] != points)
-        if len(unknown):
-            position = int(unknown[0])
+        unknown = set(text) - self._known
+        if unknown:
+            position = min(map(text.index, unknown))
             raise InputError(f"the character {text[position]!r} at position {position} is not in the vocabulary "
                              f"of {self.vocab_size} characters")
-        return self._ids[indices]
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        return self._ids[np.searchsorted(self._points, points)]
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, in which each character is a word."""

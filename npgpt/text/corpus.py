@@ -1,6 +1,7 @@
 """Corpus: texts and token ids from files, and batches of them."""
+import codecs
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from npgpt.errors import InputError
 from npgpt.text.tokenizer import Tokenizer
 
 TOKEN = np.dtype("<u2")                        # nanoGPT's token files: little-endian uint16, no header
+TOKEN_FILES = ("train.bin", "val.bin")
+TEXT_FILES = ".txt"                            # the text files of a folder
 TRAIN_SHARE = 0.9
 
 
@@ -20,20 +23,42 @@ class Corpus(NamedTuple):
 
 
 def read_text(paths: Iterable[Path]) -> str:
-    """The text of one or more UTF-8 files, concatenated. Raises InputError for a file that is empty or not text."""
-    return "".join(map(read_text_file, paths))
+    """The text of one or more UTF-8 files, concatenated; of a folder, that of the .txt files in it, in the order of their
+    names. Raises InputError for a file that is empty or not text.
+    """
+    return "".join(read_text_file(file) for path in paths for file in text_files(Path(path)))
+
+
+def text_files(path: Path) -> list[Path]:
+    """The .txt files in a folder that are not hidden, sorted; the path itself if it is not a folder."""
+    if not path.is_dir():
+        return [path]
+    if holds_token_files(path):
+        raise InputError(f"{path} holds token ids, not text: it cannot be combined with other data")
+    files = sorted(file for file in path.iterdir()
+                   if file.suffix.lower() == TEXT_FILES and not file.name.startswith(".") and file.is_file())
+    if not files:
+        raise InputError(f"the folder {path} holds no text files that end in {TEXT_FILES}, and no token ids in "
+                         f"{' and '.join(TOKEN_FILES)}: name the files themselves")
+    return files
 
 
 def read_text_file(path: Path) -> str:
-    data = Path(path).read_bytes()
-    if not data:
+    text = decode_text(path.read_bytes(), str(path))
+    if not text:
         raise InputError(f"{path} is empty: a text file was expected")
-    if b"\0" in data:
-        raise InputError(f"{path} is not a text file: it has a zero byte at offset {data.index(0)}")
+    return text
+
+
+def decode_text(data: bytes, name: str) -> str:
+    """The text of a file, without a byte order mark. Raises InputError, with the file's name, for one that is not UTF-8."""
+    if b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{name} is not a text file: it has a zero byte at offset {data.index(0)}")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}") from None
+        raise InputError(f"{name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}; "
+                         "save the file as UTF-8") from None
 
 
 def python_documentation() -> str:
@@ -51,19 +76,40 @@ def split_text(text: str) -> tuple[str, str]:
     return text[:boundary], text[boundary:]
 
 
-def encode_corpus(text: str, tokenizer: Tokenizer) -> Corpus:
-    """Split a text and encode it. Raises InputError for an unknown character, naming its position in the whole text."""
+def encode_corpus(text: str, tokenizer: Tokenizer, report: Callable[[int], object] = lambda characters: None) -> Corpus:
+    """Split a text and encode it; report is as in encode_text. Raises InputError for an unknown character, naming its
+    position in the whole text.
+    """
     train, validation = split_text(text)
     try:
-        return Corpus(tokenizer.encode(train), tokenizer.encode(validation))
+        return Corpus(encode_text(train, tokenizer, report),
+                      encode_text(validation, tokenizer, lambda characters: report(len(train) + characters)))
     except InputError:
         tokenizer.encode(text)                 # raises the error with the position in the whole text
         raise
 
 
+def encode_text(text: str, tokenizer: Tokenizer, report: Callable[[int], object] = lambda characters: None) -> np.ndarray:
+    """A long text  ->  ids (N,), in the smallest unsigned integers that hold them. It is encoded piece by piece, so that
+    little more memory is needed than for the result; after each piece, report gets the number of characters encoded.
+    """
+    dtype = np.min_scalar_type(tokenizer.vocab_size - 1)
+    ids, characters = bytearray(), 0
+    for piece in tokenizer.pieces(text):
+        ids += tokenizer.encode(piece).astype(dtype).tobytes()
+        characters += len(piece)
+        report(characters)
+    return np.frombuffer(ids, dtype)
+
+
+def holds_token_files(folder: Path) -> bool:
+    """Whether a folder has train.bin or val.bin."""
+    return any((folder / name).exists() for name in TOKEN_FILES)
+
+
 def open_token_folder(folder: Path) -> Corpus:
     """train.bin and val.bin of a folder, as nanoGPT's prepare.py writes them."""
-    return Corpus(open_tokens(Path(folder) / "train.bin"), open_tokens(Path(folder) / "val.bin"))
+    return Corpus(*(open_tokens(Path(folder) / name) for name in TOKEN_FILES))
 
 
 def open_tokens(path: Path) -> np.ndarray:

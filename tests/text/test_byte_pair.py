@@ -150,31 +150,63 @@ def test_the_cache_of_words_is_bounded(monkeypatch):
         assert len(tokenizer._words) <= 3 and "long" * 100 not in tokenizer._words
 
 
-@pytest.mark.parametrize("vocabulary, merges, special, complaint", [
-    ({}, [], [], "the vocabulary lacks the byte 0x00, which is written 'Ā'"),
-    ({character: i for i, character in enumerate(byte_characters()[:-1])}, [], [], "lacks the byte 0xff, which is written 'ÿ'"),
-    (bytes_and() | {"ab": 257}, [("a", "b")], [], "257 tokens need the ids 0 to 256, each once; the token 'ab' has the id 257 where 256"),
-    (bytes_and() | {"ab": 7}, [("a", "b")], [], "the token 'ab' has the id 7 where 8 was expected"),
-    (bytes_and() | {"ab": -1}, [("a", "b")], [], "the token 'ab' has the id -1 where 0 was expected"),
-    (bytes_and() | {"ab": "256"}, [("a", "b")], [], "the id of the token 'ab' is not an integer: '256'"),
-    (bytes_and() | {"ab": 256.0}, [("a", "b")], [], "the id of the token 'ab' is not an integer: 256.0"),
-    (bytes_and() | {"ab": True}, [("a", "b")], [], "the id of the token 'ab' is not an integer: True"),
-    (bytes_and() | {"ab": [0] * 1000}, [("a", "b")], [], "the id of the token 'ab' is not an integer: a list of 1,000"),
-    (bytes_and() | {"x" * 10**6: 10**400}, [], [], "each once; the token 'xxx"),
-    (bytes_and(), [("a", "b")], [], "merge 1, 'a' and 'b': 'ab' is not in the vocabulary"),
-    (bytes_and("ab"), [("a", "b"), ("ab", "ab")], [], "merge 2, 'ab' and 'ab': 'abab' is not in the vocabulary"),
-    (bytes_and("abc"), [("ab", "c")], [], "merge 1, 'ab' and 'c': 'ab' is not in the vocabulary"),
+@pytest.mark.parametrize("vocabulary, merges, special, named", [
+    ({}, [], [], "no byte"),
+    ({"<x>": 0}, [], ["<x>"], "no byte"),
+    (bytes_and() | {"ab": 257}, [("a", "b")], [], "'ab' has the id 257"),
+    (bytes_and() | {"ab": 7}, [("a", "b")], [], "'ab' has the id 7"),
+    (bytes_and() | {"ab": -1}, [("a", "b")], [], "'ab' has the id -1"),
+    (bytes_and() | {"ab": "256"}, [("a", "b")], [], "'ab' is not an integer"),
+    (bytes_and() | {"ab": 256.0}, [("a", "b")], [], "'ab' is not an integer"),
+    (bytes_and() | {"ab": True}, [("a", "b")], [], "'ab' is not an integer"),
+    (bytes_and() | {"ab": [0] * 1000}, [("a", "b")], [], "'ab' is not an integer"),
+    (bytes_and() | {"x" * 10**6: 10**400}, [], [], "'xxx"),
+    (bytes_and(), [("a", "b")], [], "merge 1, 'a' and 'b': 'ab'"),
+    (bytes_and("ab"), [("a", "b"), ("ab", "ab")], [], "merge 2, 'ab' and 'ab': 'abab'"),
+    (bytes_and("abc"), [("ab", "c")], [], "merge 1, 'ab' and 'c': 'ab'"),
     (bytes_and("ab"), [("a", "b"), ("a", "b")], [], "merge 2, 'a' and 'b', occurs twice"),
-    (bytes_and("ab"), [], [], "the token 'ab' is neither a byte nor special, and no merge makes it: is the list of 0 merges complete?"),
-    (bytes_and("ab"), [("a", "b")], ["ab"], "merge 1, 'a' and 'b': 'ab' is a special token"),
-    (bytes_and("<x>", "<x>a"), [("<x>", "a")], ["<x>"], "merge 1, '<x>' and 'a': '<x>' is a special token"),
-    (bytes_and(), [], ["<x>"], "the special token '<x>' is empty, contains a surrogate, or is not in the vocabulary"),
-    (bytes_and("\ud800"), [], ["\ud800"], r"the special token '\ud800' is empty, contains a surrogate, or"),
-    (bytes_and(""), [], [""], "the special token '' is empty, contains a surrogate, or"),
-    (bytes_and(), [], ["a"], "the vocabulary lacks the byte 0x61, which is written 'a'"),
-    (bytes_and("€"), [], [], "the token '€' is neither a byte nor special"),
+    (bytes_and("ab"), [], [], "'ab' is neither a byte nor special"),
+    (bytes_and("ab"), [("a", "b")], ["ab"], "'ab' is a special token"),
+    (bytes_and("<x>", "<x>a"), [("<x>", "a")], ["<x>"], "'<x>' is a special token"),
+    (bytes_and(), [], ["<x>"], "the special token '<x>'"),
+    (bytes_and("\ud800"), [], ["\ud800"], r"the special token '\ud800'"),
+    (bytes_and(""), [], [""], "the special token ''"),
+    (bytes_and(), [], ["a"], "the special token 'a'"),
+    (bytes_and("€"), [], [], "'€' is neither a byte nor special"),
 ])
-def test_an_inconsistent_vocabulary_is_refused(vocabulary, merges, special, complaint):
+def test_an_inconsistent_vocabulary_is_refused_in_a_short_message(vocabulary, merges, special, named):
     with pytest.raises(InputError) as error:
         BytePairTokenizer(vocabulary, merges, special)
-    assert complaint in str(error.value) and len(str(error.value)) < 300
+    assert named in str(error.value) and len(str(error.value)) < 300
+
+
+WITHOUT_C = {"a": 0, "b": 1, "ab": 2, "<unk>": 3, "Ġ": 4, "Ã": 5}        # nor most other bytes
+
+
+@pytest.mark.parametrize("text, ids", [("ab", [2]), ("acb", [0, 3, 1]), ("aé ab", [0, 5, 3, 4, 2]), ("<unk>", [3] * 5)])
+def test_each_byte_that_the_vocabulary_lacks_becomes_the_unknown_token(text, ids):
+    tokenizer = BytePairTokenizer(WITHOUT_C, [("a", "b")], ["<unk>"], "<unk>")
+    assert tokenizer.encode(text).tolist() == ids
+
+
+def test_unknown_tokens_are_decoded_as_they_are_written():
+    tokenizer = BytePairTokenizer(WITHOUT_C, [("a", "b")], ["<unk>"], "<unk>")
+    assert tokenizer.decode(tokenizer.encode("abcab")) == "ab<unk>ab"
+
+
+def test_without_an_unknown_token_the_byte_that_the_vocabulary_lacks_is_named():
+    tokenizer = BytePairTokenizer(WITHOUT_C, [("a", "b")], ["<unk>"])
+    assert tokenizer.encode("ab a").tolist() == [2, 4, 0]
+    with pytest.raises(InputError, match="byte 0xa9 of ' aéc' is not in the vocabulary"):
+        tokenizer.encode("ab aéc")
+    with pytest.raises(InputError, match="'ab' is not a special token"):
+        BytePairTokenizer(WITHOUT_C, [("a", "b")], ["<unk>"], "ab")
+
+
+@given(texts)
+def test_the_pieces_of_a_long_text_are_encoded_like_the_whole(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(byte_pair, "PIECE", 3)
+        pieces = list(TRAINED.pieces(text))
+    assert "".join(pieces) == text and len(pieces) >= len(text.split()) // 4
+    assert [i for piece in pieces for i in TRAINED.encode(piece)] == TRAINED.encode(text).tolist()

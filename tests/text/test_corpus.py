@@ -1,12 +1,16 @@
 """The corpus: text files, token files, batches."""
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 from helpers import seeds, write_tokens
 from npgpt.errors import InputError
+from npgpt.text.base_tokenizer import PIECE
+from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.corpus import (encode_corpus, every_batch, open_token_folder, open_tokens, python_documentation,
+from npgpt.text.corpus import (encode_corpus, encode_text, every_batch, holds_token_files, open_token_folder, open_tokens, python_documentation,
                                random_batch, read_text, require_ids, require_length, split_text,
                                spread_batches)
 from npgpt.text.raw_bytes import ByteTokenizer
@@ -24,12 +28,42 @@ def test_the_texts_of_files_are_concatenated(tmp_path):
     assert read_text(paths) == "é\r\nx"
 
 
+def test_a_byte_order_mark_at_the_beginning_of_a_file_is_not_text(tmp_path):
+    paths = [write(tmp_path / name, "\ufeffa\ufeff".encode()) for name in "ab"]
+    assert read_text(paths) == "a\ufeffa\ufeff"
+
+
+def test_of_a_folder_the_text_files_are_read_in_the_order_of_their_names(tmp_path):
+    for name in ("b.txt", "a.TXT", "c.text", ".d.txt", "README.md"):
+        write(tmp_path / name, name[0].encode())
+    (tmp_path / "e.txt").mkdir()
+    assert read_text([tmp_path]) == "ab" and read_text([tmp_path, tmp_path / "c.text"]) == "abc"
+
+
+def test_a_folder_without_text_files_says_what_is_read(tmp_path):
+    write(tmp_path / "a.csv", b"text")
+    with pytest.raises(InputError, match=rf"{tmp_path.name} holds no text files .*\.txt.*train\.bin"):
+        read_text([tmp_path])
+
+
+@pytest.mark.parametrize("name", ["train.bin", "val.bin"])
+def test_token_files_are_not_joined_with_text(tmp_path, name):
+    write(tmp_path / name, b"12")
+    write(tmp_path / "a.txt", b"text")
+    assert holds_token_files(tmp_path)
+    with pytest.raises(InputError, match=f"{tmp_path.name} holds token ids"):
+        read_text([tmp_path / "a.txt", tmp_path])
+
+
 @pytest.mark.parametrize("data, complaint", [
     (b"", "is empty"),
+    (b"\xef\xbb\xbf", "is empty"),
     (b"abc\0def", "zero byte at offset 3"),
-    (b"abc\xffdef", "not UTF-8 text: byte 0xff at offset 3"),
-    (b"abc\xc3", "not UTF-8 text: byte 0xc3 at offset 3"),
-    ("café".encode("latin-1"), "not UTF-8 text: byte 0xe9 at offset 3"),
+    (b"abc\xffdef", "byte 0xff at offset 3; save the file as UTF-8"),
+    (b"abc\xc3", "byte 0xc3 at offset 3; save the file as UTF-8"),
+    ("café".encode("latin-1"), "byte 0xe9 at offset 3; save the file as UTF-8"),
+    ("text".encode("utf-16"), "at offset 0; save the file as UTF-8"),
+    (b"\xfe\xff\0t", "at offset 0; save the file as UTF-8"),
 ])
 def test_a_file_that_is_not_text_is_named_with_the_reason(tmp_path, data, complaint):
     with pytest.raises(InputError, match=f"wrong.txt .*{complaint}"):
@@ -57,6 +91,36 @@ def test_a_corpus_is_split_before_it_is_encoded():
     """Therefore the validation text is the same for every tokenizer."""
     corpus = encode_corpus("é" * 9 + "ö", ByteTokenizer())
     assert ByteTokenizer().decode(corpus.train) == "é" * 9 and ByteTokenizer().decode(corpus.validation) == "ö"
+
+
+@pytest.mark.parametrize("tokenizer, dtype", [(CharacterTokenizer("ab \n"), np.uint8), (ByteTokenizer(), np.uint8),
+                                              (tokenizer_of_merges([(97, 98), (32, 97)]), np.uint16)])
+@given(text=st.text("ab \n", max_size=60))
+def test_a_long_text_is_encoded_in_pieces_into_the_smallest_integers(tokenizer, dtype, text):
+    reports, corpus_reports = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("npgpt.text.base_tokenizer.PIECE", 3)
+        patch.setattr("npgpt.text.byte_pair.PIECE", 3)
+        ids = encode_text(text, tokenizer, reports.append)
+        corpus = encode_corpus(text, tokenizer, corpus_reports.append)
+    assert ids.dtype == dtype and ids.tolist() == tokenizer.encode(text).tolist()
+    assert [part.tolist() for part in corpus] == [tokenizer.encode(part).tolist() for part in split_text(text)]
+    for counts in (reports, corpus_reports):
+        assert counts == sorted(set(counts)) and counts[-1:] == [len(text)] * bool(text)
+
+
+@pytest.mark.parametrize("line", ["the quick brown fox\n", "\u6a21\u578b 1 \U0001f917\n"])
+def test_reading_and_encoding_take_little_more_memory_than_the_text(tmp_path, line):
+    """Ids of 8 bytes alone would be 8 times as large as the first text."""
+    path = write(tmp_path / "text", line.encode() * 200_000)
+    tracemalloc.start()
+    text = read_text([path])
+    size, _ = tracemalloc.get_traced_memory()
+    corpus = encode_corpus(text, CharacterTokenizer.of_text(text))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(corpus.train) + len(corpus.validation) == len(line) * 200_000
+    assert peak < 3.5 * size + 20 * PIECE
 
 
 @pytest.mark.parametrize("position", [3, 97])

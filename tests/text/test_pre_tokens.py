@@ -48,6 +48,7 @@ def test_the_rule_without_characters_beyond_the_bmp_gives_the_same_words(text):
 @given(texts, st.integers(1, 9))
 @example("a  b", 1)
 @example("a b  \n c", 2)
+@example("!!\x1c!", 1)
 def test_splitting_into_chunks_does_not_change_the_words(text, size):
     pieces = list(chunks(text, size))
     assert "".join(pieces) == text and all(len(piece) >= size for piece in pieces[:-1])
