@@ -12,7 +12,8 @@ from npgpt.checking.layer import check_layer
 from npgpt.checking.model import check_model, unit_scale_parameters
 from npgpt.checking.report import Report
 from npgpt.generation.kv_cache import CachedAttention
-from npgpt.layers.activations import gelu, gelu_backward, relu, relu_backward
+from npgpt.layers.activations import (
+    gelu, gelu_backward, gelu_exact, gelu_exact_backward, relu, relu_backward, silu, silu_backward, tanh, tanh_backward)
 from npgpt.layers.attention import attention, attention_backward
 from npgpt.layers.causal_attention import QUERY_TILE, causal_attention, causal_attention_backward
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
@@ -126,6 +127,9 @@ CASES = [
     case("", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C)),
     case("large eps", layer_norm, layer_norm_backward, normal(B, T, C), gain(C), normal(C), eps=0.5),
     case("", gelu, gelu_backward, normal(B, T, I)),
+    case("", gelu_exact, gelu_exact_backward, normal(B, T, I)),
+    case("", silu, silu_backward, normal(B, T, I)),
+    case("", tanh, tanh_backward, normal(B, T, I)),
     case("", relu, relu_backward, normal(B, T, I)),
     case("", softmax, softmax_backward, normal(B, T, S)),
     case("masked", softmax, softmax_backward, normal(B, T, S), mask=MASK),

@@ -3,6 +3,8 @@ import math
 
 import numpy as np
 
+from npgpt.layers.erf import erf
+
 CUBIC = 0.044715
 SLOPE = 2 * math.sqrt(2 / math.pi)
 
@@ -19,10 +21,7 @@ def gelu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
     minus_u *= -SLOPE * CUBIC
     minus_u -= SLOPE
     minus_u *= x
-    with np.errstate(over="ignore"):              # for very negative x exp overflows to infinity; 1/infinity = 0 is right
-        sigmoid = np.exp(minus_u, out=minus_u)
-    sigmoid += 1
-    np.reciprocal(sigmoid, out=sigmoid)
+    sigmoid = sigmoid_of_minus(minus_u)
     return x * sigmoid, (x, sigmoid)
 
 
@@ -47,6 +46,73 @@ def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     return slope
 
 
+def gelu_exact(x: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """GELU by its definition (Hendrycks and Gimpel 2016, section 2), as BERT uses it.
+
+    x (...)  ->  y (...)
+
+        y = x * cdf,   cdf = (1 + erf(x / sqrt 2)) / 2,   the normal distribution function
+    """
+    cdf = erf(x * math.sqrt(0.5))
+    cdf += 1
+    cdf *= 0.5
+    return x * cdf, (x, cdf)
+
+
+def gelu_exact_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dy (...)  ->  dx (...)
+
+    By the product rule: y' = cdf + x * density, where the density exp(-x^2 / 2) / sqrt(2 pi) is the derivative of cdf.
+    """
+    x, cdf = cache
+    with np.errstate(over="ignore"):              # where x^2 is infinite, the density is 0
+        slope = x * x
+    slope *= -0.5
+    np.exp(slope, out=slope)
+    slope *= x
+    slope *= 1 / math.sqrt(2 * math.pi)
+    slope += cdf
+    slope *= dy
+    return slope
+
+
+def silu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """SiLU, also called swish (Hendrycks and Gimpel 2016, section 2; Ramachandran et al. 2017).
+
+    x (...)  ->  y (...)
+
+        y = x * sigmoid(x)
+    """
+    sigmoid = sigmoid_of_minus(-x)
+    return x * sigmoid, (x, sigmoid)
+
+
+def silu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dy (...)  ->  dx (...): y' = sigmoid + x sigmoid (1 - sigmoid)"""
+    x, sigmoid = cache
+    slope = 1 - sigmoid
+    slope *= x
+    slope += 1
+    slope *= sigmoid
+    slope *= dy
+    return slope
+
+
+def tanh(x: np.ndarray) -> tuple[np.ndarray, tuple]:
+    """y = tanh(x). x (...)  ->  y (...)"""
+    y = np.tanh(x)
+    return y, (y,)
+
+
+def tanh_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
+    """dy (...)  ->  dx (...): tanh' = 1 - tanh^2"""
+    y, = cache
+    slope = y * y
+    np.subtract(1, slope, out=slope)
+    slope *= dy
+    return slope
+
+
 def relu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
     """y = max(x, 0). For complex x the real part decides, so that it stays analytic except at 0.
 
@@ -59,3 +125,11 @@ def relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dy (...)  ->  dx (...): dy where x was positive, else 0."""
     positive, = cache
     return dy * positive
+
+
+def sigmoid_of_minus(minus_x: np.ndarray) -> np.ndarray:
+    """sigmoid(x) = 1 / (1 + exp(-x)), computed in the memory of -x"""
+    with np.errstate(over="ignore"):              # for very negative x exp overflows to infinity; 1/infinity = 0 is right
+        sigmoid = np.exp(minus_x, out=minus_x)
+    sigmoid += 1
+    return np.reciprocal(sigmoid, out=sigmoid)

@@ -3,11 +3,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.layers.activations import gelu, gelu_backward, relu, relu_backward
+from npgpt.layers.activations import (
+    gelu, gelu_backward, gelu_exact, gelu_exact_backward, relu, relu_backward, silu, silu_backward)
 from npgpt.layers.linear import linear, linear_backward
 
-# By Hugging Face's names: "gelu_new" is the tanh form, their "gelu" is another function.
-ACTIVATIONS = {"gelu_new": (gelu, gelu_backward), "relu": (relu, relu_backward)}
+# By Hugging Face's names: "gelu_new" is the tanh form, "gelu" the exact one.
+ACTIVATIONS = {
+    "gelu_new": (gelu, gelu_backward),
+    "gelu": (gelu_exact, gelu_exact_backward),
+    "relu": (relu, relu_backward),
+    "silu": (silu, silu_backward),
+    "swish": (silu, silu_backward),
+}
 
 
 class FeedForwardCache(NamedTuple):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from helpers import draw, require_gradients, seeds
-from npgpt.layers.activations import gelu, relu
+from npgpt.layers.activations import gelu, gelu_exact, relu, silu
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
 from npgpt.layers.linear import linear
 
@@ -27,7 +27,7 @@ def test_gradients_with_relu(rows, channels, inner, seed):
     require_gradients(feed_forward, feed_forward_backward, x, w_up, b_up, w_down, b_down, activation="relu")
 
 
-@pytest.mark.parametrize("name, activation", [("gelu_new", gelu), ("relu", relu)])
+@pytest.mark.parametrize("name, activation", [("gelu_new", gelu), ("gelu", gelu_exact), ("relu", relu), ("silu", silu), ("swish", silu)])
 def test_it_is_linear_activation_linear(name, activation):
     x, w_up, b_up, w_down, b_down = arguments([2, 3], 4, 5, seed=0)
     expected = linear(activation(linear(x, w_up, b_up)[0])[0], w_down, b_down)[0]
@@ -35,5 +35,5 @@ def test_it_is_linear_activation_linear(name, activation):
 
 
 def test_an_unknown_activation_is_refused():
-    with pytest.raises(KeyError, match="swish"):
-        feed_forward(*arguments([1], 2, 3, seed=0), activation="swish")
+    with pytest.raises(KeyError, match="mish"):
+        feed_forward(*arguments([1], 2, 3, seed=0), activation="mish")
