@@ -35,6 +35,7 @@ class TrainingRun:
                 view[...] = problem[name]
         self.gradients = np.empty_like(self.parameters)
         self.optimiser = Optimiser(self.parameters, self.task.table, *betas, weight_decay, threads=threads)
+        self.stack.callback(self.optimiser.close)
         self.rng = np.random.default_rng(0)
         self.loss_and_gradients = self.stack.enter_context(parallel_gradients(self.task, threads))
         if threads == 1:

@@ -1,4 +1,5 @@
 """The library in four functions: train a model, generate text with it, load it and save it."""
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
     threads = threads or available_cores()
     keep_freed_scratch()
     state = trainer.initial_state(initial_parameters(task.table, settings.seed), task, settings, threads)
-    with parallel_gradients(task, threads) as loss_and_gradients:
+    with contextlib.closing(state.optimiser), parallel_gradients(task, threads) as loss_and_gradients:
         for step in trainer.train(state, task, settings, loss_and_gradients):
             if report and (step.number % max(settings.steps // REPORTS, 1) == 0 or step.number == settings.steps):
                 validation = evaluate(task, state.parameters, task.validation_batches())

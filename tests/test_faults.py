@@ -190,7 +190,7 @@ def test_a_disk_that_is_full_at_any_page_leaves_a_whole_checkpoint(small_disk, b
             break
         shutil.rmtree(disk / "run")
         free += 1 if EXAMPLES >= DEFAULT else 5
-    assert len(outcomes) > 3
+    assert len(outcomes) > (3 if EXAMPLES >= DEFAULT else 1)   # at first, the disk was full
 
 
 def same_files(one, other):

@@ -2,6 +2,7 @@
 import inspect
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,11 @@ def test_a_model_without_a_tokenizer_cannot_write_text(model):
 def test_settings_that_are_left_open_suit_the_width():
     narrow, wide = (default_settings(npgpt.preset("small", n_embd=C), steps=100) for C in (128, 256))
     assert narrow.learning_rate == 2 * wide.learning_rate and narrow.warmup == 20
+
+
+def test_no_thread_is_left(monkeypatch):
+    """Of those that divide the batches, nor of those that divide the updates, which small models do without."""
+    monkeypatch.setattr("npgpt.training.optimiser.PER_THREAD", 100)
+    before = set(threading.enumerate())
+    npgpt.train(TEXT, SIZES, steps=1, threads=3, report=None)
+    assert not set(threading.enumerate()) - before

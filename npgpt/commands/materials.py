@@ -103,11 +103,13 @@ def described(paths: Iterable | None) -> str:
 
 
 def recorded_paths(settings: RunSettings) -> list[Path] | None:
-    """Raises InputError for a device or a pipe, which a checkpoint from somebody else may name: reading it may never end."""
+    """Raises InputError for a device, a pipe or an empty file, as those of /proc are: a checkpoint from somebody else may
+    name them, and reading them may never end.
+    """
     paths = settings.data and [Path(path) for path in settings.data]
     for path in paths or ():
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError(f"{path}, which the run was trained on, is not a file: name its data with --data")
+        if path.exists() and not (path.is_dir() or path.is_file() and path.stat().st_size):
+            raise InputError(f"{path}, which the run was trained on, is not a file, or empty: name its data with --data")
     return paths
 
 

@@ -20,9 +20,10 @@ from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.lock import only_run
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
-from npgpt.training.footprint import footprint, machine_memory
+from npgpt.training.footprint import Footprint, footprint, machine_memory
 from npgpt.training.trainer import Diverged, initial_state, train
 
+MOST = 0.75                  # of the machine's memory
 NAMED = 3                    # entries of a folder, in an error
 
 
@@ -68,11 +69,14 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | 
     materials = gather(args, origin)
     settings = resolve(args, materials, origin)
     task = materials.task
+    need = footprint(task.config, settings.batch_size, settings.threads, materials.dtype, settings.accumulate)
+    if not (args.dry_run or args.any_memory):
+        require_memory(need)
     if origin:
         say(f"resume {origin.folder}, after step {origin.step:,}{changes(origin, materials, settings)}")
     elif not args.dry_run:
         occupy(folder, args.overwrite, stack, say)
-    say(describe(materials, settings))
+    say(describe(materials, settings, need))
     if args.dry_run:
         return None
     if origin and origin.step > settings.steps:
@@ -85,6 +89,7 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | 
     model = materials.model(settings.seed)
     state = (restored_state(origin, task, settings, settings.threads) if origin else
              initial_state(model.parameters, task, settings, settings.threads))
+    stack.callback(state.optimiser.close)
     recorder = Recorder(folder, state, model, settings, origin)
     stack.callback(recorder.metrics.close)
     progress = stack.enter_context(TrainingProgress(settings, task.config.n_positions))
@@ -133,11 +138,21 @@ def occupy(folder: Path, overwrite: bool, stack: contextlib.ExitStack, say: Call
     prepare_new_run(folder)
 
 
-def describe(materials: Materials, settings: RunSettings) -> str:
+def require_memory(need: Footprint) -> None:
+    """Raise InputError if training needs more memory than there is: the system may then kill any process."""
+    there = machine_memory()
+    if there and need.total > there:
+        raise InputError(f"training needs about {need.total / 2**20:,.0f} MB of memory, and this machine has "
+                         f"{there / 2**20:,.0f} MB: choose a smaller --batch-size, with --accumulate, or a smaller model, "
+                         "or go on anyway with --any-memory")
+
+
+def describe(materials: Materials, settings: RunSettings, need: Footprint) -> str:
     corpus, config, there = materials.task.corpus, materials.task.config, machine_memory()
-    need = footprint(config, settings.batch_size, settings.threads, materials.dtype, settings.accumulate)
     parts = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in need._asdict().items())
-    too_much = f", more than the {there / 2**20:,.0f} MB of this machine" if there and need.total > there else ""
+    share = need.total / there if there else 0
+    much = "more than" if share > 1 else "most of" if share > MOST else ""
+    too_much = f", {much} the {there / 2**20:,.0f} MB of this machine" if much else ""
     return (f"text   {described(materials.paths)}: {len(corpus.train):,} tokens to train on, "
             f"{len(corpus.validation):,} to validate on, vocabulary size {config.vocab_size:,}\n"
             f"model  {parameter_count(materials.task.table):,} parameters in {materials.dtype}: {config.n_layer} layers, "

@@ -77,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                               metavar="N" if whole else "X", help=f"{text} (default: {DERIVED.get(name, default)})")
     for name, text in PACE.items():
         training.add_argument(flag(name), type=count, metavar="N", help=text)
+    training.add_argument("--any-memory", action="store_true",
+                          help="train even if that needs more memory than the machine has")
     training.add_argument("--dry-run", action="store_true", help="print what would be trained, and stop")
 
 

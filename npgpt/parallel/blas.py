@@ -1,6 +1,7 @@
 """BLAS threads: how many cores one matrix product uses, read and set in the library that NumPy loaded."""
 import ctypes
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ SYMBOLS = [("scipy_openblas_set_num_threads64_", "scipy_openblas_get_num_threads
            ("openblas_set_num_threads", "openblas_get_num_threads"),
            ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads"),
            ("bli_thread_set_num_threads", "bli_thread_get_num_threads")]
+
+
+MAPS = Path("/proc/self/maps")
 
 
 class BlasThreads(NamedTuple):
@@ -41,9 +45,22 @@ def loaded_libraries() -> list[Path]:
     package = Path(np.__file__).parent
     bundled = [path for folder in (package.with_name("numpy.libs"), package / ".dylibs") if folder.is_dir()
                for path in sorted(folder.iterdir()) if "blas" in path.name]
-    maps = Path("/proc/self/maps")
-    mapped = {Path(line.split()[-1]) for line in maps.read_text().splitlines() if "/" in line} if maps.exists() else ()
+    mapped = {Path(os.fsdecode(name)) for name in mapped_files()}
     return bundled + [path for path in sorted(mapped) if any(word in path.name for word in ("blas", "mkl_rt", "blis"))]
+
+
+def mapped_files() -> list[bytes]:
+    """The files mapped into this process, such as the libraries of conda: as Linux tells, or the loader of macOS."""
+    if MAPS.exists():
+        lines = [line.split(maxsplit=5) for line in MAPS.read_bytes().splitlines()]
+        return [line[5] for line in lines if line[5:] and line[5].startswith(b"/")]
+    try:
+        loader = ctypes.CDLL(None)
+        count, name = loader._dyld_image_count, loader._dyld_get_image_name
+    except (OSError, AttributeError, TypeError):               # Windows and others
+        return []
+    name.restype = ctypes.c_char_p
+    return [path for i in range(count()) if (path := name(i))]
 
 
 @contextmanager

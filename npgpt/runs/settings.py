@@ -5,6 +5,8 @@ from npgpt.errors import InputError
 from npgpt.model.config import is_integer, require
 from npgpt.training.settings import LARGEST_COUNT, TrainingSettings
 
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(TrainingSettings):
@@ -21,6 +23,7 @@ class RunSettings(TrainingSettings):
         for name in ("threads", "eval_every", "checkpoint_every", "keep_checkpoints"):
             if getattr(self, name) is not None or name != "checkpoint_every":
                 require(self, name, lambda value: is_integer(value) and 1 <= value <= LARGEST_COUNT, "1 or more")
+        require(self, "threads", lambda value: value <= MOST_THREADS, f"at most {MOST_THREADS:,}")
         require(self, "data", lambda value: value is None or isinstance(value, list) and value != [], "a list, or None")
         for path in self.data or ():
             if not isinstance(path, str) or path == "" or "\0" in path:

@@ -25,6 +25,7 @@ class Footprint(NamedTuple):
     gradients: int            # a vector for each part of the batch; one more where batches are accumulated
     moments: int
     activations: int          # what forward keeps for backward, logits, temporary arrays
+    batches: int              # token ids
 
     @property
     def total(self) -> int:
@@ -40,7 +41,8 @@ def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype,
     vector = parameter_count(task.table) * np.dtype(dtype).itemsize
     vectors = (threads if divides(batch_of_zeros(batch_size, config), task, threads) else 1) + (accumulate > 1)
     fits = 4 * vector <= (machine_memory() or math.inf)
-    return Footprint(vector, vectors * vector, 2 * vector, activation_bytes(config, batch_size, dtype) if fits else 0)
+    return Footprint(vector, vectors * vector, 2 * vector, activation_bytes(config, batch_size, dtype) if fits else 0,
+                     accumulate * batch_size * (config.n_positions + 1) * np.dtype(np.int64).itemsize)
 
 
 def activation_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:

@@ -15,7 +15,10 @@ PER_THREAD = 2**20  # entries; with fewer, another thread costs more than it sav
 
 
 class Optimiser:
-    """Holds the moments m and v, flat vectors in the layout of the parameters, and t, the number of updates."""
+    """Holds the moments m and v, flat vectors in the layout of the parameters, and t, the number of updates.
+
+    close() ends its threads. After that it computes the same in the calling thread.
+    """
 
     def __init__(self, parameters: np.ndarray, table: Group, beta1: float = 0.9, beta2: float = 0.99,
                  weight_decay: float = 0.1, eps: float = 1e-8, threads: int = 1) -> None:
@@ -44,6 +47,11 @@ class Optimiser:
             return sum(float(gradients[part] @ gradients[part]) for part, _ in slices)
 
         return math.sqrt(sum(self.for_each_part(sum_of_squares)))
+
+    def close(self) -> None:
+        if self.pool:
+            self.pool.shutdown()
+            self.pool = None
 
     def for_each_part(self, function: Callable[[list[tuple[slice, bool]]], Any]) -> list:
         return list((self.pool.map if self.pool else map)(function, self.parts))

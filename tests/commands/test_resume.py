@@ -234,13 +234,15 @@ def test_where_there_is_nothing_to_resume_nothing_happens(npgpt, run, model, tmp
 
 @pytest.mark.skipif(os.name != "posix", reason="needs devices and pipes")
 @pytest.mark.parametrize("changes, complaint", [
-    ({"threads": 2**70}, "threads must be"), ({"threads": True}, "threads must be"), ({"checkpoint_every": 0}, "checkpoint_every must be"),
+    ({"threads": 2**70}, "threads must be"), ({"threads": 5000}, "threads must be at most 1,024, not 5000"), ({"threads": True}, "threads must be"), ({"checkpoint_every": 0}, "checkpoint_every must be"),
     ({"eval_every": 10**400}, "eval_every must be"), ({"keep_checkpoints": None}, "keep_checkpoints must be"),
     ({"data": ["a\0b"]}, "data must be"), ({"data": [""]}, "data must be"), ({"data": []}, "data must be"), ({"sha256": 1}, "sha256 must be"),
     ({"steps": 10**400}, "steps must be at most 1,000,000,000"), ({"batch_size": 2**70}, "batch_size must be at most"),
     ({"unknown": 1}, "does not hold the settings of a run"), (None, "does not hold the settings of a run"),
-    ({"data": ["/dev/zero"]}, "/dev/zero, which the run was trained on, is not a file: name its data with --data"),
-    ({"data": ["pipe"]}, "pipe, which the run was trained on, is not a file")])
+    ({"data": ["/dev/zero"]}, "/dev/zero, which the run was trained on, is not a file, or empty: name its data with --data"),
+    ({"data": ["pipe"]}, "pipe, which the run was trained on, is not a file"),
+    ({"data": ["/proc/kmsg"]}, "/proc/kmsg, which the run was trained on, is not a file, or empty"),
+    ({"batch_size": 3 * 10**6}, "training needs about"), ({"accumulate": 10**9}, "training needs about")])
 def test_forged_settings_are_refused(npgpt, run, tmp_path, changes, complaint):
     """Though the digests are right."""
     os.mkfifo(tmp_path / "pipe")

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -146,6 +147,13 @@ def test_a_loss_above_that_of_a_uniform_guess_is_remarked_upon_once_after_the_wa
     assert remark not in npgpt(*QUICK, "--out", "good", "--eval-every", 1, "--warmup", 0).err
 
 
+def test_no_thread_is_left(npgpt, text, monkeypatch):
+    monkeypatch.setattr("npgpt.training.optimiser.PER_THREAD", 100)
+    before = set(threading.enumerate())
+    assert npgpt(*QUICK, "--threads", 3).status == 0
+    assert not set(threading.enumerate()) - before
+
+
 def test_training_learns(npgpt, text):
     err = npgpt(*QUICK, "--steps", 200, "--warmup", 10, "--learning-rate", 0.03).err
     first, *_, last = map(float, re.findall(r"validation (\d\S+)", err))
@@ -219,10 +227,28 @@ def test_a_dry_run_of_the_largest_preset_allocates_nothing(npgpt, text):
     assert "1,475,632,000 parameters" in npgpt("train", "--data", text, "--preset", "gpt2-xl", "--n-positions", 16, "--dry-run").err
 
 
-def test_too_little_memory_is_reported_before_training(npgpt, text, monkeypatch):
-    for there, said in ((2**20, True), (2**40, False), (None, False)):
-        monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: there)
-        assert (" MB of memory, more than the 1 MB of this machine (parameters " in npgpt(*QUICK, "--dry-run").err) == said
+MEMORY = r" of memory(.*?) \(parameters "
+
+
+@pytest.mark.parametrize("share, said", [(0.5, ", more than the {there} of this machine"), (1.2, ", most of the {there} of this machine"),
+                                         (2, ""), (None, "")])
+def test_a_dry_run_tells_whether_the_memory_is_enough(npgpt, text, monkeypatch, share, said):
+    need = int(re.search(r"about (\d+) MB of memory", npgpt(*QUICK, "--dry-run").err)[1])
+    there = share and int(share * need)
+    monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: there and there * 2**20)
+    status, _, err = npgpt(*QUICK, "--dry-run")
+    assert status == 0 and re.search(MEMORY, err)[1] == said.format(there=f"{there} MB")
+
+
+def test_a_run_that_needs_more_memory_than_there_is_starts_only_if_told_to(npgpt, refused, text, monkeypatch):
+    monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: 2**20)
+    complaint = refused(*QUICK)
+    assert re.search(r"training needs about \d+ MB of memory, and this machine has 1 MB: .* or go on anyway with --any-memory$", complaint)
+    assert npgpt(*QUICK, "--any-memory").status == 0
+    before = (text.parent / "out" / METRICS_FILE).read_bytes()
+    status, _, err = npgpt("train", "--resume", "out", "--steps", 8)
+    assert status == 2 and "training needs about" in err and (text.parent / "out" / METRICS_FILE).read_bytes() == before
+    assert npgpt("train", "--resume", "out", "--steps", 8, "--any-memory").status == 0
 
 
 def test_token_files_are_trained_on(npgpt, tokens):
@@ -398,6 +424,7 @@ def test_token_ids_outside_the_vocabulary_are_an_error_in_one_line(npgpt, tokens
     (["--batch-size", 10**30], "argument --batch-size: a whole number of at most 1,000,000,000 was expected"),
     (["--accumulate", 0], "accumulate must be 1 or more, not 0"),
     (["--threads", 0], "threads must be 1 or more, not 0"),
+    (["--threads", 5000], "threads must be at most 1,024, not 5000"),
     (["--warmup", -1], "warmup must be 0 or more, not -1"),
     (["--warmup", 10**400], "argument --warmup: a whole number of at most 1,000,000,000 was expected"),
     (["--learning-rate", "nan"], "learning_rate must be 0 or more, not nan"),

@@ -83,6 +83,19 @@ def test_a_large_model_is_updated_by_several_threads(monkeypatch):
     assert len(seen) == 2
 
 
+def test_closed_it_has_no_threads_and_computes_the_same():
+    before = set(threading.enumerate())
+    parameters, gradients, learning_rates = draw_arguments(LARGER, steps=2)
+    expected, _ = updated(LARGER, parameters, gradients, learning_rates)
+    optimiser = Optimiser(parameters, LARGER, threads=3)
+    optimiser.update(parameters, gradients[0], learning_rates[0])
+    assert len(set(threading.enumerate()) - before) == 3
+    optimiser.close()
+    assert not set(threading.enumerate()) - before
+    optimiser.update(parameters, gradients[1], learning_rates[1])
+    assert (parameters == expected).all()
+
+
 def test_without_gradients_only_matrices_and_tables_shrink():
     parameters = np.ones(parameter_count(TABLE))
     after, _ = updated(TABLE, parameters, [np.zeros_like(parameters)] * 3, [0.5] * 3, weight_decay=0.1)

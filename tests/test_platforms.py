@@ -1,0 +1,43 @@
+"""Other systems: npgpt works where functions of this one do not exist."""
+import subprocess
+import sys
+
+import pytest
+
+# What Windows and macOS lack, and that ctypes cannot open the process itself, or finds no mallopt in it.
+WITHOUT = """
+import ctypes, os, sys
+for name in ("fcntl", "resource", "termios", "pwd", "grp"):
+    sys.modules[name] = None
+for name in ("sched_getaffinity", "sysconf", "O_NOFOLLOW", "O_NONBLOCK", "fork", "mkfifo", "getuid"):
+    if hasattr(os, name):
+        delattr(os, name)
+
+def load(name, *arguments, original=ctypes.CDLL, **settings):
+    if name is None:
+        {outcome}
+    return original(name, *arguments, **settings)
+ctypes.CDLL = load
+"""
+EVERY_MODULE = """
+import importlib, pkgutil, npgpt
+for module in pkgutil.walk_packages(npgpt.__path__, "npgpt."):
+    if module.name != "npgpt.__main__":
+        importlib.import_module(module.name)
+"""
+RUN = """
+from npgpt.__main__ import main
+small = ["--n-layer", "1", "--n-head", "1", "--n-embd", "4", "--n-positions", "4", "--batch-size", "2"]
+for command in (["train", "--data", "text.txt", *small, "--steps", "2"], ["train", "--data", "text.txt", *small, "--dry-run"],
+                ["train", "--resume", "out", "--steps", "3"], ["generate", "--max-new-tokens", "3"], ["plot"]):
+    assert main(command) == 0, command
+"""
+
+
+@pytest.mark.parametrize("outcome", ["raise TypeError", "return object()"], ids=["Windows", "macOS"])
+@pytest.mark.parametrize("program", [EVERY_MODULE, RUN], ids=["import", "run"])
+def test_functions_that_other_systems_lack_are_done_without(tmp_path, program, outcome):
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 10)
+    result = subprocess.run([sys.executable, "-c", WITHOUT.format(outcome=outcome) + program], cwd=tmp_path, text=True,
+                            capture_output=True)
+    assert result.returncode == 0, result.stderr
