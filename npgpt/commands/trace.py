@@ -4,13 +4,13 @@ from functools import partial
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, model_directory, path
+from npgpt.commands.arguments import OUT, model_directory, path, require_model
 from npgpt.commands.reading import add_text_arguments, read_tokens
 from npgpt.errors import InputError
 from npgpt.files import destination
 from npgpt.inspection.trace import Trace, save_trace, trace
 from npgpt.inspection.trace_table import gradient_lines, intermediate_lines
-from npgpt.interop.gpt2 import tensors_as_in_file
+from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.interop.huggingface import load_model
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     archive = args.save and destination(args.save)
     if args.model or args.text is not None or args.ids:
         folder = args.model or OUT
+        require_model(folder)
         parameters, config = load_model(folder, args.dtype and np.dtype(args.dtype))
         ids = read_tokens(args, folder, config, least=2, most=config.n_positions + 1).ids[None]
     else:

@@ -15,11 +15,12 @@ from npgpt.errors import InputError
 from npgpt.files import write_whole
 from npgpt.json_files import parse_json
 
-DTYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"),
+BFLOAT16 = np.dtype([("bfloat16", "<u2")])    # a name for what NumPy does not have; as_float converts it
+DTYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": BFLOAT16,
           "I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "I16": np.dtype("<i2"), "I8": np.dtype("i1"),
           "U64": np.dtype("<u8"), "U32": np.dtype("<u4"), "U16": np.dtype("<u2"), "U8": np.dtype("u1"),
           "BOOL": np.dtype("?")}
-NAMES = {dtype: name for name, dtype in DTYPES.items() if name != "BF16"}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 HEADER_LIMIT = 100_000_000    # bytes, as in the reference implementation
 HEADER_ITEMS = 2**18          # of JSON, about nine for each tensor
 ALIGNMENT = 8                 # bytes; the header is padded so that the tensors start at a multiple
@@ -41,7 +42,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: M
 def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Read a file  ->  tensors by name, metadata
 
-    The tensors are read-only views of the memory-mapped file. BF16, which NumPy does not have, is converted to float32.
+    The tensors are read-only views of the memory-mapped file; those in BF16 have the dtype BFLOAT16, for as_float.
     Raises InputError for a file that violates the format.
     """
     size = Path(path).stat().st_size
@@ -59,7 +60,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     layout = {name: checked_entry(entry, f"{path}: tensor {name!r}") for name, entry in header.items()}
     require_tiling(layout, size - start, path)
     data = np.memmap(path, np.uint8, mode="r")
-    return {name: view_tensor(data[start + begin:start + end], dtype, shape)
+    return {name: data[start + begin:start + end].view(DTYPES[dtype]).reshape(shape)
             for name, (dtype, shape, begin, end) in layout.items()}, metadata
 
 
@@ -101,10 +102,15 @@ def require_tiling(layout: Mapping[str, tuple], size: int, path: Path) -> None:
                          f"{'it is incomplete' if position > size else 'something was appended'}")
 
 
-def view_tensor(data: np.ndarray, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    tensor = data.view(DTYPES[dtype]).reshape(shape)
-    if dtype == "BF16":
-        wide = tensor.astype(np.uint32)
-        wide <<= 16                                                  # bfloat16 is the upper half of float32
-        return wide.view(np.float32)
-    return tensor
+def as_float(tensor: np.ndarray) -> np.ndarray:
+    """The tensor, or a float32 copy of one in BFLOAT16, which is the upper half of float32."""
+    if tensor.dtype != BFLOAT16:
+        return tensor
+    wide = tensor["bfloat16"].astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)
+
+
+def precision(tensor: np.ndarray) -> float:
+    """The distance from 1 to the next larger number of the tensor's dtype."""
+    return 2**-7 if tensor.dtype == BFLOAT16 else float(np.finfo(tensor.dtype).eps)

@@ -35,6 +35,7 @@ class GPTConfig:
     qkv_bias: bool = True                       # whether queries, keys and values have biases (GPT-3's do not)
     bos_token_id: int | None = None
     eos_token_id: int | tuple[int, ...] | None = None      # several: each of them ends a text
+    pad_token_id: int | None = None             # fills up the shorter sequences of a batch
 
     def __post_init__(self) -> None:
         for name, most in LIMITS.items():
@@ -53,7 +54,8 @@ class GPTConfig:
                 f"a whole number from 1 to {2**24:,}, or None")
         require(self, "position_embedding_type", lambda value: value in POSITION_EMBEDDINGS, one_of(POSITION_EMBEDDINGS))
         below = f"below vocab_size ({self.vocab_size})"
-        require(self, "bos_token_id", lambda token: token is None or self.is_token(token), f"a token id {below}, or None")
+        for name in ("bos_token_id", "pad_token_id"):
+            require(self, name, lambda token: token is None or self.is_token(token), f"a token id {below}, or None")
         require(self, "eos_token_id", lambda end: end != () and all(map(self.is_token, self.end_tokens)),
                 f"a token id {below}, or a tuple of them, or None")
 

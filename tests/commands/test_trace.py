@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 
-from npgpt.interop.gpt2 import tensors_as_in_file
+from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.interop.huggingface import load_model
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.text.tokenizer import load_tokenizer
@@ -104,7 +104,7 @@ def test_mistakes_are_explained(refused, model):
     assert "the text has 1 token, 2 or more are needed" in refused("trace", "--model", model, "--text", "t")
     assert "the text has 0 tokens" in refused("trace", "--model", model, "--text", "")
     assert "the character 'X'" in refused("trace", "--model", model, "--text", "foX")
-    assert "out is not a model directory" in refused("trace", "--text", "fox")
+    assert "there is no model in out yet: npgpt train" in refused("trace", "--text", "fox")
     assert "nowhere/a.npz: No such file or directory" in refused("trace", "--save", "nowhere/a.npz")
     assert "--seed must be 0 or more" in refused("trace", "--seed", -1)
     assert "not allowed with argument" in refused("trace", "--text", "fox", "--ids", 1, 2)

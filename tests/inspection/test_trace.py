@@ -12,7 +12,7 @@ from helpers import separate_qkv
 from last_state_classification import LastStateClassification
 from npgpt.inspection.intermediates import Call, Intermediate
 from npgpt.inspection.trace import Trace, by_name, save_trace, trace
-from npgpt.interop.gpt2 import tensors_as_in_file
+from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.layers import causal_attention
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt

@@ -6,7 +6,7 @@ import pytest
 
 from helpers import logits_of
 from npgpt.generation.beam_search import beam_search
-from npgpt.interop.gpt2 import tensors_as_in_file
+from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.interop.huggingface import load_model, save
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.model.model import Model
@@ -57,7 +57,7 @@ def test_the_best_continuations(folder):
     parameters, config = load_model(folder)
     expected, _ = read_safetensors(folder / EXPECTED)
     beams, new = expected["beams"].shape
-    found = beam_search(parameters, config, expected["prompt"], beams, config.n_positions - len(expected["prompt"]), END)
+    found = beam_search(parameters, config, expected["prompt"], beams, config.n_positions - len(expected["prompt"]), [END])
     assert [beam.tokens + [END] * (new - len(beam.tokens)) for beam in found] == expected["beams"].tolist()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 import npgpt
 from helpers import draw, separate_qkv
-from npgpt.interop.gpt2 import shapes_in_file, tensors_as_in_file, views_as_in_file
+from npgpt.interop.tensors import shapes_in_file, stored_tensors, tensors_as_in_file
 from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import named_views, parameter_count
@@ -41,7 +41,7 @@ def test_queries_keys_and_values_are_side_by_side_in_the_file():
     w_qkv, b_qkv = (separate_qkv(ours[f"blocks.1.attn.{name}"], CONFIG.n_head) for name in ("w_qkv", "b_qkv"))
     np.testing.assert_array_equal(tensors["transformer.h.1.attn.c_attn.weight"], np.hstack(w_qkv))
     np.testing.assert_array_equal(tensors["transformer.h.1.attn.c_attn.bias"], np.hstack(b_qkv))
-    for name, own_name in (("transformer.h.0.attn.c_proj.weight", "blocks.0.attn.w_proj"), ("lm_head.weight", "head"),
+    for name, own_name in (("transformer.h.0.attn.c_proj.weight", "blocks.0.attn.w_proj"), ("lm_head.weight", "unembedding"),
                            ("transformer.h.1.mlp.c_proj.weight", "blocks.1.mlp.w_down"), ("transformer.ln_f.weight", "ln_f.gain")):
         np.testing.assert_array_equal(tensors[name], ours[own_name])
 
@@ -50,7 +50,7 @@ def test_writing_a_files_tensors_into_the_views_gives_the_vector_back():
     vector, = draw(0, (parameter_count(language_model_table(CONFIG)),))
     copy = np.zeros_like(vector)
     for name, tensor in tensors_as_in_file(vector, CONFIG).items():
-        view = views_as_in_file(copy, CONFIG)[name]
+        view = stored_tensors(copy, CONFIG)[name].view
         view[...] = tensor.reshape(view.shape)
     assert (copy == vector).all()
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from helpers import language_model, logits_of
 from npgpt.errors import InputError
-from npgpt.interop.gpt2 import tensors_as_in_file
+from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.interop.huggingface import load_model, save
 from npgpt.interop.safetensors import write_safetensors
 from npgpt.interop.weights import INDEX, WEIGHTS

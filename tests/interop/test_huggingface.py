@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from hypothesis import given, strategies as st
 from helpers import language_model, seeds
 from npgpt.errors import InputError
 from npgpt.interop.gpt2 import FIXED
+from npgpt.interop.huggingface import CONFIG, GENERATION_CONFIG, TOKENIZER_CONFIG, WEIGHTS, holds_model, load, load_config, load_model, save
+from npgpt.interop.safetensors import BFLOAT16, as_float, read_safetensors, write_safetensors
 from npgpt.interop.tensors import shapes_in_file, tensors_as_in_file
-from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, holds_model, load, load_config, load_model, save
-from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.interop.weights import INDEX
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.config import GPTConfig
@@ -48,6 +49,11 @@ def edit_weights(folder, change):
     """Replace the tensors by what `change` makes of a dictionary of them."""
     tensors = {name: tensor.copy() for name, tensor in read_safetensors(folder / WEIGHTS)[0].items()}
     write_safetensors(folder / WEIGHTS, change(tensors) or tensors, {})
+
+
+def bfloat16(tensor):
+    """The upper half of float32."""
+    return (np.float32(tensor).view(np.uint32) >> 16).astype("<u2").view(BFLOAT16)
 
 
 @given(configs, st.sampled_from([np.float32, np.float64]), seeds)
@@ -91,6 +97,40 @@ def test_sinusoidal_positions_are_written_for_libraries_that_have_them_as_parame
     np.testing.assert_array_equal(stored, sinusoidal_positions(np.arange(3), 4, np.float32))
 
 
+SINUSOIDAL = dataclasses.replace(GPT, position_embedding_type="sinusoidal")
+
+
+@pytest.mark.parametrize("precision", [np.float64, np.float32, np.float16, bfloat16])
+def test_sinusoidal_positions_of_any_precision_are_not_parameters(tmp_path, capsys, precision):
+    config = dataclasses.replace(SINUSOIDAL, n_positions=2000)
+    save(tmp_path, Model(language_model(config, 0, np.float64), config, None))
+    edit_weights(tmp_path, lambda tensors: {name: precision(tensor) for name, tensor in tensors.items()})
+    assert load_model(tmp_path)[1] == config and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_sinusoidal_positions_that_were_changed_are_kept_with_a_warning(tmp_path, capsys, place):
+    """As a tied head that differs is."""
+    config = dataclasses.replace(SINUSOIDAL, n_positions=2000)
+    save(tmp_path, Model(language_model(config), config, None))
+    edit_weights(tmp_path, lambda tensors: np.add.at(tensors["transformer.wpe.weight"].reshape(-1), place, 1e-5))
+    positions = read_safetensors(tmp_path / WEIGHTS)[0]["transformer.wpe.weight"]
+    parameters, loaded = load_model(tmp_path)
+    assert loaded == dataclasses.replace(config, position_embedding_type="learned")
+    np.testing.assert_array_equal(tensors_as_in_file(parameters, loaded)["transformer.wpe.weight"], positions)
+    assert capsys.readouterr().err == (f"npgpt: warning: {tmp_path}: config.json says that positions are sinusoidal, but "
+                                       "transformer.wpe.weight differs: it is kept, as learned positions\n")
+
+
+def test_sinusoidal_positions_may_be_missing_and_must_have_their_shape(tmp_path):
+    save(tmp_path, Model(language_model(SINUSOIDAL), SINUSOIDAL, None))
+    edit_weights(tmp_path, lambda tensors: tensors | {"transformer.wpe.weight": np.zeros((4, 4))})
+    with pytest.raises(InputError, match=r"transformer.wpe.weight has shape \(4, 4\) for \(3, 4\)"):
+        load_model(tmp_path)
+    edit_weights(tmp_path, lambda tensors: {name: tensor for name, tensor in tensors.items() if "wpe" not in name})
+    assert load_model(tmp_path)[1] == SINUSOIDAL
+
+
 def test_the_tokenizer_is_written_beside_the_weights(tmp_path):
     save(tmp_path, Model(language_model(GPT), GPT, CharacterTokenizer("abcde")))
     assert load_tokenizer(tmp_path).vocabulary == list("abcde")
@@ -109,6 +149,14 @@ def test_only_special_tokens_of_the_tokenizer_are_named(tmp_path):
 
 def test_only_a_folder_with_weights_holds_a_model(folder, tmp_path_factory):
     assert holds_model(folder) and not holds_model(tmp_path_factory.mktemp("empty")) and not holds_model(folder / "missing")
+
+
+def test_a_folder_that_does_not_exist_is_named_with_advice(tmp_path):
+    with pytest.raises(InputError, match=f"the folder {tmp_path}/gpt2 does not exist; a model from huggingface.co is downloaded first"):
+        load(tmp_path / "gpt2")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is not a folder"):
+        load(tmp_path / "file")
 
 
 def test_a_folder_is_created_with_its_parents_and_contains_only_the_model(tmp_path):
@@ -184,22 +232,27 @@ def test_the_dtype_is_that_of_the_file_unless_another_is_asked_for(folder, store
     np.testing.assert_array_equal(parameters, language_model(GPT).astype(stored).astype(expected))
 
 
-@pytest.mark.parametrize("dtype", ["<f2", "bf16"])
-def test_half_precision_is_widened_exactly(folder, dtype):
-    """A bfloat16 tensor is written by hand: its bits are the upper half of those of float32."""
-    expected = {name: tensor.copy() for name, tensor in read_safetensors(folder / WEIGHTS)[0].items()}
-    for tensor in expected.values():
-        tensor[...] = tensor.astype("<f2") if dtype == "<f2" else (tensor.view(np.uint32) & 0xFFFF0000).view(np.float32)
-    narrow = {name: tensor.astype("<f2") if dtype == "<f2" else (tensor.view(np.uint32) >> 16).astype("<u2") for name, tensor in expected.items()}
-    write_safetensors(folder / WEIGHTS, narrow, {})
-    data = (folder / WEIGHTS).read_bytes()
-    length = 8 + int.from_bytes(data[:8], "little")
-    header = data[8:length].replace(b'"U16"', b'"BF16"')
-    (folder / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + data[length:])
+@pytest.mark.parametrize("narrow", [np.float16, bfloat16])
+def test_half_precision_is_widened_exactly(folder, narrow):
+    edit_weights(folder, lambda tensors: {name: narrow(tensor) for name, tensor in tensors.items()})
     parameters, config = load_model(folder)
     assert parameters.dtype == np.float32
-    for name, tensor in tensors_as_in_file(parameters, config).items():
-        np.testing.assert_array_equal(tensor, expected[name])
+    for name, tensor in tensors_as_in_file(language_model(GPT), config).items():
+        np.testing.assert_array_equal(tensors_as_in_file(parameters, config)[name], as_float(narrow(tensor)))
+
+
+def test_a_tensor_that_is_no_parameter_takes_no_memory(folder):
+    """Nor one of another shape, and neither is converted to float32."""
+    large = np.zeros(2**20, BFLOAT16)
+    for name in ("h.0.attn.bias", "transformer.wte.weight"):
+        edit_weights(folder, lambda tensors: tensors | {name: large})
+        tracemalloc.start()
+        try:
+            load_model(folder)
+        except InputError as error:
+            assert "transformer.wte.weight has shape (1048576,) for (5, 4)" in str(error)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+        tracemalloc.stop()
 
 
 def test_a_model_may_be_in_several_files(folder):
@@ -286,6 +339,46 @@ def test_special_tokens_outside_the_vocabulary_are_none(folder):
     assert (load_config(folder).bos_token_id, load_config(folder).eos_token_id) == (None, 3)
 
 
+@pytest.mark.parametrize("stored, expected", [
+    (3, 3), (-1, None), (5, None), (None, None), ([], None), ([3], (3,)), ([3, 0], (3, 0)), ([-1, 3, 50256], (3,)), ([7, -1], None)])
+@pytest.mark.parametrize("name", [CONFIG, GENERATION_CONFIG])
+def test_a_text_may_end_with_one_token_or_several_or_none(folder, name, stored, expected):
+    if name == CONFIG:
+        edit_config(folder, eos_token_id=stored)
+    else:
+        edit_config(folder, eos_token_id=1)
+        (folder / name).write_text(json.dumps({"eos_token_id": stored, "do_sample": True}))
+    assert load_config(folder).eos_token_id == expected
+    assert load_config(folder) == dataclasses.replace(GPT, eos_token_id=expected)
+
+
+def test_a_generation_config_without_an_end_token_says_that_there_is_none(folder):
+    """As in transformers, whose generate does not look into config.json then."""
+    edit_config(folder, eos_token_id=1)
+    (folder / GENERATION_CONFIG).write_text("{}")
+    assert load_config(folder).eos_token_id is None
+
+
+@pytest.mark.parametrize("content", ['{"eos_token_id": "x"}', '{"eos_token_id": [1, [2]]}', '{"eos_token_id": 1.5}', "[]", "{"])
+def test_a_damaged_generation_config_is_named(folder, content):
+    (folder / GENERATION_CONFIG).write_text(content)
+    with pytest.raises(InputError, match=f"^{folder / GENERATION_CONFIG}: "):
+        load_config(folder)
+
+
+def test_the_generation_config_of_another_model_does_not_survive_a_save(folder):
+    (folder / GENERATION_CONFIG).write_text('{"eos_token_id": 1}')
+    config = dataclasses.replace(GPT, eos_token_id=(2, 3))
+    save(folder, Model(language_model(config), config, None))
+    assert load_config(folder) == config
+
+
+@pytest.mark.parametrize("name", ["gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"])
+def test_other_names_of_the_tanh_form_of_gelu_are_accepted(folder, name):
+    edit_config(folder, activation_function=name)
+    assert load_config(folder) == GPT
+
+
 def test_settings_without_effect_are_accepted(folder):
     edit_config(folder, summary_type="cls_index", summary_activation="tanh", use_cache=False, n_ctx=1024)
     assert load_config(folder) == GPT
@@ -308,6 +401,20 @@ def test_all_tensors_that_do_not_match_are_named(folder):
     assert "transformer.h.1.ln_2.bias is missing" in str(error.value)
     assert "surprise is unexpected" in str(error.value)
     assert "transformer.h.0.mlp.c_fc.weight has shape (16, 4) for (4, 16)" in str(error.value)
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+def test_tensors_are_named_as_in_the_file(folder, prefix, capsys):
+    def rename(tensors):
+        renamed = {prefix + name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+        renamed[prefix + "ln_f.bias"][0] = np.nan
+        return renamed
+    edit_weights(folder, rename)
+    load_model(folder)
+    assert capsys.readouterr().err.endswith(f" in {prefix}ln_f.bias\n")
+    edit_weights(folder, lambda tensors: {"score.weight": np.zeros((2, 4))} | {name: tensor for name, tensor in tensors.items() if "wpe" not in name})
+    with pytest.raises(InputError, match=f"{CONFIG}: {prefix}wpe.weight is missing; score.weight is unexpected$"):
+        load_model(folder)
 
 
 def test_a_parameter_that_occurs_twice_or_has_integers_is_refused(folder):

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from helpers import seeds
 from npgpt.errors import InputError
-from npgpt.interop.safetensors import read_safetensors, write_safetensors
+from npgpt.interop.safetensors import BFLOAT16, as_float, precision, read_safetensors, write_safetensors
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 FLOATS = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -82,8 +82,18 @@ def test_bfloat16_is_widened_to_float32(tmp_path):
     data = (values.view(np.uint32) >> 16).astype("<u2").tobytes()
     path = write_raw(tmp_path / "file", {"x": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}}, data)
     loaded = read_safetensors(path)[0]["x"]
-    assert loaded.dtype == np.float32
-    np.testing.assert_allclose(loaded, values, rtol=2**-7)
+    assert loaded.dtype == BFLOAT16 and isinstance(loaded, np.memmap)
+    assert as_float(loaded).dtype == np.float32
+    np.testing.assert_allclose(as_float(loaded), values, rtol=2**-7)
+    write_safetensors(tmp_path / "copy", {"x": loaded}, {})
+    assert (tmp_path / "copy").read_bytes().endswith(data) and read_safetensors(tmp_path / "copy")[0]["x"].dtype == BFLOAT16
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_other_floating_point_numbers_stay_as_they_are(dtype):
+    tensor = np.ones(2, dtype)
+    assert as_float(tensor) is tensor and precision(tensor) == np.nextafter(dtype(1), dtype(2)) - 1
+    assert precision(np.zeros(1, BFLOAT16)) == as_float(np.array([(0x3F81,)], BFLOAT16)) - 1     # 0x3F80 is 1
 
 
 def test_tensors_may_be_in_any_order_and_begin_at_odd_offsets(tmp_path):
@@ -224,8 +234,7 @@ def require_right_or_input_error(path):
     for name, claims in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         begin, end = claims["data_offsets"]
         assert loaded[name].shape == tuple(claims["shape"])
-        if claims["dtype"] != "BF16":                          # converted to float32
-            assert loaded[name].tobytes() == content[position:position + end - begin]
+        assert loaded[name].tobytes() == content[position:position + end - begin]
         position += end - begin
     assert position == len(content)
 

@@ -30,7 +30,8 @@ WRONG = {
     "window_size": [value for value in NO_COUNTS if value is not None],
     "qkv_bias": [0, 1, None, "true"],
     "bos_token_id": NO_TOKENS,
-    "eos_token_id": NO_TOKENS,
+    "pad_token_id": NO_TOKENS,
+    "eos_token_id": [*NO_TOKENS, (), (3, -1), (50257,), [3], ("7", 3)],
 }
 
 
@@ -61,6 +62,10 @@ def test_sizes_that_fit_are_accepted(n_head, width, others, n_inner, dropout):
 def test_the_feed_forward_is_four_times_as_wide_unless_n_inner_is_given():
     assert GPTConfig(n_embd=24).inner == 96
     assert GPTConfig(n_embd=24, n_inner=7).inner == 7
+
+
+def test_the_end_of_text_is_marked_by_one_token_or_several_or_none():
+    assert [GPTConfig(eos_token_id=end).end_tokens for end in (None, 0, (3,), (3, 0))] == [(), (0,), (3,), (3, 0)]
 
 
 def test_without_dropout_changes_nothing_else():

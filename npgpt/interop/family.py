@@ -1,0 +1,105 @@
+"""Families: models that are stored alike. Each has a file here, with its names for tensors and its fields of config.json."""
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from npgpt.errors import InputError
+from npgpt.model.config import is_integer
+
+NONE = re.compile(r"(?!)")                      # matches nothing
+# Other names of GELU's tanh form. gelu_fast has ten digits of sqrt(2/pi), so that it differs by 4e-12.
+TANH_GELU = ("gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate")
+
+
+class Stored(NamedTuple):
+    """A tensor of a file, as a view of the flat vector."""
+    view: np.ndarray                            # its entries in the file's order, but maybe in another shape
+    shape: tuple[int, ...]                      # in the file
+    factor: float = 1.0                         # the file holds factor * view
+
+
+class Family(NamedTuple):
+    """What differs between families of models in Hugging Face's files."""
+    model_type: str                             # of config.json
+    class_prefix: str                           # of transformers' class names: GPT2 of GPT2LMHeadModel
+    language_model: str                         # the rest of the class name of the model with a language-model head
+    config_class: type
+    parse_config: Callable[[dict], Any]         # the fields of config.json -> configuration; raises InputError
+    fields: Callable[[Any], dict]               # the reverse
+    prefix: str                                 # of the names of the body's tensors; files of a body alone omit it
+    body: Callable[[Any, Any], dict]            # groups, configuration -> {name without the prefix: Stored}
+    head: Callable[[Any, Any], dict]            # the same for the language-model head's own tensors, with their full names
+    table: str                                  # the token embedding, without the prefix;
+    unembedding: str                            # and the tied head, which may repeat it in a file
+    ignored: re.Pattern = NONE                  # names of tensors that are no parameters
+
+
+def plain(array: np.ndarray) -> Stored:
+    return Stored(array, array.shape)
+
+
+def transposed(w: np.ndarray) -> Stored:
+    """A matrix (in, out), which PyTorch's Linear stores as (out, in)."""
+    return Stored(w.T, w.T.shape)
+
+
+def queries_keys_values(array: np.ndarray, n_head: int) -> Stored:
+    """w_qkv (C, 3A) or b_qkv (3A,), whose last axis in the file is that of all queries, then of all keys, then of all values.
+    In npgpt it is that of the first head's query, key and value, then of the second's, and so on.
+    """
+    return Stored(by_head(array, n_head).swapaxes(-3, -2), array.shape)
+
+
+def one_of_qkv(array: np.ndarray, n_head: int, which: int, factor: float = 1.0) -> Stored:
+    """The queries (which = 0), keys (1) or values (2) of w_qkv (C, 3A) as (A, C), or of b_qkv (3A,) as (A,)."""
+    heads = by_head(array, n_head)[..., which, :]                                      # (..., H, D)
+    A = heads.shape[-2] * heads.shape[-1]
+    return Stored(np.moveaxis(heads, 0, -1), (A, len(array)), factor) if array.ndim == 2 else Stored(heads, (A,), factor)
+
+
+def by_head(array: np.ndarray, n_head: int) -> np.ndarray:
+    """(..., 3A)  ->  (..., H, 3, D): a view"""
+    return array.reshape(*array.shape[:-1], n_head, 3, -1)
+
+
+def require_fixed(stored: Mapping, fixed: Mapping[str, object]) -> None:
+    """Raise InputError unless settings that change the computation have the only values that npgpt supports."""
+    for name, value in fixed.items():
+        if stored.get(name, value) != value:
+            raise InputError(f"{name} is {stored[name]!r}; npgpt supports {value!r} only")
+
+
+def renamed(stored: Mapping, names: Mapping[str, str]) -> dict:
+    """The fields with npgpt's names in the place of the file's. Raises InputError where two names have different values."""
+    fields = {name: value for name, value in stored.items() if name not in names}
+    for name, ours in names.items():
+        if name in stored and fields.setdefault(ours, stored[name]) != stored[name]:
+            raise InputError(f"{name} is {stored[name]!r} where {ours} is {fields[ours]!r}; both mean the same size")
+    return fields
+
+
+def configuration(config_class: type, fields: Mapping, among: tuple[str, ...] | None = None) -> Any:
+    """A configuration of the fields that it knows, or of those `among` them. Token ids that never occur become None."""
+    known = among or tuple(field.name for field in dataclasses.fields(config_class))
+    kept = {name: value for name, value in fields.items() if name in known}
+    if kept.get("activation_function") in TANH_GELU:
+        kept["activation_function"] = "gelu_new"
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        if name in kept:
+            kept[name] = tokens_that_occur(kept[name], kept.get("vocab_size", config_class.vocab_size))
+    return config_class(**kept)
+
+
+def tokens_that_occur(stored: object, vocab_size: object) -> object:
+    """A token id or a list of them, without those outside the vocabulary: transformers writes GPT-2's 50256 for smaller
+    vocabularies too, and -1 for none.
+    """
+    tokens = stored if isinstance(stored, list) else [stored]
+    occurring = [token for token in tokens if not (is_integer(token) and is_integer(vocab_size)
+                                                   and not 0 <= token < vocab_size)]
+    if not occurring:
+        return None
+    return tuple(occurring) if isinstance(stored, list) else occurring[0]

@@ -1,0 +1,110 @@
+"""The tensors of a model file, for every family: which they are, and how they stand in the flat vector of parameters."""
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from npgpt.errors import InputError
+from npgpt.interop.families import family_of
+from npgpt.interop.family import Stored
+from npgpt.interop.gpt2 import POSITIONS
+from npgpt.interop.heads import head_tensors
+from npgpt.interop.safetensors import BFLOAT16, as_float, precision
+from npgpt.layers.embedding import sinusoidal_positions
+from npgpt.model.config import GPTConfig
+from npgpt.model.heads import Head, model_table
+from npgpt.model.model import Model
+from npgpt.model.parameters import groups, parameter_count
+
+ROWS = 1024                                     # of positions, compared at a time
+
+
+def prefix_in_file(names: Iterable[str], config: GPTConfig) -> str:
+    """What the names of the body's tensors begin with in a file: the family's prefix, or nothing."""
+    prefix = family_of(config).prefix
+    return prefix if any(name.startswith(prefix) for name in names) else ""
+
+
+def stored_tensors(vector: np.ndarray, config: GPTConfig, heads: tuple[Head, ...] = (),
+                   prefix: str | None = None) -> dict[str, Stored]:
+    """How each tensor of a file stands in a flat vector. prefix: of the body's names; by default the family's."""
+    family = family_of(config)
+    p = groups(vector, model_table(config, heads))
+    body = {(family.prefix if prefix is None else prefix) + name: stored for name, stored in family.body(p, config).items()}
+    return body | family.head(p, config) | head_tensors(heads, p.heads)
+
+
+def tensors_as_in_file(vector: np.ndarray, config: GPTConfig, heads: tuple[Head, ...] = ()) -> dict[str, np.ndarray]:
+    """A flat vector, of parameters or their gradients, as the tensors of the file, by name. Those of another order in npgpt
+    are copies. Gradients are those of npgpt's parameters, also where the file holds multiples of these.
+    """
+    return {name: view.reshape(shape) for name, (view, shape, _) in stored_tensors(vector, config, heads).items()}
+
+
+def tensors_to_save(model: Model) -> dict[str, np.ndarray]:
+    """All tensors of a model file, with sinusoidal positions, because other libraries read positions as parameters."""
+    parameters, config, _, heads = model
+    tensors = {name: view.reshape(shape) if factor == 1 else (view * parameters.dtype.type(factor)).reshape(shape)
+               for name, (view, shape, factor) in stored_tensors(parameters, config, heads).items()}
+    if config.position_embedding_type == "sinusoidal":
+        tensors[family_of(config).prefix + POSITIONS] = sinusoidal_positions(np.arange(config.n_positions), config.n_embd, parameters.dtype)
+    return tensors
+
+
+def shapes_in_file(config: GPTConfig, heads: tuple[Head, ...] = (), prefix: str | None = None) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor, by its name in the file."""
+    vector = np.broadcast_to(np.float32(0), parameter_count(model_table(config, heads)))         # takes no memory
+    return {name: shape for name, (_, shape, _) in stored_tensors(vector, config, heads, prefix).items()}
+
+
+def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, heads: tuple[Head, ...],
+                      prefix: str, path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a file that are parameters. A tied table that has only the name of the head gets its own name.
+
+    Raises InputError unless they have the names and shapes of the configuration's parameters. A tied head and sinusoidal
+    positions may be among them.
+    """
+    family = family_of(config)
+    table = prefix + family.table
+    moved = {family.unembedding: table} if config.tie_word_embeddings and table not in tensors else {}
+    tensors = {moved.get(name, name): tensor for name, tensor in tensors.items() if not family.ignored.fullmatch(name)}
+    if config.n_layer > len(tensors):                              # a wrong n_layer could make the list of names enormous
+        raise InputError(f"{path} holds {len(tensors)} parameters: too few for n_layer {config.n_layer} of its config.json")
+    possible = shapes_in_file(dataclasses.replace(config, tie_word_embeddings=False, position_embedding_type="learned"),
+                              heads, prefix)
+    problems = [f"{name} is missing" for name in shapes_in_file(config, heads, prefix) if name not in tensors]
+    problems += [f"{name} is unexpected" for name in tensors if name not in possible]
+    problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in possible.items()
+                 if name in tensors and tensors[name].shape != shape]
+    problems += [f"{name} holds {tensor.dtype}, but weights must be floating-point numbers"
+                 for name, tensor in tensors.items() if tensor.dtype.kind != "f" and tensor.dtype != BFLOAT16]
+    if problems:
+        raise InputError(f"{path} does not match its config.json: {'; '.join(problems)}")
+    return tensors
+
+
+def with_changed_parameters(tensors: Mapping[str, np.ndarray], config: GPTConfig,
+                            prefix: str) -> tuple[GPTConfig, list[str]]:
+    """The configuration, in which a tied head and sinusoidal positions become parameters if the file's differ from what
+    the configuration says; and these differences.
+    """
+    family, differences = family_of(config), []
+    table, positions = prefix + family.table, prefix + POSITIONS
+    if (config.tie_word_embeddings and family.unembedding in tensors
+            and not np.array_equal(as_float(tensors[table]), as_float(tensors[family.unembedding]))):
+        config = dataclasses.replace(config, tie_word_embeddings=False)
+        differences.append(f"the head is tied to the token embedding, but {family.unembedding} differs: it is kept")
+    if (config.position_embedding_type == "sinusoidal" and positions in tensors
+            and not is_sinusoidal(tensors[positions])):
+        config = dataclasses.replace(config, position_embedding_type="learned")
+        differences.append(f"positions are sinusoidal, but {positions} differs: it is kept, as learned positions")
+    return config, differences
+
+
+def is_sinusoidal(positions: np.ndarray) -> bool:
+    """Whether a table (T, C) of positions is the sinusoidal one, rounded to the table's precision."""
+    T, C = positions.shape
+    tolerance = precision(positions) + T * np.finfo(np.float64).eps      # the angles, up to T, are rounded too
+    return all(np.abs(as_float(positions[t:t + ROWS]) - sinusoidal_positions(np.arange(t, min(t + ROWS, T)), C, np.float64)
+                      ).max() <= tolerance for t in range(0, T, ROWS))
