@@ -71,7 +71,7 @@ def generate(model: Model, prompt: str | None = None, max_new_tokens: int = 200,
     if model.tokenizer is None:
         raise InputError("this model has no tokenizer: generate ids with npgpt.generation.generate.generate")
     ids = default_prompt(model.config, model.tokenizer) if prompt is None else model.tokenizer.encode(prompt)
-    end = model.config.eos_token_id
+    end = model.config.end_tokens
     choices = generate_batch(model.parameters, model.config, [ids], [np.random.default_rng(seed)], end=end, **settings)
     tokens = (choice.token for choice, in itertools.islice(choices, max_new_tokens))
-    return "".join(stream_text(itertools.takewhile(lambda token: token != end, tokens), model.tokenizer, stop))
+    return "".join(stream_text(itertools.takewhile(lambda token: token not in end, tokens), model.tokenizer, stop))

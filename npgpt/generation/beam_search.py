@@ -1,11 +1,12 @@
 """Beam search: several continuations at a time are kept and extended, to find likelier texts than token by token."""
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.generation.generate import NOT_FINITE, checked_prompt
+from npgpt.generation.generate import NOT_FINITE, checked_prompt, generate_batch
 from npgpt.generation.inference import next_logits, prefill
 from npgpt.generation.kv_cache import empty_cache
 from npgpt.generation.sampling import check_sampling, log_probabilities, penalise_repetition
@@ -22,15 +23,17 @@ class Beam(NamedTuple):
 
 
 def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], beams: int, max_new_tokens: int,
-                end: int | None = None, length_penalty: float = 1.0, repetition_penalty: float = 1.0) -> list[Beam]:
+                end: Collection[int] = (), length_penalty: float = 1.0, repetition_penalty: float = 1.0) -> list[Beam]:
     """The best `beams` continuations found, best first: those of transformers' generate(num_beams=beams).
 
-    In every step, each open beam is continued by every token, and the likeliest 2 * beams continuations are considered.
-    Those among the first `beams` that have reached `end` are closed; of the others, the best `beams` stay open. The
-    search ends at max_new_tokens, or when there are `beams` closed ones and no open one has a better score
-    (transformers' early_stopping=False). A length_penalty above 0 compensates for longer texts being less likely.
+    In every step, each open beam is continued by every token, and the likeliest continuations are considered: so many
+    that `beams` of them stay open whichever reach one of the tokens `end`. Of the first `beams`, those that have reached
+    one are closed; of all others, the best `beams` stay open. The search ends at max_new_tokens, or when there are
+    `beams` closed ones and no open one has a better score (transformers' early_stopping=False). A length_penalty above 0
+    compensates for longer texts being less likely.
 
-    Scores are float32, as in transformers, so that beams of nearly the same score are ranked alike.
+    repetition_penalty acts on log-probabilities, as in transformers. A single beam is greedy search, where it acts on
+    logits. Scores are float32, as in transformers, so that beams of nearly the same score are ranked alike.
 
     Raises InputError if prompt and max_new_tokens do not fit the context, for settings out of range, for an empty
     prompt or one outside the vocabulary, and for a model whose logits are NaN or infinite.
@@ -44,17 +47,19 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         raise InputError(f"{len(prompt):,} token{'s' * (len(prompt) > 1)} of prompt and {max_new_tokens:,} new ones do not "
                          f"fit the context of {config.n_positions:,}, and beam search does not slide: "
                          f"{f'ask for {room:,} or fewer' if room > 0 else 'shorten the prompt'}")
+    if beams == 1:
+        return [greedy_beam(parameters, config, prompt, max_new_tokens, end, length_penalty, repetition_penalty)]
     p, cache = groups(parameters, language_model_table(config)), empty_cache(config, beams, parameters.dtype)
     logits = prefill(np.array(prompt), p, config, cache.text(0))[None]
     opened, closed = [Beam([], 0.0)], []
     for step in range(1, max_new_tokens + 1):
         texts = [prompt + beam.tokens for beam in opened]
-        continuations = likeliest(opened, texts, logits, 2 * beams, repetition_penalty)
+        continuations = likeliest(opened, texts, logits, (1 + max(len(end), 1)) * beams, repetition_penalty)
         last = step == max_new_tokens
         closed += [Beam(beam.tokens, beam.score / step**length_penalty) for _, beam in continuations[:beams]
-                   if last or beam.tokens[-1] == end]
+                   if last or beam.tokens[-1] in end]
         closed = sorted(closed, key=lambda beam: -beam.score)[:beams]
-        staying = [(row, beam) for row, beam in continuations if beam.tokens[-1] != end][:beams]
+        staying = [(row, beam) for row, beam in continuations if beam.tokens[-1] not in end][:beams]
         if last or not staying or len(closed) == beams and staying[0][1].score / step**length_penalty <= closed[-1].score:
             return closed
         rows, opened = [row for row, _ in staying], [beam for _, beam in staying]
@@ -62,6 +67,15 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         cache.rearrange(np.array(rows + [0] * (beams - len(rows))), length)
         ids = np.array([beam.tokens[-1:] for beam in opened])
         logits = next_logits(ids, p, config, cache.texts(len(opened)), length)
+
+
+def greedy_beam(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], max_new_tokens: int,
+                end: Collection[int], length_penalty: float, repetition_penalty: float) -> Beam:
+    """The continuation that takes the likeliest token in every step."""
+    steps = generate_batch(parameters, config, [prompt], [None], greedy=True, repetition_penalty=repetition_penalty, end=end)
+    choices = [choice for choice, in itertools.islice(steps, max_new_tokens)]
+    score = sum(choice.log_probability for choice in choices) / len(choices)**length_penalty
+    return Beam([choice.token for choice in choices], score)
 
 
 def likeliest(opened: list[Beam], texts: list[list[int]], logits: np.ndarray, count: int,

@@ -35,9 +35,9 @@ def generate(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], r
 
 def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[Sequence[int]],
                    rngs: Sequence[np.random.Generator], greedy: bool = False, repetition_penalty: float = 1.0,
-                   end: int | None = None, slide: int | None = None, **sampling) -> Iterator[list[Choice | None]]:
-    """Each item holds the next token of every text, without end: take as many as you want. With `end`, a text that
-    has reached this token gets None from then on, and when all texts have, the iteration ends.
+                   end: Collection[int] = (), slide: int | None = None, **sampling) -> Iterator[list[Choice | None]]:
+    """Each item holds the next token of every text, without end: take as many as you want. A text that has reached one
+    of the tokens `end` gets None from then on, and when all texts have, the iteration ends.
 
     greedy takes the likeliest token; otherwise next_token draws one with the settings `sampling`, for text b from
     rngs[b]. repetition_penalty acts on all tokens of the text, those of the prompt too. The same prompt may be given
@@ -66,7 +66,7 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
         for b, choice in enumerate(choices):
             if choice is not None:
                 texts[b].append(choice.token)
-                ended[b] = choice.token == end
+                ended[b] = choice.token in end
         yield choices
         if all(ended):
             return
@@ -145,9 +145,9 @@ def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, 
 
 
 def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:
-    """The prompt if none is given: the end-of-text token, else a new line, else token 0."""
-    if config.eos_token_id is not None:
-        return [config.eos_token_id]
+    """The prompt if none is given: the (first) end-of-text token, else a new line, else token 0."""
+    if config.end_tokens:
+        return [config.end_tokens[0]]
     try:
         return [int(i) for i in tokenizer.encode("\n")]
     except InputError:

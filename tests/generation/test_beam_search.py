@@ -28,10 +28,13 @@ def log_probability(parameters, prompt, tokens):
     return float(chosen[np.arange(len(tokens)), tokens].sum())
 
 
-@given(seeds, prompts)
-def test_one_beam_is_greedy_search(seed, prompt):
-    beam, = beam_search(model(seed), CONFIG, prompt, 1, 4)
-    assert beam.tokens == list(itertools.islice(generate(model(seed), CONFIG, prompt, None, greedy=True), 4))
+@given(seeds, prompts, st.sampled_from([0.5, 1.0, 1.3, 3.0]), st.sampled_from([(), (END,), (1, 3)]))
+def test_one_beam_is_greedy_search(seed, prompt, penalty, end):
+    """With a penalty too: it acts on logits in greedy search, and on log-probabilities where there are several beams."""
+    beam, = beam_search(model(seed), CONFIG, prompt, 1, 4, end, repetition_penalty=penalty)
+    greedy = generate(model(seed), CONFIG, prompt, None, greedy=True, repetition_penalty=penalty, end=end)
+    assert beam.tokens == list(itertools.islice(greedy, 4))
+    assert beam.score == pytest.approx(log_probability(model(seed), prompt, beam.tokens) / len(beam.tokens))
 
 
 @given(seeds, prompts, st.integers(1, 3), st.floats(0, 2))
@@ -45,14 +48,14 @@ def test_enough_beams_find_the_best_text_of_all(seed, prompt, new, length_penalt
     assert [beam.score for beam in found] == pytest.approx(sorted(scores.values(), reverse=True), rel=1e-5)
 
 
-@given(seeds, prompts, st.integers(1, 5), st.sampled_from([0.0, 1.0, 2.0]))
-def test_texts_end_at_the_end_token_or_at_the_limit_and_are_scored_by_their_length(seed, prompt, beams, length_penalty):
+@given(seeds, prompts, st.integers(1, 5), st.sampled_from([0.0, 1.0, 2.0]), st.sampled_from([{END}, {END, 2}]))
+def test_texts_end_at_an_end_token_or_at_the_limit_and_are_scored_by_their_length(seed, prompt, beams, length_penalty, end):
     parameters = model(seed)
-    found = beam_search(parameters, CONFIG, prompt, beams, 4, END, length_penalty)
+    found = beam_search(parameters, CONFIG, prompt, beams, 4, end, length_penalty)
     assert len({tuple(beam.tokens) for beam in found}) == len(found) == min(beams, len(found))
     for beam in found:
-        assert len(beam.tokens) == 4 or beam.tokens[-1] == END
-        assert END not in beam.tokens[:-1]
+        assert len(beam.tokens) == 4 or beam.tokens[-1] in end
+        assert end.isdisjoint(beam.tokens[:-1])
         assert beam.score == pytest.approx(log_probability(parameters, prompt, beam.tokens) / len(beam.tokens)**length_penalty, rel=1e-5)
     assert [beam.score for beam in found] == sorted((beam.score for beam in found), reverse=True)
 

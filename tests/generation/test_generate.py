@@ -1,4 +1,5 @@
 """Generation: the next token again and again, and its text as it comes."""
+import dataclasses
 import itertools
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_the_content_of_unused_memory_does_not_matter(monkeypatch):
 
 
 def test_a_text_that_ended_early_does_not_affect_others_that_slide():
-    several, seeds, settings = [[1] * 5, [2]], [2, 1], {"temperature": 2.0, "end": 6}
+    several, seeds, settings = [[1] * 5, [2]], [2, 1], {"temperature": 2.0, "end": [6]}
     long, short = (generated(prompt, 500, seed, **settings) for prompt, seed in zip(several, seeds))
     assert len(short) <= 2 and len(long) > 2 * CONFIG.n_positions      # it slides
     steps = batch(several, 500, seeds, **settings)
@@ -134,13 +135,13 @@ def test_the_log_probability_is_the_models_own(prompt, seed, settings):
     assert step.log_probability == pytest.approx(float(log_probabilities(logits[0, -1])[step.token]), abs=1e-5)
 
 
-def test_a_text_ends_with_the_end_token_and_the_iteration_with_the_last_text():
-    several, end = [[1], [2, 3, 4], [5]], 6
+def test_a_text_ends_with_the_first_end_token_and_the_iteration_with_the_last_text():
+    several, end = [[1], [2, 3, 4], [5]], (6, 4)
     steps = batch(several, 500, temperature=2.0, end=end)
     lengths = []
     for b, prompt in enumerate(several):
         tokens = [step[b] for step in steps]
-        length = next(n for n, choice in enumerate(tokens, 1) if choice.token == end)
+        length = next(n for n, choice in enumerate(tokens, 1) if choice.token in end)
         assert tokens[length:] == [None] * (len(tokens) - length)
         assert [choice.token for choice in tokens[:length]] == generated(prompt, length, b, temperature=2.0)
         lengths.append(length)
@@ -148,7 +149,7 @@ def test_a_text_ends_with_the_end_token_and_the_iteration_with_the_last_text():
 
 
 def test_generate_ends_there_too():
-    tokens = list(generate(PARAMETERS, CONFIG, [1], np.random.default_rng(0), temperature=2.0, end=6))
+    tokens = list(generate(PARAMETERS, CONFIG, [1], np.random.default_rng(0), temperature=2.0, end=[6]))
     assert tokens[-1] == 6 and 6 not in tokens[:-1]
 
 
@@ -176,6 +177,7 @@ def test_a_choice_is_a_token_and_its_log_probability():
 def test_the_default_prompt_is_the_end_of_text_token_else_a_new_line_else_token_0():
     ends = GPTConfig(vocab_size=7, n_embd=12, eos_token_id=3)
     assert default_prompt(ends, CharacterTokenizer("ab\n")) == [3]
+    assert default_prompt(dataclasses.replace(ends, eos_token_id=(5, 3)), CharacterTokenizer("ab\n")) == [5]
     assert default_prompt(CONFIG, CharacterTokenizer("ab\n")) == [2]
     assert default_prompt(CONFIG, CharacterTokenizer("ab")) == [0]
 
