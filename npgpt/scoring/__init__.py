@@ -1,1 +1,1 @@
-"""Scoring: how good predictions are, measured against what is right. Pure functions, each equal to its usual implementation."""
+"""Scoring: how good predictions are, measured against what is right. Pure functions, equal to the usual packages."""

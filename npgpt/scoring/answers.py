@@ -30,9 +30,10 @@ class AnswerReport(NamedTuple):
 def answer_report(actual: Sequence[Sequence[str]], predicted: Sequence[str]) -> AnswerReport:
     """The right answers to N questions, and the predicted one to each. The answer to a question that has none is ""."""
     require_pairs(actual, predicted)
-    matches = [max(exact_match(right, answer) for right in right_answers(rights)) for rights, answer in zip(actual, predicted)]
-    f1 = [max(word_f1(right, answer) for right in right_answers(rights)) for rights, answer in zip(actual, predicted)]
-    return AnswerReport(sum(matches) / len(matches), sum(f1) / len(f1), len(matches))
+    pairs = [(right_answers(answers), answer) for answers, answer in zip(actual, predicted)]
+    matches = sum(max(exact_match(right, answer) for right in answers) for answers, answer in pairs)
+    f1 = sum(max(word_f1(right, answer) for right in answers) for answers, answer in pairs)
+    return AnswerReport(matches / len(pairs), f1 / len(pairs), len(pairs))
 
 
 def right_answers(answers: Sequence[str]) -> Sequence[str]:
@@ -45,7 +46,7 @@ def exact_match(actual: str, predicted: str) -> bool:
 
 
 def word_f1(actual: str, predicted: str) -> float:
-    """F1 of the words that both have in common, counted as often as they occur. An answer without words fits only another."""
+    """F1 of the words in common, counted as often as they occur in both. Without words, an answer fits only another such."""
     right, chosen = normalise(actual).split(), normalise(predicted).split()
     if not right or not chosen:
         return float(right == chosen)

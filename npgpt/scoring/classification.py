@@ -38,8 +38,8 @@ class ClassificationReport(NamedTuple):
 
     @property
     def matthews(self) -> float:
-        """MCC = cov(actual, predicted) / sqrt(cov(actual, actual) cov(predicted, predicted)), from -1 to 1, of one-hot vectors;
-        0 where only one class is right, or was predicted.
+        """MCC = cov(actual, predicted) / sqrt(cov(actual, actual) cov(predicted, predicted)) of one-hot vectors: from -1
+        to 1, and 0 where only one class is right, or was predicted.
         """
         N, actual, predicted = float(self.confusion.sum()), self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         variances = (N**2 - float(actual @ actual)) * (N**2 - float(predicted @ predicted))
@@ -47,8 +47,8 @@ class ClassificationReport(NamedTuple):
 
     def __str__(self) -> str:
         rows = {**self.classes, "macro average": self.macro, "weighted average": self.weighted}
-        return "\n".join([f"accuracy {self.accuracy:.4f} of {self.confusion.sum():,} examples; Matthews' correlation coefficient "
-                          f"{self.matthews:.4f}", "", *table(rows), "", *self.confusion_lines()])
+        return "\n".join([f"accuracy  {self.accuracy:.4f}", f"MCC       {self.matthews:.4f}",
+                          f"examples  {self.confusion.sum():,}", "", *table(rows), "", *self.confusion_lines()])
 
     def confusion_lines(self) -> list[str]:
         """The confusion matrix. Its columns have the order of its rows."""

@@ -28,7 +28,7 @@ def ratio(part: int, whole: int) -> float:
 
 
 def macro(each: Collection[Scores]) -> Scores:
-    """The mean over classes, each of which counts the same: the mean of their F1, not the F1 of mean precision and recall."""
+    """The mean over classes, each of which counts the same. Its F1 is the mean of theirs."""
     return mean(each, [1] * len(each))
 
 
@@ -55,4 +55,4 @@ def table(rows: Mapping[object, Scores]) -> Iterator[str]:
 def require_pairs(actual: Collection, predicted: Collection) -> None:
     """Raise InputError unless there is one prediction for everything that is to be predicted, and at least one."""
     if len(actual) != len(predicted) or not len(actual):
-        raise InputError(f"{len(predicted):,} predictions for {len(actual):,} examples: one for each is needed, and at least one")
+        raise InputError(f"{len(predicted):,} predictions for {len(actual):,} examples: one for each is needed")

@@ -1,7 +1,7 @@
 """How well entities were tagged: one counts as right only if its boundaries and its type are (Tjong Kim Sang, CoNLL-2000).
 
-All figures equal seqeval's, and so those of conlleval. Tags are O, or B- (begin), I- (inside), E- (end), S- (single) and a type;
-a bare B or I has the type "_".
+All figures equal seqeval's, and so those of conlleval. Tags are O (outside), or B- (begin), I- (inside), E- (end) or S-
+(single) and a type; a bare B or I has the type "_".
 """
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
-"""How well texts were summarised: ROUGE-1, ROUGE-2 and ROUGE-L (Lin, ROUGE: a package for automatic evaluation of summaries, 2004).
+"""How well texts were summarised: ROUGE-1, ROUGE-2 and ROUGE-L (Lin, ROUGE: a package for automatic evaluation of
+summaries, 2004).
 
-Equal to rouge1, rouge2 and rougeL of the package rouge_score without its stemmer. ROUGE-L takes a text as one sentence: line breaks
-mean nothing. Words are runs of the letters a to z and digits, in lower case, so that the figures mean little for other scripts.
+Equal to rouge1, rouge2 and rougeL of the package rouge_score without its stemmer. ROUGE-L takes a text as one sentence,
+whatever its line breaks. Words are runs of the letters a to z and digits, in lower case: other letters do not count.
 """
 import re
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ WORD = re.compile("[a-z0-9]+")
 
 
 class SummaryReport(NamedTuple):
-    """Precision, recall and F1, each the mean over all texts; support is how many n-grams or words the right summaries have."""
+    """Precision, recall and F1, each the mean over all texts; support is the number of n-grams in the right ones."""
     rouge_1: Scores
     rouge_2: Scores
     rouge_l: Scores

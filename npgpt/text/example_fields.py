@@ -119,13 +119,13 @@ def check_choice(example: ChoiceExample) -> ChoiceExample:
     if len(example.choices) < 2:
         raise InputError("choices has a single text: two or more are needed")
     if example.answer >= len(example.choices):
-        raise InputError(f"answer is {example.answer}, but the {len(example.choices)} choices are 0 to {len(example.choices) - 1}")
+        raise InputError(f"answer is {example.answer}, but the choices are 0 to {len(example.choices) - 1}")
     return example
 
 
 def check_tags(example: TaggedExample) -> TaggedExample:
     if len(example.tags) != len(example.tokens):
-        raise InputError(f"there are {len(example.tokens):,} tokens and {len(example.tags):,} tags: a tag for each token is needed")
+        raise InputError(f"{len(example.tokens):,} tokens and {len(example.tags):,} tags: a tag for each token is needed")
     return example
 
 
@@ -139,7 +139,8 @@ def find_answer(answer: Answer, context: str) -> Answer:
     if first < 0:
         raise InputError(f"the answer {described(answer.text)} is not in the context")
     if answer.start >= 0 and not context.startswith(answer.text, answer.start):
-        raise InputError(f"the answer {described(answer.text)} is not at character {answer.start:,} of the context, but at {first:,}")
+        raise InputError(f"the answer {described(answer.text)} is not at character {answer.start:,} of the context, but at "
+                         f"{first:,}")
     return answer if answer.start >= 0 else Answer(answer.text, first)
 
 

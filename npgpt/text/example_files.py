@@ -1,4 +1,4 @@
-"""Files of examples: JSON lines, or CSV and TSV with a heading. They are read line by line, and nothing in them is believed."""
+"""Files of examples: JSON lines, or CSV and TSV with a heading, read and checked line by line."""
 import contextlib
 import csv
 import itertools
@@ -19,11 +19,11 @@ Row = tuple[int, dict[str, Any]]                # the line that it starts in, an
 
 
 def read_examples(path: Path) -> list[Example]:
-    """All examples of a file: every line is a JSON object with the fields of one kind of example, or, where the file's name
-    ends in .csv or .tsv, the fields are in the heading, and lists are JSON in a cell. Blank lines, a byte order mark, and the
-    fields id, idx and title are skipped. All labels come as strings, as whole numbers, or as floats.
+    """All examples of a file. Every line is a JSON object with the fields of one kind of example; or, if the file's name
+    ends in .csv or .tsv, the fields are in the heading, and lists are JSON in a cell. Blank lines, a byte order mark, and
+    the fields id, idx and title are skipped. The labels are all strings, all whole numbers, or all floats.
 
-    Raises InputError, with the line, for anything that is not so; for lines of more than 1 MiB, and files of more than 256 MiB.
+    Raises InputError, naming the line, for anything else, for a line above 1 MiB, and for a file above 256 MiB.
     """
     path = Path(path)
     separator = SEPARATORS.get(path.suffix.lower())
@@ -33,7 +33,7 @@ def read_examples(path: Path) -> list[Example]:
         kind = kind or kind_of(fields, where)
         examples.append(make_example(kind, fields, line, where))
     if not examples:
-        raise InputError(f"{path}: no examples: give one in each line, such as " '{"text": "A fine day.", "label": "positive"}')
+        raise InputError(f'{path}: no examples: give one in each line, such as {{"text": "A fine day.", "label": "good"}}')
     return with_comparable_labels(examples, path, cells=separator is not None) if "label" in kind._fields else examples
 
 
@@ -42,20 +42,20 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     size = 0
     with open(path, "rb") as file:
         for number in itertools.count(1):
-            line = file.readline(LINE_LIMIT + 1)
+            line, where = file.readline(LINE_LIMIT + 1), f"{path}: line {number}"
             size += len(line)
             if not line:
                 return
             if len(line) > LINE_LIMIT or size > FILE_LIMIT:
-                raise InputError(f"{path}: line {number}: at most {LINE_LIMIT:,} bytes are read of a line, and {FILE_LIMIT:,} of a "
-                                 "file: cut or split what is longer")
+                raise InputError(f"{where}: at most {LINE_LIMIT:,} bytes are read of a line, and {FILE_LIMIT:,} of a file: "
+                                 "cut or split what is longer")
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise InputError(f"{path}: line {number}: not UTF-8 text (byte 0x{line[error.start]:02x} at offset {error.start} of "
-                                 "the line): save the file as UTF-8") from None
+                raise InputError(f"{where}: not UTF-8 text (byte 0x{line[error.start]:02x} at offset {error.start} of the "
+                                 "line): save the file as UTF-8") from None
             if "\0" in text:
-                raise InputError(f"{path}: line {number}: has a zero byte, which no text has: save the file as UTF-8")
+                raise InputError(f"{where}: has a zero byte, which no text has: save the file as UTF-8")
             yield number, text
 
 
@@ -63,8 +63,8 @@ def json_rows(path: Path) -> Iterator[Row]:
     for number, text in lines(path):
         where = f"{path}: line {number}"
         if text.lstrip()[:1] not in ("", "{"):
-            raise InputError(f"{where}: each line must be a JSON object, from {{ to }} (a table of commas or tabs must be named "
-                             ".csv or .tsv)")
+            raise InputError(f"{where}: each line must be a JSON object, from {{ to }} (a table with commas or tabs must be "
+                             "named .csv or .tsv)")
         if text.strip():
             yield number, parse_line(text, where)
 
@@ -86,8 +86,8 @@ def separated_rows(path: Path, separator: str) -> Iterator[Row]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise InputError(f"{where}: {error}: a cell with quotes, separators or line breaks must be in double quotes, and "
-                             "quotes within it doubled") from None
+            raise InputError(f"{where}: {error}: a cell with quotes, separators or line breaks must be in double quotes, "
+                             "and the quotes in it doubled") from None
         if cells is None:
             return
         if len(cells) <= 1 and not "".join(cells).strip():
@@ -95,8 +95,8 @@ def separated_rows(path: Path, separator: str) -> Iterator[Row]:
         if heading is None:
             heading = read_heading(cells, where)
         elif len(cells) != len(heading):
-            raise InputError(f"{where}: has {len(cells)} cells, but the heading has {len(heading)}: a cell with separators must be "
-                             "in double quotes")
+            raise InputError(f"{where}: has {len(cells)} cells, but the heading has {len(heading)}: a cell with separators "
+                             "must be in double quotes")
         else:
             yield number, {name: cell_value(name, cell, where) for name, cell in zip(heading, cells)}
 
@@ -133,8 +133,9 @@ def with_comparable_labels(examples: list[Example], path: Path, cells: bool) -> 
     types = [*map(type, labels)]
     if str in types and {*types} != {str}:
         odd = next(i for i, found in enumerate(types) if (found is str) != (types[0] is str))
-        raise InputError(f"{path}: line {examples[odd].line}: label is {'text' if types[odd] is str else 'a number'}, but not in "
-                         f"line {examples[0].line}: all must be text, or all numbers")
+        kind = "text" if types[odd] is str else "a number"
+        raise InputError(f"{path}: line {examples[odd].line}: label is {kind}, but not in line {examples[0].line}: all must "
+                         "be text, or all numbers")
     common = float if float in types else types[0]
     return [example._replace(label=common(label)) for example, label in zip(examples, labels)]
 

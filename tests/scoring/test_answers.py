@@ -19,7 +19,7 @@ def test_case_punctuation_articles_and_spaces_do_not_count(answer, normalised):
     (["June 1815", "in Belgium"], "18 June 1815", 0, 0.8),
     (["go go stop"], "go go go", 0, 2 / 3),                            # words count as often as they occur in both
     ([], "", 1, 1), ([], "the", 1, 1), ([], "something", 0, 0),        # a question without an answer
-    (["the", "x"], "", 0, 0), (["the"], "", 1, 1),                     # a right answer without words counts only if all are so
+    (["the", "x"], "", 0, 0), (["the"], "", 1, 1),                     # one without words counts only if all are such
 ])
 def test_one_answer(right, predicted, exact_match, f1):
     report = answer_report([right], [predicted])

@@ -16,7 +16,8 @@ def test_the_figures_are_those_of_scikit_learn():
     report = classification_report(ACTUAL, PREDICTED)
     assert report.accuracy == 0.5
     assert report.confusion.tolist() == [[1, 1, 0, 0], [0, 2, 1, 0], [1, 0, 1, 0], [0, 1, 0, 0]]
-    assert np.allclose(list(report.classes.values()), [[.5, .5, .5, 2], [.5, 2 / 3, 4 / 7, 3], [.5, .5, .5, 2], [0, 0, 0, 1]])
+    classes = [[0.5, 0.5, 0.5, 2], [0.5, 2 / 3, 4 / 7, 3], [0.5, 0.5, 0.5, 2], [0, 0, 0, 1]]
+    assert np.allclose(list(report.classes.values()), classes)
     assert np.allclose(report.macro, [0.375, 0.41666666666666663, 0.39285714285714285, 8])
     assert np.allclose(report.weighted, [0.4375, 0.5, 0.4642857142857143, 8])
     assert np.isclose(report.matthews, 0.27975144247209416)

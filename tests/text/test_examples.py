@@ -14,7 +14,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_siz
 KINDS = [
     ({"text": "fine", "label": "good"}, TextExample("fine", "good", 1)),
     ({"sentence1": "a", "sentence2": "b", "label": 0}, PairExample("a", "b", 0, 1)),
-    ({"context": "two and two", "choices": ["five", "four"], "answer": 1}, ChoiceExample("two and two", ("five", "four"), 1, 1)),
+    ({"context": "2 + 2", "choices": ["five", "four"], "answer": 1}, ChoiceExample("2 + 2", ("five", "four"), 1, 1)),
     ({"tokens": ["Ada", "spoke"], "tags": ["B-PER", "O"]}, TaggedExample(("Ada", "spoke"), ("B-PER", "O"), 1)),
     ({"question": "Who?", "context": "Ada spoke. Ada left.", "answers": "Ada"},
      QuestionExample("Who?", "Ada spoke. Ada left.", (Answer("Ada", 0),), 1)),
@@ -80,8 +80,8 @@ def test_answers_may_be_squads_or_texts_alone(read, answers, read_as):
 
 
 @pytest.mark.parametrize("cells, values, numeric", [
-    ("b a b", ["a", "b"], False), ("1 0 1", [0, 1], True), ("0.5 2 -1e1", [-10.0, 0.5, 2.0], True), ("1 nan x", ["1", "nan", "x"], False),
-    ("1_0 2", ["1_0", "2"], False),
+    ("b a b", ["a", "b"], False), ("1 0 1", [0, 1], True), ("0.5 2 -1e1", [-10.0, 0.5, 2.0], True),
+    ("1 nan x", ["1", "nan", "x"], False), ("1_0 2", ["1_0", "2"], False),
 ])
 def test_labels_of_a_table_are_numbers_if_all_can_be_read_so(read, cells, values, numeric):
     labels = labels_of(read("text,label\n" + "".join(f"t,{cell}\n" for cell in cells.split()), "data.csv"))
@@ -124,7 +124,7 @@ TAGGED, QUESTION = {"tokens": ["a"], "tags": ["O"]}, {"question": "q", "context"
     ({**TEXT, "label": ""}, "label is empty"),
     ({**TEXT, "label": "a\x1b[2J"}, "label has the control character"),
     ({**TEXT, "label": 10**400}, "label must be a finite number"),
-    ({**CHOICE, "answer": 2}, "answer is 2, but the 2 choices are 0 to 1"),
+    ({**CHOICE, "answer": 2}, "answer is 2, but the choices are 0 to 1"),
     ({**CHOICE, "answer": -1}, "answer must be a whole number, 0 or more, found -1"),
     ({**CHOICE, "answer": True}, "answer must be a whole number, 0 or more, found true"),
     ({**CHOICE, "answer": "a"}, "answer must be a whole number"),
@@ -174,8 +174,8 @@ def test_a_wrong_line_is_named(read, second, complaint):
     ("text,label\na,x\n\nb\n", 4, "has 1 cells, but the heading has 2"),
     ("text,label\n,x\n", 2, "text is empty"),
     ("text,label\na,1\nb,inf\n", 3, "label must be a finite number"),
-    ('text,label\n"a"b,x\n', 2, "quotes within it doubled"),
-    ('text,label\n"a,x\nb,x\n', 2, "quotes within it doubled"),
+    ('text,label\n"a"b,x\n', 2, "quotes in it doubled"),
+    ('text,label\n"a,x\nb,x\n', 2, "quotes in it doubled"),
     ("text,label\n" + "a" * 200_000 + ",x\n", 2, "131072"),
     ('context,choices,answer\nc,"[""a""",0\n', 2, 'choices must be JSON, such as .* found "'),
     ('context,choices,answer\nc,"[""a"", ""b""]",1.5\n', 2, "answer must be a whole number"),
@@ -185,7 +185,8 @@ def test_what_is_wrong_in_a_table_is_named_with_the_line_that_its_row_starts_in(
         read(table, "data.csv")
 
 
-@pytest.mark.parametrize("name, content", [("data.jsonl", ""), ("data.jsonl", "\n \n"), ("data.csv", ""), ("data.csv", "text,label\n")])
+@pytest.mark.parametrize("name, content", [
+    ("data.jsonl", ""), ("data.jsonl", "\n \n"), ("data.csv", ""), ("data.csv", "text,label\n")])
 def test_a_file_without_examples_is_refused(read, name, content):
     with pytest.raises(InputError, match="no examples"):
         read(content, name)
