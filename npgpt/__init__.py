@@ -17,6 +17,7 @@ The rooms, in reading order:
     runs/       what a training run leaves on the disk and continues from
     text/       tokenizers, and from text to batches
     generation/ sampling, beam search, key-value cache
+    scoring/    how good predictions are: accuracy, F1, BLEU and others
     checking/   gradient checks, for layers of your own too
     interop/    model directories of Hugging Face's transformers
     inspection/ every intermediate result of a pass, attention maps, loss curves
