@@ -16,6 +16,9 @@ from npgpt.layers.activations import (
     gelu, gelu_backward, gelu_exact, gelu_exact_backward, relu, relu_backward, silu, silu_backward, tanh, tanh_backward)
 from npgpt.layers.attention import attention, attention_backward
 from npgpt.layers.causal_attention import QUERY_TILE, causal_attention, causal_attention_backward
+from npgpt.layers.cross_attention import (
+    attend_to_memory, attend_to_memory_backward, cross_attention, cross_attention_backward, memory_keys_values,
+    memory_keys_values_backward)
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward, unembedding, unembedding_backward
@@ -41,7 +44,7 @@ GPT_VARIANTS = {
     "gpt, ReLU": {"activation_function": "relu"},
     "gpt, sinusoidal positions": {"position_embedding_type": "sinusoidal"},
     "gpt, post-LN": {"pre_layer_norm": False},
-    "gpt, no bias of q, k and v": {"qkv_bias": False},
+    "gpt, banded": {"window_size": 2, "qkv_bias": False},
     "gpt, dropout": DROPPING,
 }
 
@@ -118,6 +121,9 @@ QKV = normal(B, H, T, 3), normal(B, H, T, 3), normal(B, H, T, 3)
 ACROSS = normal(B, H, T, 3), normal(B, H, S, 3), normal(B, H, S, 9)
 PADDING = np.arange(T) < np.array([[5], [3], [1], [0]])          # sequences of 5, 3, 1 and 0 tokens
 SELF_ATTENTION = normal(B, T, C), normal(C, 3 * C), normal(3 * C), normal(C, C), normal(C)
+CROSS_ATTENTION = (normal(B, T, C), normal(B, S, C), normal(C, C), normal(C), normal(C, 2 * C), normal(2 * C),
+                   normal(C, C), normal(C))
+MEMORY_PADDING = np.arange(S) < np.array([[8], [5], [2], [0]])
 FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
 
 CASES = [
@@ -146,6 +152,13 @@ CASES = [
     case("causal", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H),
     case("padded", self_attention, self_attention_backward, *SELF_ATTENTION, n_head=H,
          pattern=bidirectional(PADDING)),
+    case("", cross_attention, cross_attention_backward, *CROSS_ATTENTION, n_head=H),
+    case("padded", cross_attention, cross_attention_backward, *CROSS_ATTENTION, n_head=H, mask=MEMORY_PADDING),
+    case("dropout", cross_attention, cross_attention_backward, *CROSS_ATTENTION, n_head=H, p=0.3,
+         rng=np.random.default_rng(0)),
+    case("", memory_keys_values, memory_keys_values_backward, normal(B, S, C), normal(C, 2 * C), normal(2 * C), n_head=H),
+    case("", attend_to_memory, attend_to_memory_backward, normal(B, T, C), normal(2, B, H, S, 3), normal(C, C), normal(C),
+         normal(C, C), normal(C)),
     case("GELU", feed_forward, feed_forward_backward, *FEED_FORWARD),
     case("ReLU", feed_forward, feed_forward_backward, *FEED_FORWARD, activation="relu"),
     case("", dropout, dropout_backward, normal(B, T, C), p=0.3, rng=np.random.default_rng(0)),

@@ -8,7 +8,7 @@ import numpy as np
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward, embedding_backward_rows, sinusoidal_positions
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
-from npgpt.layers.pattern import CAUSAL, Pattern
+from npgpt.layers.pattern import CAUSAL, Pattern, banded
 from npgpt.model.block import BlockCache, block, block_backward
 from npgpt.model.config import GPTConfig
 from npgpt.model.layers import PLAIN, Layers
@@ -64,7 +64,7 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
         y = layer_norm(x)                       with pre-LN blocks; with post-LN blocks, y = x
 
     positions: (T,) or (B, T), by default 0 .. T - 1. patterns: which positions attend to which, for every block; by
-    default causal. Dropout acts only where rng is given. layers: which implementation of the layers to use. Without
+    default attention_patterns. Dropout acts only where rng is given. layers: which implementation of the layers to use. Without
     `keep` the blocks' caches are not kept: this needs less memory, and no backward pass is possible.
 
     Raises ValueError where T > n_positions or ids is not (B, T), IndexError for an id outside the vocabulary.
@@ -74,7 +74,7 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
     if positions is None:
         positions = np.arange(ids.shape[1])
     if patterns is None:
-        patterns = [CAUSAL] * config.n_layer
+        patterns = attention_patterns(config)
 
     tokens, tokens_cache = embedding(ids, p.wte)                                       # (B, T, C)
     if p.wpe is not None:
@@ -96,6 +96,14 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
 
     y, ln_f = layer_norm(x, *p.ln_f, config.layer_norm_epsilon) if config.pre_layer_norm else (x, None)
     return y, GPTCache(tokens_cache, places_cache, dropout_cache, blocks, ln_f, backward)
+
+
+def attention_patterns(config: GPTConfig) -> list[Pattern]:
+    """The attention pattern of every block: causal, or with a window causal and banded in turn (Brown et al. 2020,
+    section 2.1).
+    """
+    band = CAUSAL if config.window_size is None else banded(config.window_size)
+    return [(CAUSAL, band)[i % 2] for i in range(config.n_layer)]
 
 
 def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters,
