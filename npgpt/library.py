@@ -58,19 +58,19 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
     return Model(state.parameters, config, tokenizer)
 
 
-def generate(model: Model, prompt: str | None = None, max_new_tokens: int = 200, seed: int = 0,
+def generate(model: Model, prompt: str = "", max_new_tokens: int = 200, seed: int = 0,
              stop: str | None = None, **settings) -> str:
     """The text with which a model continues a prompt. It ends at the model's end-of-text token, before the text `stop`,
     or after max_new_tokens.
 
-    prompt: by default the end-of-text token, or a new line. settings: those of generation.generate.generate_batch,
+    prompt: if it is empty, the end-of-text token, or a new line. settings: those of generation.generate.generate_batch,
     such as temperature=0.8, top_k=40, top_p=0.9 or greedy=True.
 
     Raises InputError for settings out of range, a prompt that cannot be encoded, or a model without a tokenizer.
     """
     if model.tokenizer is None:
         raise InputError("this model has no tokenizer: generate ids with npgpt.generation.generate.generate")
-    ids = default_prompt(model.config, model.tokenizer) if prompt is None else model.tokenizer.encode(prompt)
+    ids = model.tokenizer.encode(prompt) if prompt else default_prompt(model.config, model.tokenizer)
     end = model.config.end_tokens
     choices = generate_batch(model.parameters, model.config, [ids], [np.random.default_rng(seed)], end=end, **settings)
     tokens = (choice.token for choice, in itertools.islice(choices, max_new_tokens))

@@ -148,7 +148,7 @@ def test_help_is_the_same_without_docstrings():
 def test_a_process_reports_an_error_without_a_traceback(tmp_path):
     result = npgpt("evaluate", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "npgpt: error: out is not a model directory: there is no config.json in it\n"
+    assert result.stderr == "npgpt: error: there is no model in out yet: npgpt train makes one there, or --model names another\n"
 
 
 def test_a_process_refuses_a_binary_file(tmp_path):

@@ -1,9 +1,13 @@
 """Arguments: types and defaults of those that several commands have, and how they are printed for a shell."""
 import argparse
 import shlex
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from npgpt.errors import InputError
+from npgpt.interop.huggingface import require_folder
+from npgpt.text.corpus import decode_text
 from npgpt.training.settings import LARGEST_COUNT
 
 OUT = Path("out")    # the default folder in which npgpt train writes a model and the other commands look for one
@@ -24,12 +28,24 @@ def for_shell(name: Path) -> str:
 def model_directory(text: str) -> Path:
     """The name of a folder that exists."""
     folder = path(text)
-    if not folder.exists():
-        raise argparse.ArgumentTypeError(f"the folder {folder} does not exist; a model from huggingface.co is downloaded "
-                                         "first: 'hf download openai-community/gpt2 --local-dir gpt2'")
-    if not folder.is_dir():
-        raise argparse.ArgumentTypeError(f"{folder} is not a folder")
+    try:
+        require_folder(folder)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return folder
+
+
+def require_model(folder: Path) -> None:
+    """Raise InputError, saying how to make one, if the model's folder is OUT and does not exist."""
+    if folder == OUT and not OUT.exists():
+        raise InputError(f"there is no model in {OUT} yet: npgpt train makes one there, or --model names another")
+
+
+def text_of(name: Path) -> str:
+    """The text of a UTF-8 file, or with the name - of standard input. Raises InputError for one that is not text."""
+    if str(name) == "-":
+        return decode_text(sys.stdin.buffer.read(), "standard input")
+    return decode_text(name.read_bytes(), str(name))
 
 
 def count(text: str) -> int:

@@ -1,18 +1,22 @@
 """npgpt evaluate: measure how well a model predicts a text."""
 import argparse
 import math
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, path
-from npgpt.commands.materials import described, read_data, recorded_paths
+from npgpt.commands.arguments import OUT, model_directory, path, require_model
+from npgpt.commands.materials import described, read_data, recorded_paths, show_encoded
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
 from npgpt.runs.checkpoint import recorded_settings
 from npgpt.tasks.language_modelling import LanguageModelling
-from npgpt.text.corpus import Corpus, split_text
+from npgpt.terminal import harmless
+from npgpt.text.base_tokenizer import PIECE
+from npgpt.text.corpus import Corpus, encode_text, split_text
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 from npgpt.training.evaluation import batch_losses
 
@@ -20,23 +24,25 @@ SPLITS = {"train": "the training split of ", "validation": "the validation split
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=path, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--model", type=model_directory, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
     parser.add_argument("--data", type=path, nargs="+", metavar="FILE",
-                        help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin (default: those that the "
-                             "run in DIR was trained on)")
+                        help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin "
+                             "and val.bin (default: those that the run in DIR was trained on)")
     parser.add_argument("--split", choices=tuple(SPLITS),
                         help="train is the first nine tenths of the text, validation the last tenth (default: all of "
                              "--data; without --data, validation)")
 
 
 def run(args: argparse.Namespace) -> int:
+    require_model(args.model)
     parameters, config = load_model(args.model)
     paths, data = find_data(args)
     split = args.split or ("all" if args.data else "validation")
     measured = SPLITS[split] + described(paths)
     tokenizer = None if isinstance(data, Corpus) and not holds_tokenizer(args.model) else load_tokenizer(args.model)
     try:
-        tokens = tokens_of(data, split, tokenizer)
+        with Progress() as progress:
+            tokens = tokens_of(data, split, tokenizer, progress)
     except InputError as error:
         raise InputError(f"{measured}: {error}") from None
 
@@ -48,12 +54,13 @@ def run(args: argparse.Namespace) -> int:
             progress.status(f"{count:,} of {len(tokens) - 1:,} tokens  loss {nats / count:.4f}")
 
     loss = nats / count
-    print(f"text           {measured}")
+    print(f"text           {harmless(measured, sys.stdout)}")
     print(f"tokens         {count:,} predicted: all but the first")
     print(f"loss           {loss:.4f} nats a token")
     print(f"perplexity     {math.exp(loss) if loss < 700 else math.inf:.3f}")
     if tokenizer:
-        print(f"bits per byte  {nats / math.log(2) / len(tokenizer.decode_bytes(tokens[1:])):.4f}")
+        size = sum(len(tokenizer.decode_bytes(tokens[start:start + PIECE])) for start in range(1, len(tokens), PIECE))
+        print(f"bits per byte  {nats / math.log(2) / size:.4f}")
     return 0
 
 
@@ -72,9 +79,10 @@ def find_data(args: argparse.Namespace) -> tuple[list[Path] | None, str | Corpus
     return paths, data
 
 
-def tokens_of(data: str | Corpus, split: str, tokenizer: Tokenizer | None) -> np.ndarray:
+def tokens_of(data: str | Corpus, split: str, tokenizer: Tokenizer | None, progress: Progress) -> np.ndarray:
     """Raises InputError for a character that the vocabulary lacks."""
     if isinstance(data, Corpus):
         return np.concatenate(data) if split == "all" else getattr(data, split)
     train, validation = split_text(data)
-    return tokenizer.encode({"train": train, "validation": validation, "all": data}[split])
+    text = {"train": train, "validation": validation, "all": data}[split]
+    return encode_text(text, tokenizer, partial(show_encoded, progress, len(text)))

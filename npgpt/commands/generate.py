@@ -2,12 +2,12 @@
 import argparse
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, count, model_directory
+from npgpt.commands.arguments import OUT, count, model_directory, path, require_model, text_of
 from npgpt.commands.tokenize import printable
 from npgpt.errors import InputError
 from npgpt.generation.beam_search import beam_search
@@ -17,6 +17,7 @@ from npgpt.interop.huggingface import load_model
 from npgpt.model.model import Model
 from npgpt.parallel.blas import blas_threads
 from npgpt.parallel.memory import keep_freed_memory
+from npgpt.terminal import harmless
 from npgpt.text.tokenizer import load_tokenizer
 
 NEW_TOKENS = 500
@@ -25,8 +26,13 @@ NARROW = 512                 # channels; in a narrower model, BLAS is faster on 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=model_directory, metavar="DIR", help=f"a model directory (default: {OUT})")
-    parser.add_argument("--prompt", metavar="TEXT", help="begin with TEXT (default: the end-of-text token, or a new line)")
+    parser.add_argument("--model", type=model_directory, default=OUT, metavar="DIR",
+                        help=f"a model directory (default: {OUT})")
+    prompt = parser.add_mutually_exclusive_group()
+    prompt.add_argument("--prompt", default="", metavar="TEXT",
+                        help="begin with TEXT (default, and if TEXT is empty: the end-of-text token, or a new line)")
+    prompt.add_argument("--prompt-file", type=path, metavar="FILE",
+                        help="begin with the text of a UTF-8 file, without the line break at its end; - is standard input")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
                         help=f"(default: {NEW_TOKENS}; with --beams, no more than fit into the context)")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many texts (default: 1)")
@@ -51,9 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check(args)
-    folder = args.model or OUT
-    model = Model(*load_model(folder), load_tokenizer(folder))
-    ids = default_prompt(model.config, model.tokenizer) if args.prompt is None else model.tokenizer.encode(args.prompt)
+    text = text_of(args.prompt_file).removesuffix("\n").removesuffix("\r") if args.prompt_file else args.prompt
+    model = Model(*load_model(args.model), load_tokenizer(args.model))
+    ids = model.tokenizer.encode(text) if text else default_prompt(model.config, model.tokenizer)
     prompt = checked_prompt(ids, model.config)
     if len(prompt) > model.config.n_positions and not args.beams:
         print(f"npgpt: the prompt has {len(prompt):,} tokens; the model sees the last {model.config.n_positions:,}",
@@ -68,14 +74,13 @@ def run(args: argparse.Namespace) -> int:
                 for choice in choices:
                     print(f"{choice.log_probability:9.4f}  {printable(choice.token, model.tokenizer)}", flush=True)
             else:
-                print_text(args, choices, model)
+                print_text(text, choices, model, args.stop)
     return 0
 
 
 def check(args: argparse.Namespace) -> None:
     """Raise InputError for arguments out of range or in conflict, before a large model is read."""
-    if args.model is None and not OUT.exists():
-        raise InputError(f"there is no model in {OUT} yet: npgpt train makes one there, or --model names another")
+    require_model(args.model)
     for flag, value, least in (("--max-new-tokens", args.max_new_tokens, 1), ("--num-samples", args.num_samples, 1),
                                ("--seed", args.seed, 0), ("--beams", args.beams, 1)):
         if value is not None and value < least:
@@ -96,8 +101,8 @@ def check(args: argparse.Namespace) -> None:
 
 def samples(args: argparse.Namespace, model: Model, prompt: Sequence[int]) -> Iterator[Iterable[Choice]]:
     """The texts, each an iterable of tokens that are computed one by one."""
-    parameters, config, _ = model
-    end = None if args.ignore_end else config.eos_token_id
+    parameters, config = model.parameters, model.config
+    end = () if args.ignore_end else config.end_tokens
     if args.beams:
         new = args.max_new_tokens or min(NEW_TOKENS, max(config.n_positions - len(prompt), 1))
         found = beam_search(parameters, config, prompt, args.beams, new, end, repetition_penalty=args.repetition_penalty)
@@ -112,16 +117,15 @@ def samples(args: argparse.Namespace, model: Model, prompt: Sequence[int]) -> It
         yield choices if args.show_log_probabilities else before_end(choices, end)
 
 
-def before_end(choices: Iterable[Choice], end: int | None) -> Iterator[Choice]:
+def before_end(choices: Iterable[Choice], end: Collection[int]) -> Iterator[Choice]:
     """The tokens before the end-of-text token, which is not printed."""
-    return itertools.takewhile(lambda choice: choice.token != end, choices)
+    return itertools.takewhile(lambda choice: choice.token not in end, choices)
 
 
-def print_text(args: argparse.Namespace, choices: Iterable[Choice], model: Model) -> None:
+def print_text(prompt: str, choices: Iterable[Choice], model: Model, stops: Sequence[str] | None) -> None:
     """The prompt and its continuation, piece by piece."""
-    print(args.prompt or "", end="", flush=True)
     try:
-        for piece in stream_text((choice.token for choice in choices), model.tokenizer, args.stop):
-            print(piece, end="", flush=True)
+        for piece in itertools.chain([prompt], stream_text((choice.token for choice in choices), model.tokenizer, stops)):
+            print(harmless(piece, sys.stdout), end="", flush=True)
     finally:
         print(flush=True)                              # so that an error message begins on a new line

@@ -3,6 +3,7 @@ import shutil
 import sys
 import time
 
+from npgpt.terminal import harmless
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import Step
 
@@ -23,11 +24,11 @@ class Progress:
         """What happens now. Only a terminal shows it, and the next line replaces it."""
         if self.erase:
             width = shutil.get_terminal_size().columns
-            print(f"{self.erase}{text[:width - 1]}", end="", file=sys.stderr, flush=True)
+            print(f"{self.erase}{harmless(text, sys.stderr)[:width - 1]}", end="", file=sys.stderr, flush=True)
 
     def line(self, text: str) -> None:
         """A line that stays."""
-        print(f"{self.erase}{text}", file=sys.stderr, flush=True)
+        print(f"{self.erase}{harmless(text, sys.stderr)}", file=sys.stderr, flush=True)
 
 
 class TrainingProgress(Progress):

@@ -15,6 +15,7 @@ from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.terminal import harmless
 from npgpt.training.evaluation import evaluate
 from npgpt.training.trainer import Diverged, Step, TrainingState
 
@@ -88,7 +89,7 @@ class Session:
             self.progress.line(loss_curve(read_run(self.recorder.folder), sys.stderr.encoding))
         if model.tokenizer is not None:
             text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=self.settings.seed, temperature=0.8)
-            print("\n" + text.strip() + "\n", flush=True)
+            print("\n" + harmless(text.strip(), sys.stdout) + "\n", flush=True)
         self.progress.line(f"next: npgpt generate --model {for_shell(self.recorder.folder)}")
 
     def best(self) -> str:

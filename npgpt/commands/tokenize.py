@@ -4,10 +4,11 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from npgpt.commands.arguments import OUT, model_directory, path
+from npgpt.commands.arguments import OUT, model_directory, path, text_of
 from npgpt.errors import InputError
+from npgpt.terminal import escape
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
-from npgpt.text.corpus import python_documentation, read_text
+from npgpt.text.corpus import python_documentation
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
 LEARNED_MERGES = 1000                # of the vocabulary that is learned if there is none; takes half a second
@@ -17,7 +18,7 @@ SPACE = "␣"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what to split (default: a line of different characters)")
-    parser.add_argument("--file", type=path, metavar="FILE", help="split a UTF-8 text file instead")
+    parser.add_argument("--file", type=path, metavar="FILE", help="split a UTF-8 text file instead; - is standard input")
     parser.add_argument("--model", "--tokenizer-dir", type=model_directory, metavar="DIR",
                         help="use the tokenizer in DIR: tokenizer.json, or vocab.json and merges.txt; no model is needed "
                              f"(default: {OUT}; where there is none, a BPE vocabulary is learned from the documentation that "
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("give TEXT or --file, not both")
     tokenizer = find_tokenizer(args.model)
     if args.file:
-        text = read_text([args.file])
+        text = text_of(args.file)
     else:
         text = known_part(SAMPLE, tokenizer) if args.text is None else args.text
     ids = tokenizer.encode(text).tolist()
@@ -71,10 +72,3 @@ def visible(token: bytes) -> str:
     """␣ for a space, \\n and the like for what cannot be printed, \\xf0 for a byte of an incomplete character, \\\\ for \\."""
     text = token.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
     return "".join(SPACE if c == " " else c if c.isprintable() else escape(c) for c in text)
-
-
-def escape(character: str) -> str:
-    """\\n, \\x1b, \\u0080: from 0x80 on, escapes of two digits are bytes, and those of characters have four or eight."""
-    if "\x80" <= character <= "\xff":
-        return f"\\u{ord(character):04x}"
-    return character.encode("unicode_escape").decode()

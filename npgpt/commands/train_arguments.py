@@ -3,7 +3,7 @@ import argparse
 import dataclasses
 import os
 
-from npgpt.commands.arguments import OUT, count, given, path
+from npgpt.commands.arguments import OUT, count, given, model_directory, path
 from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, Materials, described
 from npgpt.model.config import GPTConfig
 from npgpt.model.presets import PRESETS, preset
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All defaults of the parser are None, so that `resolve` can tell which arguments are given."""
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=path, nargs="+", metavar="FILE",
-                      help="UTF-8 text files, or one folder with nanoGPT's train.bin and val.bin "
+                      help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin and val.bin "
                            f"(default: {described(None)})")
     data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {OUT})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR; other files stay")
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        ("n_positions", "context: how many tokens are seen at once")):
         model.add_argument(flag(name), type=count, metavar="N", help=f"{text} (default: {getattr(small, name)})")
     model.add_argument("--dropout", type=float, metavar="P", help="dropout probability (default: the preset's)")
-    model.add_argument("--init", type=path, metavar="DIR", help="start from the model in DIR, with its tokenizer")
+    model.add_argument("--init", type=model_directory, metavar="DIR", help="start from the model in DIR, with its tokenizer")
     model.add_argument("--dtype", choices=("float32", "float64"), help="(default: float32)")
 
     training = parser.add_argument_group("training")

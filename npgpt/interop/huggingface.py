@@ -20,6 +20,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.heads import Head, model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import parameter_count
+from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
@@ -161,4 +162,4 @@ def load_parameters(folder: Path, config: GPTConfig, heads: tuple[Head, ...],
 
 
 def warn(message: str) -> None:
-    print(f"npgpt: warning: {message}", file=sys.stderr)
+    print(f"npgpt: warning: {harmless(message, sys.stderr)}", file=sys.stderr)

@@ -108,7 +108,7 @@ def test_mistakes_are_explained(refused, byte_model, monkeypatch):
     assert "--layer must be from 0 to 1 in this model, not 2" in refused("attention", "--model", byte_model, "--layer", 2)
     assert "--head must be from 0 to 2 in this model, not -1" in refused("attention", "--model", byte_model, "--head", -1)
     assert "the text has 0 tokens, 1 or more are needed" in refused("attention", "--model", byte_model, "--text", "")
-    assert "out is not a model directory" in refused("attention")
+    assert "there is no model in out yet: npgpt train" in refused("attention")
     assert "nowhere/a.html: No such file or directory" in refused(
         "attention", "--model", byte_model, "--html", "nowhere/a.html")
     monkeypatch.setattr(command, "LARGEST", 1000)

@@ -1,6 +1,7 @@
 """npgpt evaluate"""
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -137,6 +138,27 @@ def test_a_text_that_cannot_be_read_is_refused(refused, model, tmp_path, data, c
     assert complaint in refused("evaluate", "--model", model, "--data", "bad.txt")
 
 
+def test_the_text_files_of_a_folder_are_one_text(npgpt, model, tmp_path):
+    (tmp_path / "texts").mkdir()
+    for name, content in (("b.txt", "fox"), ("a.txt", "the lazy "), ("c.md", "Markdown")):
+        (tmp_path / "texts" / name).write_text(content)
+    (tmp_path / "one.txt").write_text("the lazy fox")
+    folder, file = (npgpt("evaluate", "--model", model, "--data", data) for data in ("texts", "one.txt"))
+    assert folder.status == 0 and folder.out.splitlines()[1:] == file.out.splitlines()[1:]
+
+
+@pytest.mark.parametrize("terminal, shown", [(True, r"text           a\x1b[2J.txt"), (False, "text           a\x1b[2J.txt")])
+def test_control_characters_in_the_name_of_a_file_do_not_reach_a_terminal(npgpt, model, text, monkeypatch, terminal, shown):
+    text.rename("a\x1b[2J.txt")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert npgpt("evaluate", "--model", model, "--data", "a\x1b[2J.txt").out.splitlines()[0] == shown
+
+
+def test_a_terminal_shows_how_the_text_is_encoded(npgpt, model, text, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "440 of 440 characters encoded" in npgpt("evaluate", "--model", model, "--data", text).err
+
+
 def test_a_folder_without_a_model_is_refused(refused, text):
-    assert "nowhere is not a model directory" in refused("evaluate", "--model", "nowhere", "--data", text)
-    assert "out is not a model directory" in refused("evaluate")
+    assert "the folder nowhere does not exist" in refused("evaluate", "--model", "nowhere", "--data", text)
+    assert "there is no model in out yet: npgpt train" in refused("evaluate")

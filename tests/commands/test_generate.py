@@ -1,10 +1,13 @@
 """npgpt generate"""
 import dataclasses
+import io
 import itertools
+import sys
 
 import numpy as np
 import pytest
 
+from npgpt.commands import generate as command
 from npgpt.commands.tokenize import printable
 from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import generate, generate_batch
@@ -33,6 +36,37 @@ def test_the_prompt_and_what_the_model_adds_are_printed(npgpt, model):
     expected = "the fox" + tokenizer.decode(next(tokens) for _ in range(20))
     assert written(npgpt("generate", "--model", model, "--prompt", "the fox", "--max-new-tokens", 20, "--seed", 7,
                          "--temperature", 1.5, "--top-k", 4, "--top-p", 0.9)) == expected
+
+
+def test_an_empty_prompt_is_none(npgpt, model):
+    arguments = ["generate", "--model", model, "--max-new-tokens", 9]
+    assert written(npgpt(*arguments, "--prompt", "")) == written(npgpt(*arguments))
+
+
+@pytest.mark.parametrize("data, prompt", [(b"the\nfox", "the\nfox"), (b"the fox\n\n", "the fox\n"), (b"fox\r\n", "fox"),
+                                          (b"\xef\xbb\xbffox", "fox"), (b"\n", ""), (b"", "")])
+@pytest.mark.parametrize("file", ["prompt.txt", "-"])
+def test_the_prompt_may_be_in_a_file_or_standard_input(npgpt, model, tmp_path, monkeypatch, data, prompt, file):
+    (tmp_path / "prompt.txt").write_bytes(data)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    arguments = ["generate", "--model", model, "--max-new-tokens", 9]
+    assert written(npgpt(*arguments, "--prompt-file", file)) == written(npgpt(*arguments, "--prompt", prompt))
+
+
+@pytest.mark.parametrize("file, name", [("latin.txt", "latin.txt"), ("-", "standard input")])
+def test_a_prompt_that_is_not_utf_8_is_refused(refused, model, tmp_path, monkeypatch, file, name):
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9")))
+    assert f"{name} is not UTF-8 text" in refused("generate", "--model", model, "--prompt-file", file)
+
+
+@pytest.mark.parametrize("terminal, shown", [(True, r"a\x1b]0;x\x07\u009b" + "\tb\n"), (False, "a\x1b]0;x\x07\x9b\tb\n")])
+def test_control_characters_of_a_text_do_not_reach_a_terminal(npgpt, tmp_path, monkeypatch, terminal, shown):
+    config = GPTConfig(vocab_size=256, n_positions=4, n_embd=4, n_layer=1, n_head=1)
+    save(tmp_path / "model", Model(initial_parameters(language_model_table(config)), config, ByteTokenizer()))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setattr(command, "stream_text", lambda *arguments: iter(["\x07\x9b\t", "b"]))
+    assert npgpt("generate", "--model", "model", "--prompt", "a\x1b]0;x").out == shown
 
 
 def test_greedy_writes_the_likeliest_whatever_the_seed(npgpt, model):
@@ -129,7 +163,9 @@ def test_a_character_that_cannot_be_printed_is_replaced(npgpt, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, complaint", [
-    (["--prompt", ""], "the prompt is empty"),
+    (["--prompt", "fox", "--prompt-file", "text.txt"], "not allowed with argument --prompt"),
+    (["--prompt-file", "nowhere"], "nowhere: No such file"),
+    (["--prompt-file", ""], "must not be empty"),
     (["--prompt", "the Fox"], "the character 'F' at position 4 is not in the vocabulary of 28 characters"),
     (["--prompt", "a\nb\x1b"], r"the character '\x1b' at position 3 "),
     (["--temperature", "0"], "temperature must be above 0, not 0.0; for the likeliest token always, use --greedy"),
@@ -170,7 +206,7 @@ def test_a_folder_without_a_model_is_refused(refused, tmp_path):
     assert "file is not a folder" in refused("generate", "--model", "file")
 
 
-@pytest.mark.parametrize("command", ["generate", "attention", "trace", "tokenize"])
+@pytest.mark.parametrize("command", ["generate", "evaluate", "attention", "trace", "tokenize"])
 def test_a_name_that_is_not_a_folder_is_refused_with_advice(refused, command):
     complaint = refused(command, "--model", "gpt2")
     assert "the folder gpt2 does not exist" in complaint

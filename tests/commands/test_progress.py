@@ -60,6 +60,14 @@ def test_without_a_terminal_there_are_only_the_lines_that_stay(capsys):
     assert capsys.readouterr() == ("", "staying\n")
 
 
+def test_control_characters_in_a_line_do_not_reach_the_terminal(monkeypatch):
+    shown = terminal(monkeypatch)
+    with Progress() as progress:
+        progress.status("a\x1b[2J")
+        progress.line("b\x07\nc")
+    assert r"a\x1b[2J" in shown.getvalue() and "b\\x07\nc\n" in shown.getvalue() and "\x1b[2J" not in shown.getvalue()
+
+
 def test_training_reports_mean_loss_speed_and_time_left(monkeypatch, capsys):
     now = 100.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)

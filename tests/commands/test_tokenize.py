@@ -1,6 +1,8 @@
 """npgpt tokenize"""
+import io
 import json
 import re
+import sys
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -40,6 +42,12 @@ def test_ids_are_aligned(npgpt, byte_pairs):
 def test_a_file_is_split(npgpt, byte_pairs, text):
     tokens, last = shown(npgpt("tokenize", "--file", text, "--model", byte_pairs))
     assert [token for _, token in tokens[:10]] == list("the␣quick␣") and last == "440 tokens, 440 characters, 440 bytes"
+
+
+def test_standard_input_is_split(npgpt, byte_pairs, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\ufeffab é".encode())))
+    tokens, last = shown(npgpt("tokenize", "--file", "-", "--model", byte_pairs))
+    assert [i for i, _ in tokens] == [256, 32, 195, 169] and last == "4 tokens, 4 characters, 5 bytes"
 
 
 def test_a_models_tokenizer_is_used(npgpt, model):

@@ -440,7 +440,7 @@ def test_token_ids_outside_the_vocabulary_are_an_error_in_one_line(npgpt, tokens
     (["--tokenizer", "word"], "argument --tokenizer: invalid choice: 'word' (choose from"),
     (["--preset", "gpt5"], "argument --preset: invalid choice: 'gpt5' (choose from"),
     (["--dtype", "float16"], "argument --dtype: invalid choice: 'float16' (choose from"),
-    (["--init", "nowhere"], "nowhere is not a model directory: there is no config.json in it"),
+    (["--init", "nowhere"], "argument --init: the folder nowhere does not exist"),
     (["--data"], "argument --data: expected at least one argument"),
     (["--out", "text.txt"], "text.txt: File exists"),
     (["--out", "text.txt/below"], "text.txt/below: Not a directory"),
