@@ -45,6 +45,8 @@ _NAMES = {
     "npgpt.layers.attention": ["attention", "attention_backward"],
     "npgpt.layers.causal_attention": ["causal_attention", "causal_attention_backward"],
     "npgpt.layers.self_attention": ["self_attention", "self_attention_backward"],
+    "npgpt.layers.cross_attention": ["cross_attention", "cross_attention_backward", "memory_keys_values",
+                                     "memory_keys_values_backward", "attend_to_memory", "attend_to_memory_backward"],
     "npgpt.layers.feed_forward": ["feed_forward", "feed_forward_backward"],
     "npgpt.layers.dropout": ["dropout", "dropout_backward"],
     "npgpt.layers.cross_entropy": ["cross_entropy", "cross_entropy_backward"],

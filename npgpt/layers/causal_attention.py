@@ -1,4 +1,4 @@
-"""Causal attention, banded too, in tiles of queries: equal to attention(causal=True), without most of what the mask removes."""
+"""Causal and banded attention in tiles of queries: equal to attention(causal=True) without most of what the mask removes."""
 import numpy as np
 
 from npgpt.layers.attention import AttentionCache, attention, attention_backward
@@ -7,7 +7,8 @@ QUERY_TILE = 64     # queries computed together; at T = 256, five eighths of the
 
 
 def causal_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None = None, window: int | None = None,
-                     p: float = 0.0, rng: np.random.Generator | None = None) -> tuple[np.ndarray, tuple[AttentionCache, ...]]:
+                     p: float = 0.0, rng: np.random.Generator | None = None,
+                     ) -> tuple[np.ndarray, tuple[AttentionCache, ...]]:
     """q (..., T, D), k (..., S, D), v (..., S, E)  ->  y (..., T, E), and a cache for each tile of queries
 
     The queries are the last T of S positions (S >= T). Each sees its own position and those before it; with a window W,
@@ -35,7 +36,7 @@ def causal_attention_backward(dy: np.ndarray,
     tile sees every key, so backward begins with it.
     """
     T, first = dy.shape[-2], caches[0]
-    past = first.k.shape[-2] - first.scaled_q.shape[-2]            # S - T, because the first tile has all keys before its own
+    past = first.k.shape[-2] - first.scaled_q.shape[-2]            # S - T: the first tile has all keys from 0 on
     dqs, stop = [], T
     for cache in reversed(caches):
         start = stop - cache.scaled_q.shape[-2]
@@ -52,7 +53,7 @@ def causal_attention_backward(dy: np.ndarray,
 
 
 def first_key(start: int, past: int, window: int | None) -> int:
-    """The first key that a tile of queries attends to. The first tile has all keys from 0 on, so that each has a gradient."""
+    """The first key that a tile of queries attends to. The first tile has all keys from 0 on: each has a gradient."""
     return 0 if start == 0 or window is None else max(past + start + 1 - window, 0)
 
 

@@ -56,14 +56,17 @@ def test_the_batch_of_a_model_has_repeated_ids_and_ignored_targets(variant, seed
 
 def test_all_layers_with_parameters_take_out():
     assert {case.layer for case in WITH_PARAMETERS} == {
-        "linear", "embedding", "unembedding", "layer_norm", "self_attention", "feed_forward", "block", "post_ln_block"}
+        "linear", "embedding", "unembedding", "layer_norm", "self_attention", "cross_attention", "memory_keys_values",
+        "attend_to_memory", "feed_forward", "block", "post_ln_block"}
 
 
 @pytest.mark.parametrize("case", WITH_PARAMETERS, ids=lambda case: case.name)
 def test_gradients_are_written_into_out_and_nowhere_else(case):
     """out holds views of larger arrays, as of the flat vector."""
-    x, *parameters = case.draw(np.random.default_rng(0))
-    y, cache = call(case.forward, [x, *parameters], case.settings)
+    arguments = case.draw(np.random.default_rng(0))
+    inputs = 2 if case.layer in ("cross_attention", "attend_to_memory") else 1
+    parameters = arguments[inputs:]
+    y, cache = call(case.forward, arguments, case.settings)
     dy, = draw(1, y.shape)
     expected = leaves(case.backward(dy, cache))
 
@@ -78,7 +81,7 @@ def test_gradients_are_written_into_out_and_nowhere_else(case):
         out, = out
     returned = leaves(case.backward(dy, cache, out))
 
-    assert len(returned) == len(expected) == len(given) + is_differentiable(x)
+    assert len(returned) == len(expected) == len(given) + sum(map(is_differentiable, arguments[:inputs]))
     for gradient, right in zip(returned, expected):
         np.testing.assert_allclose(gradient, right, rtol=0, atol=1e-14 * np.abs(right).max())
     for gradient, view, whole in zip(returned[-len(given):], given, wholes):
