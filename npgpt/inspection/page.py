@@ -11,13 +11,17 @@ UNSAFE = str.maketrans({character: f"\\u{ord(character):04x}" for character in "
 
 def fill(name: str, title: str, summary: str, **parts: str) -> bytes:
     """A template in pages/ with its $placeholders filled: title and summary are text, the parts are HTML or JSON."""
-    head = template("head.html").substitute(title=html.escape(title))
+    head = template("head.html").substitute(title=html.escape(title), colours=style("colours.css"))
     page = template(name).substitute(head=head, title=html.escape(title), summary=html.escape(summary), **parts)
     return page.encode("utf-8", "backslashreplace")
 
 
 def template(name: str) -> Template:
     return Template((PAGES / name).read_text(encoding="utf-8"))
+
+
+def style(name: str) -> str:
+    return (PAGES / name).read_text(encoding="utf-8")
 
 
 def embed(value: object) -> str:

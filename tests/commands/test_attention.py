@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import xml.etree.ElementTree as tree
 
 import numpy as np
 import pytest
@@ -88,6 +89,13 @@ def test_a_page_holds_the_text_the_weights_and_the_likeliest_next_tokens(npgpt, 
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.html"]
 
 
+def test_a_picture_holds_the_maps_that_are_chosen(npgpt, byte_model, tmp_path):
+    outcome = npgpt("attention", "--model", byte_model, "--text", HOSTILE, "--svg", "a.svg", "--layer", 1, "--head", 2, 0)
+    assert (outcome.status, outcome.err) == (0, "") and outcome.out.startswith("a.svg: ")
+    texts = [one.text for one in tree.parse(tmp_path / "a.svg").iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text.startswith("layer")] == ["layer 1, head 2", "layer 1, head 0"]
+
+
 def test_a_page_is_written_through_a_symbolic_link_and_never_over_a_pipe(npgpt, refused, byte_model, tmp_path):
     (tmp_path / "page.html").write_text("old")
     (tmp_path / "link").symlink_to("page.html")
@@ -113,6 +121,7 @@ def test_mistakes_are_explained(refused, byte_model, monkeypatch):
         "attention", "--model", byte_model, "--html", "nowhere/a.html")
     monkeypatch.setattr(command, "LARGEST", 1000)
     assert "choose some layers and heads with --layer and --head" in refused("attention", "--model", byte_model, "--html", "a.html")
+    assert "the file would have" in refused("attention", "--model", byte_model, "--svg", "a.svg")
 
 
 def test_a_damaged_model_is_refused(npgpt, model):

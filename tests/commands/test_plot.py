@@ -1,6 +1,7 @@
 """npgpt plot"""
 import json
 import os
+import xml.etree.ElementTree as tree
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_a_page_holds_all_runs(npgpt, trained, tmp_path):
     assert page.count("<figure") == 3 and page.count('<th scope="row">') == 2
 
 
+def test_a_picture_holds_all_runs(npgpt, trained, tmp_path):
+    trained("a"), trained("b")
+    outcome = npgpt("plot", "a", "b", "--svg", "p.svg")
+    assert (outcome.status, outcome.err) == (0, "") and outcome.out.startswith("p.svg: ")
+    names = [one.text for one in tree.parse(tmp_path / "p.svg").iter("{http://www.w3.org/2000/svg}text")]
+    assert "a" in names and "b" in names
+
+
 def test_a_page_is_written_through_a_symbolic_link_and_never_over_a_pipe(npgpt, trained, refused, tmp_path):
     trained("out")
     (tmp_path / "page.html").write_text("old")
@@ -73,3 +82,4 @@ def test_mistakes_are_explained(refused, text, model):
     assert "model is not a run" in refused("plot", model)
     assert "text.txt holds no metrics: line 1 cannot be read" in refused("plot", text)
     assert "text.txt holds no metrics" in refused("plot", text, "--html", "p.html")
+    assert "argument --svg: not allowed with argument --html" in refused("plot", "--html", "p.html", "--svg", "p.svg")

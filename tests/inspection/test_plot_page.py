@@ -32,7 +32,8 @@ def test_a_run_has_three_panels_whose_curves_stay_within_their_frames():
         for kind in ("raw", "train", "validation"):
             for path in paths(figure, kind):
                 points = np.array(re.findall(r"([-\d.]+) ([-\d.]+)", path.get("d")), float)
-                assert (points.min(axis=0) >= (70, 12)).all() and (points.max(axis=0) <= (626, 292)).all()
+                left = float(re.match(r"M(\d+)", paths(figure, "axis")[0].get("d"))[1])
+                assert (points.min(axis=0) >= (left, 12)).all() and (points.max(axis=0) <= (626, 292)).all()
 
 
 def test_a_lower_loss_is_drawn_lower():
