@@ -1,7 +1,5 @@
 """Byte-level BPE, GPT-2's tokenizer: the bytes of each word are merged into longer tokens, by a list of merges."""
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from heapq import heapify, heappop, heappush
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -9,12 +7,11 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.text.base_tokenizer import PIECE, Tokenizer
-from npgpt.text.byte_pair_files import quote, write_files
+from npgpt.text.byte_pair_files import write_files
+from npgpt.text.merging import WordCache, merged
 from npgpt.text.pre_tokens import chunks, pre_tokens
 from npgpt.text.raw_bytes import byte_vocabulary
-
-SURROGATE = re.compile(r"[\ud800-\udfff]")
-CACHED_WORDS, LONGEST_CACHED = 100_000, 40              # words, characters: at most about 30 MB
+from npgpt.text.vocabulary import SURROGATE, quote, sorted_by_id
 
 
 class BytePairTokenizer(Tokenizer):
@@ -42,95 +39,29 @@ class BytePairTokenizer(Tokenizer):
         self._merged = [vocabulary[left + right] for left, right in self.merges]
         self._words = WordCache(self.merge_word)
 
-    def encode(self, text: str, allowed_special: Collection[str] = ()) -> np.ndarray:
-        """text  ->  ids (N,). Raises InputError if allowed_special contains a text that is not a special token, and for
-        a byte that neither the vocabulary nor an unknown token represents.
+    def pieces(self, text: str) -> Iterator[str]:
+        return chunks(text, PIECE)
+
+    def encode_plain(self, text: str) -> np.ndarray:
+        """text  ->  ids (N,). Raises InputError for a byte that neither the vocabulary nor an unknown token represents.
 
         With all bytes in the vocabulary, every text can be encoded, and decode_bytes returns its UTF-8. A lone surrogate,
         which UTF-8 cannot represent, is encoded as by Python's "surrogatepass" (tiktoken replaces it with U+FFFD).
         """
-        if not allowed_special:
-            return self._encode_plain(text)
-        unknown = [token for token in allowed_special if token not in self.special_tokens]
-        if unknown:
-            raise InputError(f"{unknown[0]!r} is not a special token; this tokenizer has "
-                             f"{', '.join(self.special_tokens) or 'none'}")
-        longest_first = sorted(allowed_special, key=len, reverse=True)
-        pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)      # plain, special, plain, ...
-        return np.concatenate([[self.special_tokens[piece]] if i % 2 else self._encode_plain(piece)
-                               for i, piece in enumerate(pieces)])
-
-    def pieces(self, text: str) -> Iterator[str]:
-        return chunks(text, PIECE)
-
-    def _encode_plain(self, text: str) -> np.ndarray:
         return np.fromiter(chain.from_iterable(map(self._words.__getitem__, pre_tokens(text))), np.int64)
 
     def merge_word(self, word: str) -> list[int]:
-        """The ids of one word. Of all adjacent pairs that can be merged, the earliest in the list of merges is next; of
-        equal pairs, the leftmost.
-
-        A heap holds the possible merges by rank and position, so that n bytes take O(n log n) steps instead of O(n²).
-        Merges change neighbouring pairs, whose entries stay in the heap: an outdated entry is skipped when popped,
-        because its rank differs from that of the present pair.
-        """
+        """The ids of one word."""
         data = word.encode("utf-8", "surrogatepass")
         ids = [self._id_of_byte[byte] for byte in data]
         if None in ids:
             raise InputError(f"the byte 0x{data[ids.index(None)]:02x} of {quote(word)} is not in the vocabulary "
                              f"of {self.vocab_size:,} tokens")
-        n = len(ids)
-        rank_of = self._ranks.get
-        before, after = list(range(-1, n - 1)), list(range(1, n + 1))      # a linked list of the tokens; n ends it
-        heap = [rank * n + i for i, pair in enumerate(zip(ids, ids[1:])) if (rank := rank_of(pair)) is not None]
-        heapify(heap)
-        while heap:
-            rank, i = divmod(heappop(heap), n)
-            j = after[i]
-            if j == n or rank_of((ids[i], ids[j])) != rank:
-                continue
-            ids[i], ids[j] = self._merged[rank], None
-            h, k = before[i], after[j]
-            after[i] = k
-            if k < n:
-                before[k] = i
-                if (rank := rank_of((ids[i], ids[k]))) is not None:
-                    heappush(heap, rank * n + i)
-            if h >= 0 and (rank := rank_of((ids[h], ids[i]))) is not None:
-                heappush(heap, rank * n + h)
-        return [i for i in ids if i is not None]
+        return merged(ids, self._ranks, self._merged)
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, vocab.json and merges.txt, which transformers and tokenizers can load."""
         write_files(Path(folder), self.vocabulary, self.merges, self.special_tokens, self.unknown)
-
-
-class WordCache(dict):
-    """The ids of words that were encoded before. It is cleared when full, and does not store long words."""
-
-    def __init__(self, ids_of: Callable[[str], list[int]]) -> None:
-        self.ids_of = ids_of
-
-    def __missing__(self, word: str) -> list[int]:
-        ids = self.ids_of(word)
-        if len(word) <= LONGEST_CACHED:
-            if len(self) >= CACHED_WORDS:
-                self.clear()
-            self[word] = ids
-        return ids
-
-
-def sorted_by_id(vocabulary: Mapping[str, int]) -> list[str]:
-    """The tokens in the order of their ids. Raises InputError if the ids are not 0 .. V - 1."""
-    wrong = next((token for token, i in vocabulary.items() if type(i) is not int), None)
-    if wrong is not None:
-        raise InputError(f"the id of the token {quote(wrong)} is not an integer: {quote(vocabulary[wrong])}")
-    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
-    for expected, token in enumerate(tokens):
-        if vocabulary[token] != expected:
-            raise InputError(f"{len(tokens):,} tokens need the ids 0 to {len(tokens) - 1}, each once; the token "
-                             f"{quote(token)} has the id {quote(vocabulary[token])} where {expected} was expected")
-    return tokens
 
 
 def require_consistent(vocabulary: Mapping[str, int], merges: list[tuple[str, str]], special: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from npgpt.errors import InputError
 from npgpt.files import write_whole
 from npgpt.json_files import JSON_LIMIT, read_json, write_json
 from npgpt.text.base_tokenizer import BYTE_LEVEL, write_tokenizer_json
+from npgpt.text.vocabulary import add_special_tokens, quote
 
 VOCABULARY_FILE, MERGES_FILE, ADDED_FILE = "vocab.json", "merges.txt", "added_tokens.json"
 LIMIT = 2**19                                          # tokens, and merges; the largest vocabularies in use have half as many
@@ -88,7 +89,7 @@ def parse_tokenizer_json(description: dict) -> Content:
     if not isinstance(decoder, dict) or decoder.get("type") != BYTE_LEVEL["type"]:
         raise InputError(f"npgpt supports only the decoder ByteLevel, not {quote(decoder)}")
     vocabulary = dict(model["vocab"])
-    special_tokens = add_special_tokens(vocabulary, description.get("added_tokens") or [])
+    special_tokens = add_special_tokens(vocabulary, description.get("added_tokens"))
     require_limit(vocabulary, "tokens")
     require_limit(model["merges"], "merges")
     merges = [parse_merge(merge, "merge", number) for number, merge in enumerate(model["merges"], 1)]
@@ -97,40 +98,14 @@ def parse_tokenizer_json(description: dict) -> Content:
     return Content(vocabulary, merges, special_tokens, unknown if represents_one_byte else None)
 
 
-def add_special_tokens(vocabulary: dict[str, int], added: object) -> list[str]:
-    """Add the special tokens that are missing to the vocabulary  ->  all special tokens. Raises InputError."""
-    added = added if isinstance(added, list) else [added]
-    for token in added:
-        if not (isinstance(token, dict) and isinstance(token.get("content"), str) and "id" in token):
-            raise InputError(f"an added token with content and id was expected, not {quote(token)}")
-        content = token["content"]
-        if not token.get("special") or token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
-            raise InputError(f"npgpt does not support the added token {quote(content)}: it must be special, without "
-                             "lstrip, rstrip and single_word")
-        if vocabulary.setdefault(content, token["id"]) != token["id"]:
-            raise InputError(f"the added token {quote(content)} has the id {quote(token['id'])}, but in the vocabulary "
-                             f"{quote(vocabulary[content])}")
-    return [token["content"] for token in added]
-
-
 def write_files(folder: Path, vocabulary: Sequence[str], merges: Sequence[tuple[str, str]],
                 special_tokens: Mapping[str, int], unknown: str | None) -> None:
     """Write tokenizer.json, vocab.json and merges.txt."""
     ids = {token: i for i, token in enumerate(vocabulary)}
     lines = [f"{left} {right}" for left, right in merges]
-    added = [{"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-              "special": True} for token, i in sorted(special_tokens.items(), key=lambda item: item[1])]
     write_json(folder / VOCABULARY_FILE, ids)
     write_whole(folder / MERGES_FILE, ["\n".join([VERSION, *lines, ""]).encode()])
     model = {"type": "BPE", "dropout": None, "unk_token": unknown, "continuing_subword_prefix": None,
              "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
              "vocab": ids, "merges": lines}
-    write_tokenizer_json(folder, BYTE_LEVEL, BYTE_LEVEL, model, added)
-
-
-def quote(value: object) -> str:
-    """A value from a file, for an error message: at most 60 characters, however large the value is."""
-    if isinstance(value, (list, dict)):
-        return f"a {type(value).__name__} of {len(value):,}"
-    text = repr(value[:60] if isinstance(value, str) else value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    write_tokenizer_json(folder, BYTE_LEVEL, BYTE_LEVEL, model, special_tokens)

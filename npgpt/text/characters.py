@@ -6,6 +6,9 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.text.base_tokenizer import Tokenizer, write_tokenizer_json
+from npgpt.text.vocabulary import add_special_tokens, quote, special_last, with_special_tokens
+
+UNKNOWN = ("<unk>", "[UNK]")       # special tokens of these names stand for characters outside the vocabulary
 
 
 class CharacterTokenizer(Tokenizer):
@@ -29,29 +32,41 @@ class CharacterTokenizer(Tokenizer):
         return cls(sorted(set(text)))
 
     @classmethod
-    def of_json(cls, model: dict) -> "CharacterTokenizer":
-        """The tokenizer that save wrote as the "model" of tokenizer.json. Raises InputError."""
-        vocabulary = model.get("vocab")
+    def of_json(cls, description: dict) -> "CharacterTokenizer":
+        """The tokenizer that save described in tokenizer.json. Raises InputError."""
+        vocabulary = description["model"].get("vocab")
         if not isinstance(vocabulary, dict):
             raise InputError("not a character tokenizer (model.type \"WordLevel\" with a vocab)")
-        by_id = {i: character for character, i in vocabulary.items() if type(i) is int and len(character) == 1}
-        if sorted(by_id) != list(range(len(vocabulary))):
-            raise InputError(f"the vocabulary must give the ids 0 to {len(vocabulary) - 1} to single characters")
-        return cls(by_id[i] for i in range(len(by_id)))
+        vocabulary = dict(vocabulary)
+        characters, special_tokens = special_last(vocabulary, add_special_tokens(vocabulary, description.get("added_tokens")))
+        longer = next((token for token in characters if len(token) != 1), None)
+        if longer is not None:
+            raise InputError(f"the token {quote(longer)} is neither a single character nor special")
+        return with_special_tokens(cls(characters), special_tokens)
 
-    def encode(self, text: str) -> np.ndarray:
-        """text  ->  ids (N,). Raises InputError for an unknown character, naming it and its position."""
-        unknown = set(text) - self._known
-        if unknown:
-            position = min(map(text.index, unknown))
+    @property
+    def unknown(self) -> str | None:
+        """The special token that stands for characters outside the vocabulary, if there is one: see UNKNOWN."""
+        return next((token for token in UNKNOWN if token in self.special_tokens), None)
+
+    def encode_plain(self, text: str) -> np.ndarray:
+        """text  ->  ids (N,). Raises InputError for an unknown character, naming it and its position, if there is no
+        special token for it.
+        """
+        foreign = set(text) - self._known
+        if foreign and self.unknown is None:
+            position = min(map(text.index, foreign))
             raise InputError(f"the character {text[position]!r} at position {position} is not in the vocabulary "
                              f"of {self.vocab_size} characters")
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        return self._ids[np.searchsorted(self._points, points)]
+        if not foreign:
+            return self._ids[np.searchsorted(self._points, points)]
+        indices = np.minimum(np.searchsorted(self._points, points), len(self._points) - 1)
+        return np.where(self._points[indices] == points, self._ids[indices], self.special_tokens[self.unknown])
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, in which each character is a word."""
         split_characters = {"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": False}
-        ids = {character: i for i, character in enumerate(self.vocabulary)}
+        ids = {token: i for i, token in enumerate(self.vocabulary)}
         write_tokenizer_json(folder, split_characters, {"type": "Fuse"},
-                             {"type": "WordLevel", "vocab": ids, "unk_token": ""})
+                             {"type": "WordLevel", "vocab": ids, "unk_token": self.unknown or ""}, self.special_tokens)

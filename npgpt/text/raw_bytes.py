@@ -4,22 +4,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.text.base_tokenizer import BYTE_LEVEL, Tokenizer, write_tokenizer_json
-
-
-class ByteTokenizer(Tokenizer):
-    """The id of a token is the value of its byte."""
-
-    token_bytes = [bytes([byte]) for byte in range(256)]
-
-    def encode(self, text: str) -> np.ndarray:
-        """text  ->  ids (N,), the bytes of its UTF-8"""
-        return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64)
-
-    def save(self, folder: Path) -> None:
-        """Write tokenizer.json: byte-level BPE without merges."""
-        without_splitting = {**BYTE_LEVEL, "use_regex": False}
-        write_tokenizer_json(folder, without_splitting, without_splitting,
-                             {"type": "BPE", "vocab": byte_vocabulary(), "merges": []})
+from npgpt.text.vocabulary import add_special_tokens, special_last, with_special_tokens
 
 
 def byte_characters() -> list[str]:
@@ -36,3 +21,27 @@ def byte_characters() -> list[str]:
 def byte_vocabulary() -> dict[str, int]:
     """The id of each byte, by the character that it is written as."""
     return {character: byte for byte, character in enumerate(byte_characters())}
+
+
+class ByteTokenizer(Tokenizer):
+    """The id of a token is the value of its byte."""
+
+    vocabulary = byte_characters()
+    token_bytes = [bytes([byte]) for byte in range(256)]
+
+    @classmethod
+    def of_json(cls, description: dict) -> "ByteTokenizer":
+        """The tokenizer that save described in tokenizer.json. Raises InputError."""
+        vocabulary = byte_vocabulary()
+        _, special_tokens = special_last(vocabulary, add_special_tokens(vocabulary, description.get("added_tokens")))
+        return with_special_tokens(cls(), special_tokens)
+
+    def encode_plain(self, text: str) -> np.ndarray:
+        """text  ->  ids (N,), the bytes of its UTF-8"""
+        return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json: byte-level BPE without merges."""
+        without_splitting = {**BYTE_LEVEL, "use_regex": False}
+        write_tokenizer_json(folder, without_splitting, without_splitting,
+                             {"type": "BPE", "vocab": byte_vocabulary(), "merges": []}, self.special_tokens)

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from npgpt.errors import InputError
-from npgpt.text import byte_pair
+from npgpt.text import byte_pair, merging
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.pre_tokens import pre_tokens
 from npgpt.text.raw_bytes import byte_characters
+from npgpt.text.vocabulary import SURROGATE
 
 SMALL = "the cat that sat on the mat, the cat's hat; aaaa aaa aaaaaaa naïve naïve 模型模型 123 1234 \n\n \n\n  🤗🤗"
 END = "<|endoftext|>"
@@ -55,7 +56,7 @@ def test_decoding_returns_every_text(text):
     ids = TRAINED.encode(text)
     assert ids.dtype == np.int64 and ids.ndim == 1
     assert TRAINED.decode_bytes(ids).decode("utf-8", "surrogatepass") == text
-    if not byte_pair.SURROGATE.search(text):
+    if not SURROGATE.search(text):
         assert TRAINED.decode(ids) == text
 
 
@@ -143,7 +144,7 @@ def test_encoding_time_does_not_grow_with_the_square_of_the_length(word):
 
 
 def test_the_cache_of_words_is_bounded(monkeypatch):
-    monkeypatch.setattr(byte_pair, "CACHED_WORDS", 3)
+    monkeypatch.setattr(merging, "CACHED_WORDS", 3)
     tokenizer = tokenizer_of_merges(learn_merges(count_words(SMALL)))
     for text in (SMALL, "a b c d e f g", "long" * 100):
         assert tokenizer.decode(tokenizer.encode(text)) == text

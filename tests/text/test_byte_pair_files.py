@@ -84,7 +84,7 @@ def test_equivalent_tokenizer_jsons_are_read(folder, alter):
     (lambda d: d["model"].pop("merges"), "not a byte-level BPE tokenizer"),
     (lambda d: d["model"].update(dropout=0.1), "model.dropout"),
     (lambda d: d["model"].update(ignore_merges=True), "model.ignore_merges"),
-    (lambda d: d["model"].update(end_of_word_suffix="</w>"), "model.end_of_word_suffix, which is '</w>'"),
+    (lambda d: d["model"].update(end_of_word_suffix="</e>"), "model.end_of_word_suffix, which is '</e>'"),
     (lambda d: d["model"].update(byte_fallback={"a": [1]}), "model.byte_fallback, which is a dict of 1"),
     (lambda d: d.update(normalizer={"type": "NFC"}), "normalizer"),
     (lambda d: d.update(pre_tokenizer=None), "ByteLevel"),
