@@ -53,7 +53,8 @@ def architecture_picture(config: GPTConfig, B: int, T: int) -> bytes:
     parts = [text(MODEL, 34, "the model", "middle", "layer"), text(BLOCK, 34, "a block", "middle", "layer"),
              f'<rect class="frame" x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" rx="8"/>',
              *zoom(model, bottom), *column(model, MODEL), *column(block, BLOCK), *legend(config, B, T, bottom + LINE + 4)]
-    return picture("A GPT: data flows forward, gradients flow back", WIDTH, bottom + 2 * LINE + MARGIN, parts, STYLE, shown=PAGE)
+    title = "A GPT: data flows forward, gradients flow back"
+    return picture(title, WIDTH, bottom + 2 * LINE + MARGIN, parts, STYLE, shown=PAGE)
 
 
 def model_steps(config: GPTConfig) -> list[Step]:
@@ -62,8 +63,8 @@ def model_steps(config: GPTConfig) -> list[Step]:
     head = "y wteᵀ, the same table" if config.tie_word_embeddings else "y wᵀ, a table of its own"
     return [Data("ids", "B, T"), Layer("embedding", ("wte[ids]", "+ " + positions)), Data("x", "B, T, C", "dx"),
             Layer(f"{config.n_layer} block{'s' * (config.n_layer > 1)}"), Data("x", "B, T, C", "dx"), *last_norm,
-            Layer("head", (head,)), Data("logits", "B, T, V", "dlogits"), Layer("cross-entropy", ("with the targets (B, T)",)),
-            Data("loss", "", "1")]
+            Layer("head", (head,)), Data("logits", "B, T, V", "dlogits"),
+            Layer("cross-entropy", ("with the targets (B, T)",)), Data("loss", "", "1")]
 
 
 def block_steps(config: GPTConfig) -> list[Step]:
@@ -109,7 +110,8 @@ def edge(data: Data, x: float, top: float, bottom: float) -> list[str]:
     parts = [arrow("forward", x - BESIDE, top + 3, bottom - 3),
              text(x - BESIDE - 8, middle, f"{data.name} ({data.shape})", "end", "forward")]
     if data.gradient:
-        parts += [arrow("gradient", x + BESIDE, bottom - 3, top + 3), text(x + BESIDE + 8, middle, data.gradient, kind="gradient")]
+        parts += [arrow("gradient", x + BESIDE, bottom - 3, top + 3),
+                  text(x + BESIDE + 8, middle, data.gradient, kind="gradient")]
     return parts
 
 
@@ -130,7 +132,7 @@ def addition(total: Sum, x: float, y: float, start: float) -> list[str]:
     return [f'<path class="forward" d="M{x - BESIDE} {leave}H{out}V{y - 4}H{x + 13}m6 -4l-6 4l6 4"/>',
             f'<path class="gradient" d="M{x + 13} {y + 5}H{out + 9}V{leave + 9}H{x + BESIDE}m6 -4l-6 4l6 4"/>',
             f'<circle cx="{x}" cy="{y}" r="12"/><path d="M{x - 6} {y}h12m-6 -6v12"/>',
-            f'<g transform="translate({out + 26} {(leave + y) / 2:.1f}) rotate(-90)">{text(0, 0, total.gradients, "middle", "gradient")}</g>']
+            text(out + 26, (leave + y) / 2, total.gradients, "middle", "gradient", upwards=True)]
 
 
 def zoom(model: Sequence[Step], bottom: float) -> list[str]:
@@ -144,5 +146,6 @@ def zoom(model: Sequence[Step], bottom: float) -> list[str]:
 def legend(config: GPTConfig, B: int, T: int, y: float) -> list[str]:
     C, H = config.n_embd, config.n_head
     sizes = {"B": B, "T": T, "C": C, "H": H, "D": C // H, "I": config.inner, "V": config.vocab_size}
-    return [text(MARGIN, y, "↓ data flows forward", kind="forward"), text(WIDTH / 2, y, "↑ gradients: dz has the shape of z", kind="gradient"),
+    return [text(MARGIN, y, "↓ data flows forward", kind="forward"),
+            text(WIDTH / 2, y, "↑ gradients: dz has the shape of z", kind="gradient"),
             text(MARGIN, y + LINE, ", ".join(f"{name} {size:,}" for name, size in sizes.items()), kind="small")]

@@ -52,7 +52,7 @@ def token_labels(tokens: Sequence[str], cell: float) -> Iterator[str]:
         if len(token) == 1:
             yield text(middle, -0.3 * cell, token, "middle", "token")
         else:
-            yield f'<g transform="translate({middle + 0.35 * height:.1f} {-0.3 * cell:.1f}) rotate(-90)">{text(0, 0, token, kind="token")}</g>'
+            yield text(middle + 0.35 * height, -0.3 * cell, token, kind="token", upwards=True)
     yield "</g>"
 
 
@@ -68,7 +68,8 @@ def cells(weights: np.ndarray, cell: float) -> Iterator[str]:
             at = list(zip(*np.tril_indices(T)))
         if at:
             path = "".join(f"M{s * cell:.1f} {t * cell:.1f}{square}" for t, s in at)
-            yield f'<path class="{"high" if level else "low"}" fill-opacity="{level / LEVELS if level else 1:.3g}" d="{path}"/>'
+            kind, opacity = ("high", level / LEVELS) if level else ("low", 1)
+            yield f'<path class="{kind}" fill-opacity="{opacity:.3g}" d="{path}"/>'
 
 
 def fitted(token: str) -> str:

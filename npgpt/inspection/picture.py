@@ -22,10 +22,10 @@ def picture(title: str, width: float, height: float, parts: Iterable[str], style
         "</svg>\n"]).encode("utf-8", "backslashreplace")
 
 
-def text(x: float, y: float, content: str, anchor: str = "start", kind: str = "") -> str:
-    """Text whose baseline is at y. anchor: which end of it is at x. kind: its class in the style."""
-    classes = f' class="{kind}"' * bool(kind)
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{classes}>{escaped(content)}</text>'
+def text(x: float, y: float, content: str, anchor: str = "start", kind: str = "", upwards: bool = False) -> str:
+    """Text whose baseline goes through (x, y). anchor: which end of it is there. kind: its class in the style."""
+    more = f' class="{kind}"' * bool(kind) + f' transform="rotate(-90 {x:.1f} {y:.1f})"' * upwards
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escaped(content)}</text>'
 
 
 def escaped(content: str) -> str:

@@ -2,8 +2,8 @@
 import html
 from collections.abc import Sequence
 
-from npgpt.inspection.curves import (BOTTOM, HEIGHT, SMOOTHED, TOP, WIDTH, Line, averaged, frame, key, loss_lines, noisy_lines,
-                                     panel)
+from npgpt.inspection.curves import (BOTTOM, HEIGHT, SMOOTHED, TOP, WIDTH, Line, averaged, frame, key, loss_lines,
+                                     noisy_lines, panel)
 from npgpt.inspection.metrics import Run, thin
 from npgpt.inspection.page import embed, fill, style
 
@@ -38,7 +38,8 @@ def summary_row(i: int, run: Run) -> str:
         steps, losses = run.validation_loss
         validation, lowest = f"{losses[-1]:.4f}", losses.argmin()
         best = f"{losses[lowest]:.4f} at {steps[lowest]:,.0f}"
-    return (f'<tr><th scope="row"><svg class="key" viewBox="0 0 40 12" aria-hidden="true">{key(i)}</svg>{html.escape(run.name)}</th>'
+    icon = f'<svg class="key" viewBox="0 0 40 12" aria-hidden="true">{key(i)}</svg>'
+    return (f'<tr><th scope="row">{icon}{html.escape(run.name)}</th>'
             f"<td>{run.steps:,}</td><td>{train}</td><td>{validation}</td><td>{best}</td></tr>")
 
 

@@ -20,5 +20,5 @@ def plot_picture(runs: Sequence[Run]) -> bytes:
         y = MARGIN + ROW * (i + 1)
         parts += [f'<g transform="translate({MARGIN} {y})">{key(i)}</g>', text(MARGIN + 50, y + 12, run.name)]
     parts += [f'<g transform="translate(0 {top})">', *panel(lines, frame(lines)), "</g>"]
-    return picture("Loss in training: " + ", ".join(run.name for run in runs), WIDTH, top + HEIGHT, parts, style("curves.css"),
-                   shown=PAGE)
+    title = "Loss in training: " + ", ".join(run.name for run in runs)
+    return picture(title, WIDTH, top + HEIGHT, parts, style("curves.css"), shown=PAGE)

@@ -16,7 +16,8 @@ def labels(lines, **settings):
     return re.findall(r">([^<]+)</text>", "".join(panel(lines, frame(lines, **settings))))
 
 
-@pytest.mark.parametrize("last, shown", [(1250, ["500", "1,000", "1,250"]), (1020, ["500", "1,020"]), (999, ["200", "400", "600", "800", "999"]), (1, ["1"])])
+@pytest.mark.parametrize("last, shown", [(1250, ["500", "1,000", "1,250"]), (1020, ["500", "1,020"]),
+                                         (999, ["200", "400", "600", "800", "999"]), (1, ["1"])])
 def test_the_last_step_is_labelled_and_no_other_is_near_it(last, shown):
     across = labels([line([1, last], [2, 3])])[:-1]
     assert across[-len(shown):] == shown

@@ -50,7 +50,8 @@ def test_every_run_has_a_colour_and_a_line_in_the_table():
 
 def test_the_table_has_the_last_losses_and_the_lowest_with_its_step():
     steps = np.array([10.0, 20, 1030, 40_000])
-    page = plot_page([run()._replace(loss=Curve(steps, np.array([4.0, 3, 2, 1])), validation_loss=Curve(steps, np.array([5, 3, 2.5, 3.25])))])
+    loss, validation = Curve(steps, np.array([4.0, 3, 2, 1])), Curve(steps, np.array([5, 3, 2.5, 3.25]))
+    page = plot_page([run()._replace(loss=loss, validation_loss=validation)])
     assert b"<td>40,000</td><td>1.0000</td><td>3.2500</td><td>2.5000 at 1,030</td>" in page
 
 
