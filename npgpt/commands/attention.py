@@ -29,7 +29,8 @@ BETWEEN = 3              # columns between two maps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=model_directory, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--model", type=model_directory, default=OUT, metavar="DIR",
+                        help=f"a model directory (default: {OUT})")
     add_text_arguments(parser)
     parser.add_argument("--layer", type=count, nargs="+", metavar="N", help="which layers, counted from 0 (default: all)")
     parser.add_argument("--head", type=count, nargs="+", metavar="N", help="which heads, counted from 0 (default: all)")

@@ -24,7 +24,8 @@ SPLITS = {"train": "the training split of ", "validation": "the validation split
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=model_directory, default=OUT, metavar="DIR", help=f"a model directory (default: {OUT})")
+    parser.add_argument("--model", type=model_directory, default=OUT, metavar="DIR",
+                        help=f"a model directory (default: {OUT})")
     parser.add_argument("--data", type=path, nargs="+", metavar="FILE",
                         help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin "
                              "and val.bin (default: those that the run in DIR was trained on)")

@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All defaults of the parser are None, so that `resolve` can tell which arguments are given."""
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=path, nargs="+", metavar="FILE",
-                      help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin and val.bin "
-                           f"(default: {described(None)})")
+                      help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin and "
+                           f"val.bin (default: {described(None)})")
     data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {OUT})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR; other files stay")
     data.add_argument("--resume", type=path, metavar="DIR",

@@ -9,6 +9,7 @@ from npgpt.interop.safetensors import read_safetensors
 from npgpt.json_files import read_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+MOST_FILES = 10_000          # far beyond any model
 PICKLED = "pytorch_model.bin"
 
 
@@ -31,6 +32,8 @@ def read_shards(index: Path) -> dict[str, np.ndarray]:
     """The tensors in the files that an index lists. Raises InputError, naming all differences between them."""
     file_of = checked_weight_map(read_json(index).get("weight_map"), index)
     names = sorted(set(file_of.values()))
+    if len(names) > MOST_FILES:
+        raise InputError(f"{index} lists {len(names):,} files: too many (at most {MOST_FILES:,})")
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise InputError(f"{index} lists missing files: {', '.join(missing)}")

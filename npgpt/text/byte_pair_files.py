@@ -12,8 +12,8 @@ from npgpt.text.base_tokenizer import BYTE_LEVEL, write_tokenizer_json
 from npgpt.text.vocabulary import add_special_tokens, quote
 
 VOCABULARY_FILE, MERGES_FILE, ADDED_FILE = "vocab.json", "merges.txt", "added_tokens.json"
-LIMIT = 2**19                                          # tokens, and merges; the largest vocabularies in use have half as many
-UNKNOWN = "<unk>"                                      # the token for bytes that a vocabulary lacks, unless a file names another
+LIMIT = 2**19                                          # tokens, and merges: twice as many as the largest in use
+UNKNOWN = "<unk>"                                      # for bytes that a vocabulary lacks, unless a file names another
 VERSION = "#version: 0.2"                              # the first line of merges.txt
 SPECIAL = re.compile(r"<.+>|\[.+\]", re.DOTALL)        # what special tokens of vocab.json look like
 UNSUPPORTED = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges")

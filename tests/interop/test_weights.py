@@ -6,7 +6,7 @@ import pytest
 
 from npgpt.errors import InputError
 from npgpt.interop.safetensors import write_safetensors
-from npgpt.interop.weights import INDEX, WEIGHTS, read_weights, weights_file
+from npgpt.interop.weights import INDEX, MOST_FILES, WEIGHTS, read_weights, weights_file
 
 SHARDS = {"one.safetensors": {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32)}, "two.safetensors": {"c": np.zeros(1)}}
 PLACES = {tensor: name for name, tensors in SHARDS.items() for tensor in tensors}
@@ -53,6 +53,12 @@ def test_all_missing_files_are_named(folder):
     for name in SHARDS:
         (folder / name).unlink()
     with pytest.raises(InputError, match=f"{INDEX} lists missing files: one.safetensors, two.safetensors"):
+        read_weights(folder)
+
+
+def test_an_index_of_too_many_files_is_refused_before_they_are_looked_for(folder):
+    write_index(folder, {str(i): f"{i}.safetensors" for i in range(MOST_FILES + 1)})
+    with pytest.raises(InputError, match=f"{INDEX} lists 10,001 files: too many"):
         read_weights(folder)
 
 

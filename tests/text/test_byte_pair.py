@@ -205,6 +205,7 @@ def test_without_an_unknown_token_the_byte_that_the_vocabulary_lacks_is_named():
 
 
 @given(texts)
+@example(SMALL)
 def test_the_pieces_of_a_long_text_are_encoded_like_the_whole(text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(byte_pair, "PIECE", 3)

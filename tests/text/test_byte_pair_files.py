@@ -206,8 +206,9 @@ def test_a_merges_file_without_a_version_line_may_begin_with_any_token(tmp_path)
 def test_a_vocabulary_without_some_bytes_is_read_with_its_unknown_token(folder, fields, unknown):
     """It is the one that the file names or else <unk>; the tokens of fused ones would represent several bytes."""
     def alter(description):
-        description["model"].update(vocab={"a": 0, "b": 1, "ab": 2, "<unk>": 3, "<pad>": 4}, merges=["a b"], **fields)
-        description["added_tokens"] = [{"content": token, "id": i, "special": True} for token, i in (("<unk>", 3), ("<pad>", 4))]
+        special = {"<unk>": 3, "<pad>": 4}
+        description["model"].update(vocab={"a": 0, "b": 1, "ab": 2, **special}, merges=["a b"], **fields)
+        description["added_tokens"] = [{"content": token, "id": i, "special": True} for token, i in special.items()]
 
     change(folder, alter)
     tokenizer = load_tokenizer(folder)
@@ -232,8 +233,8 @@ def test_added_tokens_json_adds_special_tokens(folder):
     assert tokenizer.encode("on the<pad>", ["<pad>"])[-1] == TRAINED.vocab_size
 
 
-@pytest.mark.parametrize("added, named", [({"mat": TRAINED.vocab_size}, "'mat'"), ({"<pad>": 0}, "'<pad>'"), ({"<pad>": "x"}, "'<pad>'"),
-                                          ({"<pad>": TRAINED.vocab_size + 1}, "'<pad>'")])
+@pytest.mark.parametrize("added, named", [({"mat": TRAINED.vocab_size}, "'mat'"), ({"<pad>": 0}, "'<pad>'"),
+                                          ({"<pad>": "x"}, "'<pad>'"), ({"<pad>": TRAINED.vocab_size + 1}, "'<pad>'")])
 def test_added_tokens_that_cannot_be_used_are_refused(folder, added, named):
     """Among them words: transformers finds them in every text, before it is split."""
     (folder / TOKENIZER_FILE).unlink()

@@ -10,8 +10,8 @@ from npgpt.errors import InputError
 from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.corpus import (encode_corpus, encode_text, every_batch, holds_token_files, open_token_folder, open_tokens, python_documentation,
-                               random_batch, read_text, require_ids, require_length, split_text,
+from npgpt.text.corpus import (encode_corpus, encode_text, every_batch, holds_token_files, open_token_folder, open_tokens,
+                               python_documentation, random_batch, read_text, require_ids, require_length, split_text,
                                spread_batches)
 from npgpt.text.raw_bytes import ByteTokenizer
 
