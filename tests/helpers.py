@@ -56,7 +56,7 @@ def write_tokens(folder: Path, train: np.ndarray, validation: np.ndarray) -> Non
 
 def unwritten_cache(config: GPTConfig, texts: int, dtype: np.dtype) -> KeyValueCache:
     """A cache that is NaN wherever nothing was written yet, so that whoever reads there computes NaN."""
-    cache = empty_cache(config, texts, dtype)
+    cache = empty_cache(config, texts, config.n_positions, dtype)
     for array in cache.arrays():
         array[...] = np.nan
     return cache

@@ -49,7 +49,8 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
                          f"{f'ask for {room:,} or fewer' if room > 0 else 'shorten the prompt'}")
     if beams == 1:
         return [greedy_beam(parameters, config, prompt, max_new_tokens, end, length_penalty, repetition_penalty)]
-    p, cache = groups(parameters, language_model_table(config)), empty_cache(config, beams, parameters.dtype)
+    p = groups(parameters, language_model_table(config))
+    cache = empty_cache(config, beams, len(prompt) + max_new_tokens, parameters.dtype)
     logits = prefill(np.array(prompt), p, config, cache.text(0))[None]
     opened, closed = [Beam([], 0.0)], []
     for step in range(1, max_new_tokens + 1):

@@ -16,6 +16,7 @@ from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import groups
 from npgpt.text.tokenizer import Tokenizer
 
+NEW_COLUMNS = 64            # of the key-value cache, beyond the prompt; it is widened when they are used up
 NOT_FINITE = "the model's logits are NaN or infinite: its weights are damaged, or its training diverged"
 
 
@@ -57,8 +58,11 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
     slide = max(config.n_positions // 8, 1) if slide is None else slide
     if not 1 <= slide <= config.n_positions:
         raise InputError(f"slide must lie between 1 and the context ({config.n_positions}), not {slide}")
-    p, cache = groups(parameters, language_model_table(config)), empty_cache(config, len(texts), parameters.dtype)
-    logits, length, first = prefill_texts([text[-config.n_positions:] for text in texts], p, config, cache)
+    p = groups(parameters, language_model_table(config))
+    windows = [text[-config.n_positions:] for text in texts]
+    columns = min(max(map(len, windows)) + NEW_COLUMNS, config.n_positions)
+    cache = empty_cache(config, len(texts), columns, parameters.dtype)
+    logits, length, first = prefill_texts(windows, p, config, cache)
     ended = [False] * len(texts)
     while True:
         choices = [None if over else choose(row, text, rng, greedy, repetition_penalty, sampling)
@@ -72,6 +76,8 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
             return
         if length == config.n_positions:
             length, first = slide_windows(texts, slide, p, config, cache, first)
+        elif length == cache.columns:
+            cache.widen(min(2 * length, config.n_positions))
         logits = next_logits(np.array([text[-1:] for text in texts]), p, config, cache, length, first)
         length += 1
 

@@ -36,12 +36,16 @@ class CachedAttention(NamedTuple):
 class KeyValueCache(NamedTuple):
     """A key and a value for every block, text, head and column. The caller knows how many columns are in use.
 
-    All of it is allocated once, for n_positions columns: for each text 2 L C n_positions numbers, 75 MB for the
-    smallest GPT-2 in float32. Each block has its own arrays: a single large one would be mapped in huge pages, all
-    of which the first token touches.
+    A text takes 2 L C numbers in every column: 75 MB for the 1024 columns of the smallest GPT-2's context, in float32.
+    Each block has its own arrays: a single large one would be mapped in huge pages, all of which the first token touches.
     """
     keys: list[np.ndarray]           # of each block, (B, H, S, D)
     values: list[np.ndarray]         # the same
+
+    @property
+    def columns(self) -> int:
+        """S: for how many tokens of each text there is room."""
+        return self.keys[0].shape[2]
 
     def patterns(self, length: int, mask: np.ndarray | None = None) -> list[CachedAttention]:
         """The attention pattern of every block, with `length` columns in use."""
@@ -67,7 +71,16 @@ class KeyValueCache(NamedTuple):
             array[:, :, :length] = array[rows, :, :length]
 
 
-def empty_cache(config: GPTConfig, texts: int, dtype: np.dtype) -> KeyValueCache:
-    """A cache for so many texts, with arrays (texts, H, n_positions, D) that are not initialised."""
-    shape = (texts, config.n_head, config.n_positions, config.n_embd // config.n_head)
+    def widen(self, columns: int) -> None:
+        """Make room for more columns. One array at a time is copied."""
+        for arrays in self:
+            for i, array in enumerate(arrays):
+                B, H, S, D = array.shape
+                arrays[i] = np.empty((B, H, columns, D), array.dtype)
+                arrays[i][:, :, :S] = array
+
+
+def empty_cache(config: GPTConfig, texts: int, columns: int, dtype: np.dtype) -> KeyValueCache:
+    """A cache for so many texts, with arrays (texts, H, columns, D) that are not initialised."""
+    shape = (texts, config.n_head, columns, config.n_embd // config.n_head)
     return KeyValueCache(*([np.empty(shape, dtype) for _ in range(config.n_layer)] for _ in range(2)))

@@ -1,4 +1,5 @@
 """Beam search: the likeliest text that a search over a few at a time finds."""
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,10 +8,13 @@ from hypothesis import given, strategies as st
 
 from helpers import language_model, logits_of, seeds
 from npgpt.errors import InputError
+from npgpt.generation import beam_search as search
 from npgpt.generation.beam_search import Beam, beam_search, likeliest
 from npgpt.generation.generate import generate
 from npgpt.generation.sampling import log_probabilities
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import language_model_table
+from npgpt.model.parameters import named_views
 
 CONFIG = GPTConfig(vocab_size=4, n_positions=8, n_embd=6, n_layer=2, n_head=2, initializer_range=0.7)
 prompts = st.lists(st.integers(0, 3), min_size=1, max_size=4)
@@ -58,6 +62,31 @@ def test_texts_end_at_an_end_token_or_at_the_limit_and_are_scored_by_their_lengt
         assert end.isdisjoint(beam.tokens[:-1])
         assert beam.score == pytest.approx(log_probability(parameters, prompt, beam.tokens) / len(beam.tokens)**length_penalty, rel=1e-5)
     assert [beam.score for beam in found] == sorted((beam.score for beam in found), reverse=True)
+
+
+def test_a_text_that_ends_is_closed_only_if_it_is_among_the_first_beams():
+    """And others stay open in its place."""
+    config = dataclasses.replace(CONFIG, n_layer=1)
+    parameters = np.zeros_like(language_model(config, 0, np.float64))
+    views = named_views(parameters, language_model_table(config))
+    views["ln_f.bias"][0] = 1
+    for logits, end, expected in (([0.0, -1.0, -2.0, -3.0], {1}, [[0, 0], [1]]),          # the second of two beams has ended
+                                  ([0.0, -1.0, -2.0, -3.0], {2}, [[0, 0], [0, 1]]),       # the third is no beam
+                                  ([0.0, -1.0, -2.0, -3.0], {0, 1}, [[0], [1]])):
+        views["wte"][:, 0] = logits
+        found = beam_search(parameters, config, [3], 2, 2, end, length_penalty=0.0)
+        assert [beam.tokens for beam in found] == expected
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_enough_continuations_are_considered(monkeypatch, seed):
+    """Considering all of them finds the same texts, although many of the likeliest end. The penalty favours long texts."""
+    config = dataclasses.replace(CONFIG, vocab_size=8)
+    arguments = language_model(config, seed, np.float64), config, [1], 4, 5, range(5), 3.0
+    found = beam_search(*arguments)
+    monkeypatch.setattr(search, "likeliest", lambda opened, texts, logits, count, penalty:
+                        likeliest(opened, texts, logits, logits.size, penalty))
+    assert beam_search(*arguments) == found
 
 
 def test_scores_are_compared_in_float32():

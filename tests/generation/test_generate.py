@@ -1,6 +1,7 @@
 """Generation: the next token again and again, and its text as it comes."""
 import dataclasses
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given, strategies as st
 
 from helpers import language_model, logits_of, seeds
 from npgpt.errors import InputError
+from npgpt.generation import generate as generation
+from npgpt.generation.beam_search import beam_search
 from npgpt.generation.generate import Choice, default_prompt, generate, generate_batch, stream_text
 from npgpt.generation.sampling import log_probabilities, penalise_repetition
 from npgpt.model.config import GPTConfig
@@ -120,6 +123,32 @@ def test_the_window_slides_by_the_number_of_tokens_asked_for(prompt, slide, gree
         ids.append(step.token)
         if len(ids) - begin > CONFIG.n_positions:
             begin += slide
+
+
+@pytest.mark.parametrize("length", [3, 1])
+def test_a_cache_that_is_widened_makes_no_difference(monkeypatch, length):
+    """It has one column more than the prompt, then twice as many, and in the end those of the whole context."""
+    config = dataclasses.replace(CONFIG, n_positions=11)
+    parameters, several = language_model(config, 1), [[1, 2, 3], [4] * length]
+
+    def texts():
+        steps = generate_batch(parameters, config, several, [None, None], greedy=True)
+        return [[choice.token for choice in step] for step in itertools.islice(steps, 30)]
+    expected = texts()
+    monkeypatch.setattr(generation, "NEW_COLUMNS", 1)
+    assert texts() == expected
+
+
+@pytest.mark.parametrize("search", [lambda *model: list(itertools.islice(generate(*model, [1], None, greedy=True), 200)),
+                                    lambda *model: beam_search(*model, [1], 2, 200)])
+def test_memory_is_allocated_for_the_tokens_in_use_not_for_the_longest_text_that_the_model_allows(search):
+    config = dataclasses.replace(CONFIG, n_positions=2**24, position_embedding_type="sinusoidal")
+    parameters = language_model(config)
+    tracemalloc.start()
+    search(parameters, config)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**19
 
 
 @pytest.mark.parametrize("slide", [0, 6])
@@ -237,6 +266,12 @@ class Words:
 
     def decode_bytes(self, ids):
         return b"".join(self.vocabulary[i] for i in ids)
+
+
+@pytest.mark.parametrize("stops", [["three", "two"], ["two", "three"], [" th", ". t", "our"]])
+def test_of_several_stop_texts_in_one_token_the_one_that_stands_first_ends_the_text(stops):
+    """Whatever their order."""
+    assert "".join(stream_text([0, 1, 2], Words(), stops)) == ("one. " if "two" in stops else "one")
 
 
 @pytest.mark.parametrize("stop, expected", [(".", "one"), (". th", "one. two"), ("e. ", "on"), (". four", "one. two. three"),

@@ -86,14 +86,14 @@ def test_texts_of_different_lengths_do_not_see_each_other(config, precision, see
 def test_more_tokens_than_the_context_are_refused():
     _, p = model()
     with pytest.raises(ValueError, match=r"265 \+ 2 tokens do not fit n_positions \(266\)"):
-        next_logits(np.zeros((1, 2), int), p, CONFIG, empty_cache(CONFIG, 1, np.float32), 265)
+        next_logits(np.zeros((1, 2), int), p, CONFIG, empty_cache(CONFIG, 1, CONFIG.n_positions, np.float32), 265)
 
 
 @pytest.mark.parametrize("T", [1, 5])
 def test_parameters_are_not_changed(T):
     parameters, p = model()
     before = parameters.copy()
-    next_logits(np.zeros((1, T), int), p, CONFIG, empty_cache(CONFIG, 1, np.float32), 0)
+    next_logits(np.zeros((1, T), int), p, CONFIG, empty_cache(CONFIG, 1, CONFIG.n_positions, np.float32), 0)
     assert (parameters == before).all()
 
 
@@ -129,7 +129,7 @@ def test_a_long_prompt_is_computed_by_TensorParallelLayers(T, threads, parallel,
         asked.append(threads)
         return TensorParallelLayers(pool, threads)
     monkeypatch.setattr(inference, "TensorParallelLayers", watch)
-    prefill(np.zeros(T, int), model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
+    prefill(np.zeros(T, int), model()[1], CONFIG, empty_cache(CONFIG, 1, CONFIG.n_positions, np.float32))
     assert asked == [threads] * parallel
 
 
@@ -150,7 +150,7 @@ def test_blas_has_one_thread_in_a_parallel_prefill_and_its_own_number_afterwards
         seen.append(blas_switch.get())
         return gpt(*arguments, **settings)
     monkeypatch.setattr(inference, "gpt", watch)
-    prefill(np.zeros(LONG, int), model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
+    prefill(np.zeros(LONG, int), model()[1], CONFIG, empty_cache(CONFIG, 1, CONFIG.n_positions, np.float32))
     assert seen == [1] and blas_switch.get() == 2
 
 
@@ -158,5 +158,5 @@ def test_an_exception_in_a_parallel_prefill_is_raised_and_blas_has_its_threads_b
     ids = np.zeros(LONG, int)
     ids[-1] = 99
     with pytest.raises(IndexError, match="99"):
-        prefill(ids, model()[1], CONFIG, empty_cache(CONFIG, 1, np.float32))
+        prefill(ids, model()[1], CONFIG, empty_cache(CONFIG, 1, CONFIG.n_positions, np.float32))
     assert blas_switch.get() == 2

@@ -13,16 +13,23 @@ CONFIG = GPTConfig(vocab_size=3, n_positions=5, n_embd=6, n_layer=2, n_head=3)
 
 
 def filled(texts: int) -> KeyValueCache:
-    cache = empty_cache(CONFIG, texts, np.float64)
+    cache = empty_cache(CONFIG, texts, 5, np.float64)
     for array in cache.arrays():
         array[...] = np.random.default_rng(texts).random(array.shape)
     return cache
 
 
-def test_an_empty_cache_has_room_for_the_whole_context_of_every_text():
-    cache = empty_cache(CONFIG, 4, np.float32)
-    assert len(cache.keys) == len(cache.values) == CONFIG.n_layer
+def test_an_empty_cache_has_room_for_the_columns_asked_for():
+    cache = empty_cache(CONFIG, 4, 5, np.float32)
+    assert len(cache.keys) == len(cache.values) == CONFIG.n_layer and cache.columns == 5
     assert {(array.shape, array.dtype) for array in cache.arrays()} == {((4, 3, 5, 2), np.dtype(np.float32))}
+
+
+def test_a_wider_cache_keeps_its_content():
+    cache, before = filled(3), filled(3)
+    cache.widen(8)
+    assert cache.columns == 8 and {(array.shape, array.dtype) for array in cache.arrays()} == {((3, 3, 8, 2), np.dtype(float))}
+    assert all((array[:, :, :5] == old).all() for array, old in zip(cache.arrays(), before.arrays(), strict=True))
 
 
 def test_writing_into_a_part_writes_into_the_whole():

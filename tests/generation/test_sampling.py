@@ -92,6 +92,12 @@ def test_the_token_that_crosses_p_is_kept(p, expected):
     assert kept(keep_top_p(LOGITS, p)) == expected
 
 
+@pytest.mark.parametrize("p, expected", [(0.25, {0}), (0.5, {0, 1}), (0.75, {0, 1, 2}), (5e-324, {0})])
+def test_tokens_that_reach_p_exactly_need_no_other(p, expected):
+    """Four tokens of probability 1/4 each: of equal ones the first is kept."""
+    assert kept(keep_top_p(np.zeros(4), p)) == expected
+
+
 @given(sizes, seeds)
 def test_top_p_of_1_keeps_all_tokens_however_unlikely(V, seed):
     """Sums of rounded probabilities may reach 1 before the last of them."""
