@@ -50,6 +50,8 @@ _NAMES = {
     "npgpt.layers.feed_forward": ["feed_forward", "feed_forward_backward"],
     "npgpt.layers.dropout": ["dropout", "dropout_backward"],
     "npgpt.layers.cross_entropy": ["cross_entropy", "cross_entropy_backward"],
+    "npgpt.layers.binary_cross_entropy": ["binary_cross_entropy", "binary_cross_entropy_backward"],
+    "npgpt.layers.mean_squared_error": ["mean_squared_error", "mean_squared_error_backward"],
     "npgpt.model.block": ["block", "block_backward"],
     "npgpt.model.post_ln_block": ["post_ln_block", "post_ln_block_backward"],
 }

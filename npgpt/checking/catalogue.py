@@ -15,6 +15,7 @@ from npgpt.generation.kv_cache import CachedAttention
 from npgpt.layers.activations import (
     gelu, gelu_backward, gelu_exact, gelu_exact_backward, relu, relu_backward, silu, silu_backward, tanh, tanh_backward)
 from npgpt.layers.attention import attention, attention_backward
+from npgpt.layers.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_backward
 from npgpt.layers.causal_attention import QUERY_TILE, causal_attention, causal_attention_backward
 from npgpt.layers.cross_attention import (
     attend_to_memory, attend_to_memory_backward, cross_attention, cross_attention_backward, memory_keys_values,
@@ -25,6 +26,7 @@ from npgpt.layers.embedding import embedding, embedding_backward, unembedding, u
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.layers.linear import linear, linear_backward
+from npgpt.layers.mean_squared_error import mean_squared_error, mean_squared_error_backward
 from npgpt.layers.pattern import bidirectional
 from npgpt.layers.self_attention import self_attention, self_attention_backward
 from npgpt.layers.softmax import softmax, softmax_backward
@@ -124,6 +126,7 @@ SELF_ATTENTION = normal(B, T, C), normal(C, 3 * C), normal(3 * C), normal(C, C),
 CROSS_ATTENTION = (normal(B, T, C), normal(B, S, C), normal(C, C), normal(C), normal(C, 2 * C), normal(2 * C),
                    normal(C, C), normal(C))
 MEMORY_PADDING = np.arange(S) < np.array([[8], [5], [2], [0]])
+WEIGHTS = np.arange(1.0, B * T + 1).reshape(B, T) / 7
 FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
 
 CASES = [
@@ -164,6 +167,10 @@ CASES = [
     case("", dropout, dropout_backward, normal(B, T, C), p=0.3, rng=np.random.default_rng(0)),
     case("", cross_entropy, cross_entropy_backward, normal(B, T, V), ids(V, B, T)),
     case("ignoring", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored),
+    case("weighted", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored, weights=WEIGHTS),
+    case("smoothed", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored, smoothing=0.1),
+    case("", binary_cross_entropy, binary_cross_entropy_backward, normal(B, V), ids(2, B, V)),
+    case("", mean_squared_error, mean_squared_error_backward, normal(B, V), targets=WEIGHTS[:, :1] * np.arange(V)),
     case("", block, block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
     case("dropout", block, block_backward, normal(B, T, C), block_parameters, config=DROPPING_GPT,
          rng=np.random.default_rng(0)),

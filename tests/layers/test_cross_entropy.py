@@ -1,4 +1,4 @@
-"""Softmax cross-entropy on logits, with ignored targets."""
+"""Softmax cross-entropy on logits: ignored targets, weights, label smoothing."""
 import math
 
 import numpy as np
@@ -79,3 +79,69 @@ def test_a_logit_of_minus_infinity_has_probability_zero():
 def test_a_target_outside_the_vocabulary_is_refused(wrong):
     with pytest.raises(ValueError, match=r"\[0, 3\)"):
         cross_entropy(np.zeros((2, 3)), np.array([0, wrong]))
+
+
+def draw_batch(shape, vocabulary, seed):
+    """Logits, targets of which some are ignored but never the first, and a positive weight for each target."""
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(vocabulary, size=shape)
+    targets.flat[1:][rng.random(targets.size - 1) < 0.4] = IGNORED
+    return rng.standard_normal((*shape, vocabulary)), targets, rng.random(shape) + 0.1
+
+
+def smoothed_loss(row, target, smoothing):
+    """Of one row, against the probabilities to be learnt."""
+    log_total = math.log(sum(map(math.exp, row)))
+    wanted = [(1 - smoothing) * (v == target) + smoothing / len(row) for v in range(len(row))]
+    return -sum(probability * (z - log_total) for probability, z in zip(wanted, row))
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(2, 7), st.booleans(), st.sampled_from([0.0, 0.1, 0.6]), seeds)
+def test_gradient_with_weights_and_smoothing(shape, vocabulary, weighted, smoothing, seed):
+    logits, targets, weights = draw_batch(shape, vocabulary, seed)
+    require_gradients(cross_entropy, cross_entropy_backward, logits, targets, smoothing=smoothing, seed=seed,
+                      weights=weights if weighted else None)
+
+
+@given(st.integers(1, 5), st.integers(2, 7), seeds)
+def test_weights_give_a_weighted_sum(rows, vocabulary, seed):
+    logits, targets, weights = draw_batch([rows], vocabulary, seed)
+    losses = [w * smoothed_loss(row, t, 0) for row, t, w in zip(logits, targets, weights) if t != IGNORED]
+    assert float(cross_entropy(logits, targets, weights=weights)[0]) == pytest.approx(sum(losses), rel=1e-13)
+
+
+@given(st.integers(1, 5), st.integers(2, 7), st.floats(0, 1), seeds)
+def test_label_smoothing_shares_a_part_of_the_probability_among_all_classes(rows, vocabulary, smoothing, seed):
+    logits, targets, _ = draw_batch([rows], vocabulary, seed)
+    losses = [smoothed_loss(row, t, smoothing) for row, t in zip(logits, targets) if t != IGNORED]
+    expected = sum(losses) / len(losses)
+    assert float(cross_entropy(logits, targets, smoothing=smoothing)[0]) == pytest.approx(expected, rel=1e-12)
+
+
+@given(st.integers(1, 4), st.integers(1, 5), seeds)
+def test_weights_can_average_over_each_sequence_first(B, T, seed):
+    """One weight for each sequence, broadcast to its targets."""
+    logits, targets, _ = draw_batch([B, T], 5, seed)
+    targets[:, 0] = 0                                          # every sequence has a target that counts
+    counts = (targets != IGNORED).sum(axis=1, keepdims=True)
+    loss, cache = cross_entropy(logits, targets, weights=1 / (B * counts))
+    alone = [cross_entropy(*rows) for rows in zip(logits, targets)]
+    assert float(loss) == pytest.approx(np.mean([one for one, _ in alone]), rel=1e-13)
+    expected = [cross_entropy_backward(1 / B, own) for _, own in alone]
+    np.testing.assert_allclose(cross_entropy_backward(1.0, cache), expected, rtol=0, atol=1e-15)
+
+
+@given(st.integers(2, 6), st.floats(0, 1), seeds)
+def test_smoothing_keeps_the_ignored_rows_out(vocabulary, smoothing, seed):
+    logits, targets, weights = draw_batch([6], vocabulary, seed)
+    kept = targets != IGNORED
+    loss, cache = cross_entropy(logits, targets, weights=weights, smoothing=smoothing)
+    alone, alone_cache = cross_entropy(logits[kept], targets[kept], weights=weights[kept], smoothing=smoothing)
+    dlogits = cross_entropy_backward(1.0, cache)
+    assert loss == alone and not dlogits[~kept].any()
+    assert (dlogits[kept] == cross_entropy_backward(1.0, alone_cache)).all()
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError):
+        cross_entropy(np.zeros((2, 3, 4)), np.zeros((2, 3), int), weights=np.ones(2))
