@@ -70,6 +70,7 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | 
     settings = resolve(args, materials, origin)
     task = materials.task
     need = footprint(task.config, settings.batch_size, settings.threads, materials.dtype, settings.accumulate)
+    need = need._replace(text=task.corpus.bytes_in_memory)
     if not (args.dry_run or args.any_memory):
         require_memory(need)
     if origin:

@@ -21,6 +21,11 @@ class Corpus(NamedTuple):
     train: np.ndarray
     validation: np.ndarray
 
+    @property
+    def bytes_in_memory(self) -> int:
+        """0 for memory-mapped files, of which the system keeps as much in memory as there is room for."""
+        return sum(part.nbytes for part in self if not isinstance(part, np.memmap))
+
 
 def read_text(paths: Iterable[Path]) -> str:
     """The text of one or more UTF-8 files, concatenated; of a folder, that of the .txt files in it, in the order of their

@@ -26,6 +26,7 @@ class Footprint(NamedTuple):
     moments: int
     activations: int          # what forward keeps for backward, logits, temporary arrays
     batches: int              # token ids
+    text: int = 0             # token ids of the whole text, if it is in memory
 
     @property
     def total(self) -> int:

@@ -87,3 +87,19 @@ def test_token_files_cannot_be_tokenized_again(refused, tmp_path):
     write_tokens(tmp_path / "tokens", np.arange(40) % 7, np.arange(40) % 7)
     assert "--tokenizer cannot be chosen: tokens has token ids, not text" in refused(
         "train", "--data", "tokens", "--tokenizer", "bpe", *SMALL)
+
+
+def test_the_memory_announced_includes_the_text(npgpt, tmp_path):
+    (tmp_path / "long.txt").write_text("a long text\n" * 250_000)
+    outcome = npgpt("train", "--data", "long.txt", "--dry-run", *SMALL)
+    assert outcome.status == 0 and ", text 3)" in outcome.err              # MB: 3,000,000 characters, a byte for each
+
+
+def test_a_run_on_the_text_files_of_a_folder_is_resumed_while_they_are_the_same(npgpt, refused, text, tmp_path):
+    (tmp_path / "texts").mkdir()
+    text.rename(tmp_path / "texts" / "one.txt")
+    (tmp_path / "texts" / "notes.md").write_text("not read")
+    assert npgpt("train", "--data", "texts", *SMALL).status == 0
+    assert npgpt("train", "--resume", "out", "--steps", 4).status == 0
+    (tmp_path / "texts" / "two.txt").write_text("more")
+    assert "texts: not the data that the run was trained on" in refused("train", "--resume", "out", "--steps", 6)

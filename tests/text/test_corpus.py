@@ -104,6 +104,7 @@ def test_a_long_text_is_encoded_in_pieces_into_the_smallest_integers(tokenizer, 
         ids = encode_text(text, tokenizer, reports.append)
         corpus = encode_corpus(text, tokenizer, corpus_reports.append)
     assert ids.dtype == dtype and ids.tolist() == tokenizer.encode(text).tolist()
+    assert corpus.bytes_in_memory == sum(map(len, corpus)) * dtype().itemsize
     assert [part.tolist() for part in corpus] == [tokenizer.encode(part).tolist() for part in split_text(text)]
     for counts in (reports, corpus_reports):
         assert counts == sorted(set(counts)) and counts[-1:] == [len(text)] * bool(text)
@@ -152,7 +153,7 @@ def test_the_array_of_a_token_file_is_read_only(tmp_path):
 def test_a_token_folder_has_nanogpts_two_files(tmp_path):
     write_tokens(tmp_path, np.arange(3), np.array([4]))
     corpus = open_token_folder(tmp_path)
-    assert corpus.train.tolist() == [0, 1, 2] and corpus.validation.tolist() == [4]
+    assert corpus.train.tolist() == [0, 1, 2] and corpus.validation.tolist() == [4] and corpus.bytes_in_memory == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"123"])
