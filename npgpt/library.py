@@ -40,14 +40,15 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
     Raises InputError for settings out of range, a text shorter than a context, or a file that is empty or not text;
     OSError for a file that cannot be read.
     """
+    threads = available_cores() if threads is None else at_least(1, "threads", threads)
     text = read_text([text]) if isinstance(text, Path) else text
     if not text:
         raise InputError("the text is empty")
     tokenizer = tokenizer or CharacterTokenizer.of_text(text)
-    config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, bos_token_id=None, eos_token_id=None)
+    config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, bos_token_id=None, eos_token_id=None,
+                                 pad_token_id=None)
     settings = default_settings(config, **settings)
     task = LanguageModelling(config, encode_corpus(text, tokenizer))
-    threads = threads or available_cores()
     keep_freed_scratch()
     state = trainer.initial_state(initial_parameters(task.table, settings.seed), task, settings, threads)
     with contextlib.closing(state.optimiser), parallel_gradients(task, threads) as loss_and_gradients:
@@ -60,7 +61,7 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
 
 def generate(model: Model, prompt: str = "", max_new_tokens: int = 200, seed: int = 0,
              stop: str | None = None, **settings) -> str:
-    """The text with which a model continues a prompt. It ends at the model's end-of-text token, before the text `stop`,
+    """The text with which a model continues a prompt. It ends at an end-of-text token of the model, before the text `stop`,
     or after max_new_tokens.
 
     prompt: if it is empty, the end-of-text token, or a new line. settings: those of generation.generate.generate_batch,
@@ -70,8 +71,19 @@ def generate(model: Model, prompt: str = "", max_new_tokens: int = 200, seed: in
     """
     if model.tokenizer is None:
         raise InputError("this model has no tokenizer: generate ids with npgpt.generation.generate.generate")
+    at_least(1, "max_new_tokens", max_new_tokens)
+    rng = np.random.default_rng(at_least(0, "seed", seed))
+    if stop == "":
+        raise InputError("stop must not be empty")
     ids = model.tokenizer.encode(prompt) if prompt else default_prompt(model.config, model.tokenizer)
     end = model.config.end_tokens
-    choices = generate_batch(model.parameters, model.config, [ids], [np.random.default_rng(seed)], end=end, **settings)
+    choices = generate_batch(model.parameters, model.config, [ids], [rng], end=end, **settings)
     tokens = (choice.token for choice, in itertools.islice(choices, max_new_tokens))
     return "".join(stream_text(itertools.takewhile(lambda token: token not in end, tokens), model.tokenizer, stop))
+
+
+def at_least(least: int, name: str, value: int) -> int:
+    """The value of a setting. Raises InputError, naming it, unless it is a whole number that is large enough."""
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} must be a whole number of {least} or more, not {value!r}")
+    return value

@@ -1,4 +1,5 @@
 """import npgpt: its names, and training, generating, loading and saving in a line each."""
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -81,11 +82,41 @@ def test_a_model_shows_its_sizes(model):
     (lambda: npgpt.train(""), "empty"),
     (lambda: npgpt.train("too short"), "context"),
     (lambda: npgpt.train(TEXT, SIZES, steps=0), "steps"),
+    (lambda: npgpt.train(TEXT, SIZES, threads=0), "threads must be a whole number of 1 or more, not 0"),
+    (lambda: npgpt.train(TEXT, SIZES, threads=-1), "threads must be a whole number of 1 or more, not -1"),
+    (lambda: npgpt.train(TEXT, SIZES, threads=1.5), "threads must be a whole number of 1 or more, not 1.5"),
+    (lambda: npgpt.train(TEXT, SIZES, seed=-1), "seed must be 0 or more"),
     (lambda: npgpt.preset("no such"), "no such"),
+    (lambda: npgpt.load("gpt2"), "the folder gpt2 does not exist; .*hf download openai-community/gpt2"),
 ])
-def test_mistakes_are_named(work, complaint):
+def test_mistakes_are_named(monkeypatch, tmp_path, work, complaint):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=complaint):
         work()
+
+
+@pytest.mark.parametrize("settings, complaint", [
+    ({"max_new_tokens": 0}, "max_new_tokens must be a whole number of 1 or more, not 0"),
+    ({"max_new_tokens": -5}, "max_new_tokens must be a whole number of 1 or more, not -5"),
+    ({"max_new_tokens": 2.5}, "max_new_tokens must be a whole number of 1 or more, not 2.5"),
+    ({"seed": -1}, "seed must be a whole number of 0 or more, not -1"),
+    ({"stop": ""}, "stop must not be empty"),
+    ({"top_k": 0}, "top-k must be 1 or more"), ({"temperature": 0.0}, "temperature must be above 0")])
+def test_settings_of_generation_that_make_no_sense_are_named(model, settings, complaint):
+    with pytest.raises(InputError, match=complaint):
+        npgpt.generate(model, "the", **settings)
+
+
+def test_a_text_ends_at_each_of_the_models_end_of_text_tokens(model):
+    whole = npgpt.generate(model, "the", 60, greedy=True)
+    ending = model._replace(config=dataclasses.replace(model.config, eos_token_id=tuple(model.tokenizer.encode("qx").tolist())))
+    assert npgpt.generate(ending, "the", 60, greedy=True) == whole[:min(whole.index("q"), whole.index("x"))]
+
+
+def test_the_configuration_may_have_special_tokens_beyond_the_texts_vocabulary():
+    sizes = npgpt.preset("tiny", vocab_size=50257, bos_token_id=50256, eos_token_id=50256, pad_token_id=50255)
+    config = npgpt.train(TEXT, sizes, steps=1, threads=1, report=None).config
+    assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (None, None, None)
 
 
 def test_a_model_without_a_tokenizer_cannot_write_text(model):
