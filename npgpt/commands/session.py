@@ -2,6 +2,7 @@
 import contextlib
 import math
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from npgpt import library
@@ -15,6 +16,7 @@ from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.tasks.task import Batch
 from npgpt.terminal import harmless
 from npgpt.training.evaluation import evaluate
 from npgpt.training.trainer import Diverged, Step, TrainingState
@@ -60,7 +62,16 @@ class Session:
         return stop
 
     def validate(self) -> float:
-        return evaluate(self.task, self.state.parameters, self.task.validation_batches(self.settings.batch_size))
+        batches = self.task.validation_batches(self.settings.batch_size)
+        return evaluate(self.task, self.state.parameters, self.shown(batches))
+
+    def shown(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches, while a terminal shows how many tokens are validated."""
+        count = 0
+        for batch in batches:
+            yield batch
+            count += self.task.count(batch)
+            self.progress.status(f"validation: {count:,} tokens")
 
     def loss_is_finite(self) -> bool:
         """Whether the model may replace a good one: its loss is finite in the first context of the validation text."""

@@ -217,6 +217,12 @@ def test_without_data_the_text_is_pythons_documentation(npgpt):
     assert set("abcdefghijklmnopqrstuvwxyz") <= set(load_tokenizer("out").vocabulary)
 
 
+def test_a_terminal_shows_that_the_text_is_encoded_and_validated(npgpt, text, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    err = npgpt(*QUICK).err
+    assert "of 440 characters encoded" in err and "validation: 43 tokens" in err
+
+
 def test_a_dry_run_describes_the_run_and_writes_nothing(npgpt, tmp_path):
     status, out, err = npgpt("train", "--dry-run")
     assert status == 0 and out == "" and "1,250 of 12 sequences each" in err
