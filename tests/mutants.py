@@ -165,7 +165,7 @@ MUTANTS = [
            "dlosses = dloss * weight", "dlosses = dloss / max(len(counted), 1)",
            "layers/test_cross_entropy.py::test_gradient_with_weights_and_smoothing"),
     Mutant("a weighted sum divided by the number of targets too", OWN, "layers/cross_entropy.py",
-           "weights[counted].astype(logits.dtype)", "weights[counted].astype(logits.dtype) / len(counted)",
+           "else weights[counted]", "else weights[counted] / len(counted)",
            "layers/test_cross_entropy.py::test_weights_give_a_weighted_sum"),
     Mutant("label smoothing shared by V - 1 classes, with the target left out", "tensor2tensor and fairseq, a variant",
            "layers/cross_entropy.py", "dlosses * (smoothing / shape[-1])", "dlosses * (smoothing / (shape[-1] - 1))",

@@ -16,10 +16,10 @@ def binary_cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[np.nd
     """
     if logits.shape != targets.shape:
         raise ValueError(f"binary_cross_entropy: logits {logits.shape} and targets {targets.shape} differ in shape")
-    targets = targets.astype(logits.dtype)
     positive = np.maximum(logits, 0)
     losses = np.log1p(np.exp(logits - 2 * positive))           # z - 2 max(z, 0) = -|z|, without an absolute value
-    losses += positive - targets * logits
+    losses += positive
+    losses -= targets * logits                                 # in place, so that integer targets change no dtype
     return losses.mean(), (logits, targets)
 
 

@@ -29,7 +29,7 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray, ignored: int = IGNORE
     chosen = targets[counted]                                  # (N,)
     if chosen.size and not 0 <= chosen.min() <= chosen.max() < V:
         raise ValueError(f"targets must lie in [0, {V}) or be {ignored}, found {chosen.min()} to {chosen.max()}")
-    weight = 1 / max(len(counted), 1) if weights is None else weights[counted].astype(logits.dtype)
+    weight = 1 / max(len(counted), 1) if weights is None else weights[counted]
     rows = logits.reshape(-1, V)                               # (R, V)
     z = rows - rows.real.max(axis=-1, keepdims=True)
     z_target = z[counted, chosen]                              # (N,)
@@ -37,8 +37,10 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray, ignored: int = IGNORE
         z_target = (1 - smoothing) * z_target + smoothing * z.mean(axis=-1)[counted]
     exp = np.exp(z, out=z)                                     # (R, V)
     total = exp.sum(axis=-1)                                   # (R,)
-    loss = (weight * (np.log(total[counted]) - z_target)).sum()
-    return loss, (exp, total, counted, chosen, weight, smoothing, logits.shape)
+    losses = np.log(total[counted])
+    losses -= z_target
+    losses *= weight                                           # in place, so that weights in float64 change no dtype
+    return losses.sum(), (exp, total, counted, chosen, weight, smoothing, logits.shape)
 
 
 def cross_entropy_backward(dloss: np.ndarray | float, cache: tuple) -> np.ndarray:

@@ -11,7 +11,8 @@ def mean_squared_error(predictions: np.ndarray, targets: np.ndarray) -> tuple[np
     """
     if predictions.shape != targets.shape:
         raise ValueError(f"mean_squared_error: predictions {predictions.shape} and targets {targets.shape} differ in shape")
-    difference = predictions - targets.astype(predictions.dtype)
+    difference = predictions.copy()
+    difference -= targets                                      # in place, so that targets in float64 change no dtype
     return (difference * difference).mean(), (difference,)
 
 

@@ -96,7 +96,8 @@ def smoothed_loss(row, target, smoothing):
     return -sum(probability * (z - log_total) for probability, z in zip(wanted, row))
 
 
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(2, 7), st.booleans(), st.sampled_from([0.0, 0.1, 0.6]), seeds)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=2), st.integers(2, 7), st.booleans(),
+       st.sampled_from([0.0, 0.1, 0.6]), seeds)
 def test_gradient_with_weights_and_smoothing(shape, vocabulary, weighted, smoothing, seed):
     logits, targets, weights = draw_batch(shape, vocabulary, seed)
     require_gradients(cross_entropy, cross_entropy_backward, logits, targets, smoothing=smoothing, seed=seed,
