@@ -124,7 +124,8 @@ def newest_checkpoint(run: Path) -> tuple[Checkpoint, list[str]]:
             damaged.append(str(error))
     if damaged:
         raise InputError(f"{run} has no undamaged checkpoint: {'; '.join(damaged)}")
-    raise InputError(f"{run} holds no run to resume: there are no checkpoints in it")
+    why = "there are no checkpoints in it" if run.exists() else "it does not exist"
+    raise InputError(f"{run} holds no run to resume: {why}")
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

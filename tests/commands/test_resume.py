@@ -229,6 +229,7 @@ def test_where_there_is_nothing_to_resume_nothing_happens(npgpt, run, model, tmp
     (tmp_path / "empty").mkdir()
     status, out, err = npgpt("train", "--resume", folder)
     assert (status, out) == (2, "") and err.count("\n") == 1
+    assert ("it does not exist" in err) == (folder == "nowhere")
     assert ("holds no run to resume" in err or "is one checkpoint of a run" in err) and not any((tmp_path / "empty").iterdir())
 
 
