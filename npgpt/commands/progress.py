@@ -32,11 +32,14 @@ class Progress:
 
 
 class TrainingProgress(Progress):
-    """Counts steps, and shows loss, speed and the time left."""
+    """Counts steps, and shows loss, speed and the time left.
 
-    def __init__(self, settings: TrainingSettings, n_positions: int) -> None:
+    bits_per_nat: factor from the loss in nats a token to bits a byte; None where that is unknown.
+    """
+
+    def __init__(self, settings: TrainingSettings, n_positions: int, bits_per_nat: float | None = None) -> None:
         super().__init__()
-        self.steps = settings.steps
+        self.steps, self.bits_per_nat = settings.steps, bits_per_nat
         self.tokens_per_step = settings.accumulate * settings.batch_size * n_positions
         self.losses: list[float] = []          # since the last report
         self.start_clock()
@@ -53,7 +56,8 @@ class TrainingProgress(Progress):
     def report(self, step: Step, validation_loss: float) -> float:
         """Show a line that stays  ->  the mean loss of the steps since the last one"""
         loss = self.loss(step)
-        self.line(self.describe(step, f"validation {validation_loss:.4f}  "))
+        bits = f"bits/byte {validation_loss * self.bits_per_nat:.4f}  " if self.bits_per_nat else ""
+        self.line(self.describe(step, f"validation {validation_loss:.4f}  {bits}"))
         self.losses.clear()
         return loss
 

@@ -33,7 +33,7 @@ class Session:
                  progress: TrainingProgress) -> None:
         self.task, self.settings, self.state, self.recorder, self.progress = task, settings, state, recorder, progress
         self.loss = self.validation_loss = math.nan            # of the last report
-        self.warned = False
+        self.diverges = self.overfits = False                  # whether it was said
 
     def start(self) -> None:
         """Save the state, so that the run can be resumed even before its first step, and start the clock."""
@@ -79,13 +79,23 @@ class Session:
         return math.isfinite(evaluate(self.task, self.state.parameters, self.task.batches(text)))
 
     def report(self, step: Step, validation_loss: float) -> None:
-        """Show the losses, and say once if the loss is, after the warm-up, larger than that of a uniform guess."""
+        """Show the losses, and say once if the model diverges: if the loss is, after the warm-up, larger than that of a
+        uniform guess; and once if it overfits.
+        """
         self.loss, self.validation_loss = self.progress.report(step, validation_loss), validation_loss
         uniform = math.log(self.task.config.vocab_size)
-        if step.number > self.settings.warmup and self.loss > DIVERGED * uniform and not self.warned:
-            self.warned = True
+        if step.number > self.settings.warmup and self.loss > DIVERGED * uniform and not self.diverges:
+            self.diverges = True
             self.progress.line(f"the loss is larger than that of a uniform guess, {uniform:.4f}: training diverges; "
                                "a lower learning rate, or a longer warm-up, may help")
+        if self.has_risen(NOTICEABLE) and self.loss < self.recorder.best.validation_loss and not self.overfits:
+            self.overfits = True
+            if step.number < self.settings.steps:              # at the end it is said anyway
+                self.progress.line(self.best())
+
+    def has_risen(self, times: float = 1.0) -> bool:
+        """Whether the validation loss is larger than so many times the smallest one."""
+        return self.recorder.best is not None and self.validation_loss > times * self.recorder.best.validation_loss
 
     def finish(self) -> None:
         """Show what the validation loss is over, where it was smallest, the curve, and a text by the model."""
@@ -94,7 +104,7 @@ class Session:
         part = f"all {total:,}" if count == total - 1 else f"{count:,} of the {total:,}"
         self.progress.line(f"trained in {clock(self.progress.seconds())}; the validation loss is over {part} tokens of its "
                            f"split; {self.saved()}")
-        if self.recorder.best and self.validation_loss > self.recorder.best.validation_loss:
+        if self.has_risen():
             self.progress.line(self.best())
         with contextlib.suppress(InputError, OSError):         # without metrics, there is no curve
             self.progress.line(loss_curve(read_run(self.recorder.folder), sys.stderr.encoding))
@@ -108,7 +118,7 @@ class Session:
         step, loss = self.recorder.best
         folder = checkpoint_folder(self.recorder.folder, step)
         message = f"the validation loss was smallest at step {step}: {loss:.4f}{f', in {folder}' if folder.exists() else ''}"
-        if self.validation_loss > NOTICEABLE * loss:
+        if self.has_risen(NOTICEABLE):
             message += f"; it has risen to {self.validation_loss:.4f} since"
             if self.loss < loss:
                 message += ": the model overfits; more text, fewer steps, a smaller model, or dropout may help"

@@ -1,12 +1,13 @@
 """npgpt train: train a model on text, and write it to a model directory."""
 import argparse
 import contextlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 from npgpt.commands.arguments import OUT, for_shell
 from npgpt.commands.materials import Materials, described, gather
-from npgpt.commands.progress import Progress, TrainingProgress
+from npgpt.commands.progress import Progress, TrainingProgress, clock
 from npgpt.commands.session import Session, resume_command
 from npgpt.commands.train_arguments import add_arguments, changes, resolve
 from npgpt.errors import InputError
@@ -20,6 +21,8 @@ from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.lock import only_run
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
+from npgpt.training.duration import step_seconds
+from npgpt.training.evaluation import bits_per_nat
 from npgpt.training.footprint import Footprint, footprint, machine_memory
 from npgpt.training.trainer import Diverged, initial_state, train
 
@@ -79,6 +82,7 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | 
         occupy(folder, args.overwrite, stack, say)
     say(describe(materials, settings, need))
     if args.dry_run:
+        say(time_to_expect(materials, settings, origin.step if origin else 0) if fits(need) else "time   not measured")
         return None
     if origin and origin.step > settings.steps:
         raise InputError(f"--steps {settings.steps} is fewer than {folder} has made: {origin.step}")
@@ -91,9 +95,10 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | 
     state = (restored_state(origin, task, settings, settings.threads) if origin else
              initial_state(model.parameters, task, settings, settings.threads))
     stack.callback(state.optimiser.close)
-    recorder = Recorder(folder, state, model, settings, origin)
+    bits = materials.tokenizer and bits_per_nat(task.validation_batches(), materials.tokenizer.token_bytes)
+    recorder = Recorder(folder, state, model, settings, origin, bits)
     stack.callback(recorder.metrics.close)
-    progress = stack.enter_context(TrainingProgress(settings, task.config.n_positions))
+    progress = stack.enter_context(TrainingProgress(settings, task.config.n_positions, bits))
     return Session(task, settings, state, recorder, progress)
 
 
@@ -141,11 +146,25 @@ def occupy(folder: Path, overwrite: bool, stack: contextlib.ExitStack, say: Call
 
 def require_memory(need: Footprint) -> None:
     """Raise InputError if training needs more memory than there is: the system may then kill any process."""
-    there = machine_memory()
-    if there and need.total > there:
+    if not fits(need):
         raise InputError(f"training needs about {need.total / 2**20:,.0f} MB of memory, and this machine has "
-                         f"{there / 2**20:,.0f} MB: choose a smaller --batch-size, with --accumulate, or a smaller model, "
-                         "or go on anyway with --any-memory")
+                         f"{machine_memory() / 2**20:,.0f} MB: choose a smaller --batch-size, with --accumulate, or a "
+                         "smaller model, or go on anyway with --any-memory")
+
+
+def fits(need: Footprint) -> bool:
+    return need.total <= (machine_memory() or math.inf)
+
+
+def time_to_expect(materials: Materials, settings: RunSettings, done: int) -> str:
+    """How long the steps will take, and the validations, in which a token takes a third of the time."""
+    keep_freed_memory()
+    task, steps = materials.task, settings.steps - done
+    seconds = step_seconds(task.config, settings, settings.threads, materials.dtype)
+    tokens = settings.accumulate * settings.batch_size * task.config.n_positions
+    validated = math.ceil(steps / settings.eval_every) * sum(map(task.count, task.validation_batches()))
+    expected = clock(seconds * (steps + validated / tokens / 3))
+    return f"time   about {expected}, {seconds * 1000:,.0f} ms a step, as measured just now"
 
 
 def describe(materials: Materials, settings: RunSettings, need: Footprint) -> str:

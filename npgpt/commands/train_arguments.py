@@ -79,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         training.add_argument(flag(name), type=count, metavar="N", help=text)
     training.add_argument("--any-memory", action="store_true",
                           help="train even if that needs more memory than the machine has")
-    training.add_argument("--dry-run", action="store_true", help="print what would be trained, and stop")
+    training.add_argument("--dry-run", action="store_true",
+                          help="print what would be trained, how much memory and time that takes, and stop")
 
 
 def flag(name: str) -> str:

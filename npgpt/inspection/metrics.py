@@ -2,7 +2,7 @@
 import json
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +11,10 @@ import numpy as np
 from npgpt.errors import InputError
 from npgpt.runs.metrics import LINE_LIMIT, METRICS_FILE
 
-MEASURED = ("loss", "validation_loss", "learning_rate", "gradient_norm")
+MEASURED = ("loss", "validation_loss", "learning_rate", "gradient_norm", "bits_per_byte")
 HUGE = 1e100              # values of this size or more are not drawn, those below 1 / HUGE are drawn as 0
 MOST_LINES = 4_000_000    # of a file: they take half a gigabyte of memory
+SAME_TOKENIZER = 1e-6     # the same loss in bits a byte differs by a smaller share
 NAMED = 3                 # of the lines that cannot be read
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
@@ -32,11 +33,19 @@ class Run(NamedTuple):
     validation_loss: Curve
     learning_rate: Curve
     gradient_norm: Curve
+    bits_per_byte: Curve                        # the validation loss in a unit that does not depend on the tokenizer
     skipped: str                                # a message about the lines that could not be read; empty if all could
 
     @property
     def steps(self) -> int:
         return max(int(one.steps[-1]) for one in (self.loss, self.validation_loss) if one)
+
+    @property
+    def bits_per_nat(self) -> float | None:
+        """Factor from a loss in nats a token to bits a byte; None if it was not recorded."""
+        _, bits, nats = np.intersect1d(self.bits_per_byte.steps, self.validation_loss.steps, return_indices=True)
+        losses = self.validation_loss.values[nats]
+        return float(self.bits_per_byte.values[bits[-1]] / losses[-1]) if len(nats) and losses[-1] else None
 
 
 def read_run(place: Path) -> Run:
@@ -102,6 +111,19 @@ def last_of_each_step(steps: np.ndarray) -> np.ndarray:
 def curve(steps: np.ndarray, values: np.ndarray) -> Curve:
     drawn = np.abs(values) < HUGE                                 # neither NaN nor infinite
     return Curve(steps[drawn], values[drawn])
+
+
+def comparable(runs: Sequence[Run]) -> tuple[list[Run], str]:
+    """The runs with losses that can be compared, and the unit of these: where tokenizers differ, nats a token cannot be."""
+    factors = [run.bits_per_nat for run in runs]
+    if None in factors or np.allclose(factors, factors[0], rtol=SAME_TOKENIZER, atol=0):
+        return list(runs), "nats a token"
+    return [run._replace(loss=scaled(run.loss, factor), validation_loss=scaled(run.validation_loss, factor))
+            for run, factor in zip(runs, factors)], "bits a byte, because the tokenizers differ"
+
+
+def scaled(one: Curve, factor: float) -> Curve:
+    return Curve(one.steps, one.values * factor)
 
 
 def smooth(one: Curve, window: int) -> Curve:

@@ -4,19 +4,20 @@ from collections.abc import Sequence
 
 from npgpt.inspection.curves import (BOTTOM, HEIGHT, SMOOTHED, TOP, WIDTH, Line, averaged, frame, key, loss_lines,
                                      noisy_lines, panel)
-from npgpt.inspection.metrics import Run, thin
+from npgpt.inspection.metrics import Run, comparable, thin
 from npgpt.inspection.page import embed, fill, style
 
 
 def plot_page(runs: Sequence[Run]) -> bytes:
     """HTML that opens without a network, for one run or several."""
+    runs, unit = comparable(runs)
     fewer = max(1, len(runs) // 8)              # with many runs, each has fewer points, so that the page stays small
     loss, rate, norm = [], [], []
     for i, run in enumerate(runs):
         loss += loss_lines(i, run, fewer)
         rate.append(Line(i, "train", thin(run.learning_rate, SMOOTHED // fewer), "learning rate"))
         norm += noisy_lines(i, run.gradient_norm, "gradient norm", fewer)
-    figures = [figure_of("loss", "Loss", "nats a token", loss), figure_of("rate", "Learning rate", "", rate),
+    figures = [figure_of("loss", "Loss", unit, loss), figure_of("rate", "Learning rate", "", rate),
                figure_of("norm", "Gradient norm", "before clipping", norm)]
     steps = max(run.steps for run in runs)
     means = ("Training loss and gradient norm are means over a fiftieth of the run around each step; the values themselves "

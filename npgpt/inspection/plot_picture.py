@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 
 from npgpt.inspection.curves import HEIGHT, WIDTH, frame, key, loss_lines, panel
-from npgpt.inspection.metrics import Run
+from npgpt.inspection.metrics import Run, comparable
 from npgpt.inspection.page import style
 from npgpt.inspection.picture import PAGE, picture, text
 
@@ -12,10 +12,11 @@ MARGIN = 14
 
 def plot_picture(runs: Sequence[Run]) -> bytes:
     """SVG. Each run has a key above the curves: solid for training, dashed for validation."""
+    runs, unit = comparable(runs)
     lines = [line for i, run in enumerate(runs) for line in loss_lines(i, run, fewer=max(1, len(runs) // 8)) if line.curve]
     several = len(runs) > 1
     top = MARGIN + ROW * (1 + len(runs) * several)
-    parts = [text(MARGIN, MARGIN + 12, "loss in nats a token; solid: training, dashed: validation")]
+    parts = [text(MARGIN, MARGIN + 12, f"loss in {unit}; solid: training, dashed: validation")]
     for i, run in enumerate(runs if several else ()):
         y = MARGIN + ROW * (i + 1)
         parts += [f'<g transform="translate({MARGIN} {y})">{key(i)}</g>', text(MARGIN + 50, y + 12, run.name)]

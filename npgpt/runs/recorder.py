@@ -20,12 +20,13 @@ class Recorder:
     """Keeps the newest few checkpoints, and the one with the smallest validation loss.
 
     origin: the checkpoint from which the run was resumed. Later ones, or those of a run that is replaced, are removed
-    when the first checkpoint of this run is on the disk.
+    when the first checkpoint of this run is on the disk. bits_per_nat: factor from the loss in nats a token to bits a byte.
     """
 
     def __init__(self, folder: Path, state: TrainingState, model: Model, settings: RunSettings,
-                 origin: Checkpoint | None = None) -> None:
+                 origin: Checkpoint | None = None, bits_per_nat: float | None = None) -> None:
         self.folder, self.state, self.model, self.settings = folder, state, model, settings
+        self.bits_per_nat = bits_per_nat
         self.replaced = origin.record["replaced"] if origin else to_be_replaced(folder)
         self.best: Best | None = origin and origin.best
         self.saved_step: int | None = origin and origin.step
@@ -39,7 +40,9 @@ class Recorder:
         """Write a line about a step  ->  whether a checkpoint is due: in time, or for the smallest validation loss so far"""
         every = self.settings.checkpoint_every
         tokens = self.settings.accumulate * self.settings.batch_size * self.model.config.n_positions
-        self.metrics.write(step, tokens / (self.state.seconds - self.seconds), self.state.seconds, validation_loss)
+        known = validation_loss is not None and self.bits_per_nat is not None
+        self.metrics.write(step, tokens / (self.state.seconds - self.seconds), self.state.seconds, validation_loss,
+                           validation_loss * self.bits_per_nat if known else None)
         self.seconds = self.state.seconds
         if validation_loss is not None and validation_loss < (self.best.validation_loss if self.best else math.inf):
             self.best = Best(step.number, validation_loss)

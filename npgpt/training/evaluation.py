@@ -1,8 +1,10 @@
 """Evaluation: the mean loss over many batches."""
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from npgpt.layers.cross_entropy import IGNORED
 from npgpt.tasks.task import Batch, Task
 
 
@@ -19,3 +21,15 @@ def batch_losses(task: Task, parameters: np.ndarray, batches: Iterable[Batch]) -
     """Mean loss and number of targets of each batch."""
     for batch in batches:
         yield float(task.loss(batch, parameters)), task.count(batch)
+
+
+def bits_per_nat(batches: Iterable[Batch], token_bytes: Sequence[bytes]) -> float | None:
+    """What a loss of one nat a token amounts to in bits a byte of text, over the targets of batches of language modelling:
+    losses in bits a byte can be compared between tokenizers. None where tokens have no bytes.
+
+    token_bytes: the bytes of each token, in the order of the ids.
+    """
+    sizes = np.array([len(token) for token in token_bytes])
+    targets = np.concatenate([targets[targets != IGNORED] for _, targets in batches])
+    size = sizes[targets].sum() if targets.max(initial=-1) < len(sizes) else 0
+    return float(len(targets) / size / math.log(2)) if size else None

@@ -1,10 +1,11 @@
 """Footprint: how much memory training will need at its peak."""
+import contextlib
 import dataclasses
 import math
 import os
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +25,7 @@ class Footprint(NamedTuple):
     parameters: int
     gradients: int            # a vector for each part of the batch; one more where batches are accumulated
     moments: int
-    activations: int          # what forward keeps for backward, logits, temporary arrays
-    batches: int              # token ids
+    activations: int          # batches, what forward keeps for backward, logits, temporary arrays
     text: int = 0             # token ids of the whole text, if it is in memory
 
     @property
@@ -42,8 +42,9 @@ def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype,
     vector = parameter_count(task.table) * np.dtype(dtype).itemsize
     vectors = (threads if divides(batch_of_zeros(batch_size, config), task, threads) else 1) + (accumulate > 1)
     fits = 4 * vector <= (machine_memory() or math.inf)
-    return Footprint(vector, vectors * vector, 2 * vector, activation_bytes(config, batch_size, dtype) if fits else 0,
-                     accumulate * batch_size * (config.n_positions + 1) * np.dtype(np.int64).itemsize)
+    batches = accumulate * batch_size * (config.n_positions + 1) * np.dtype(np.int64).itemsize       # drawn together
+    activations = batches + activation_bytes(config, batch_size, dtype) if fits else 0
+    return Footprint(vector, vectors * vector, 2 * vector, activations)
 
 
 def activation_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
@@ -78,16 +79,23 @@ def batch_of_zeros(batch_size: int, config: GPTConfig) -> TokenBatch:
 
 
 def peak_allocated(work: Callable[[], object]) -> int:
-    """The most bytes that a call holds at once. NumPy reports its arrays to tracemalloc. breakpoint() does nothing
-    meanwhile, because one in a layer is meant for the training step.
-    """
-    hook, sys.breakpointhook = sys.breakpointhook, lambda *_, **__: None
+    """The most bytes that a call holds at once. NumPy reports its arrays to tracemalloc."""
     tracemalloc.start()
     try:
-        work()
+        with without_breakpoints():
+            work()
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+@contextlib.contextmanager
+def without_breakpoints() -> Iterator[None]:
+    """While the context lasts, breakpoint() does nothing: one in a layer is meant for the training step."""
+    hook, sys.breakpointhook = sys.breakpointhook, lambda *_, **__: None
+    try:
+        yield
+    finally:
         sys.breakpointhook = hook
 
 

@@ -30,6 +30,7 @@ def npgpt(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda file: None)            # slow on some disks
     monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", 10)        # else they take most of the time
+    monkeypatch.setattr("npgpt.training.duration.SECONDS", 0.0)
 
     def run(*arguments) -> Outcome:
         status = main([str(argument) for argument in arguments])

@@ -80,6 +80,22 @@ def test_training_reports_mean_loss_speed_and_time_left(monkeypatch, capsys):
                                        "60 tokens/s  8:10 left\n")
 
 
+def test_bits_a_byte_are_shown_beside_the_validation_loss(capsys):
+    progress = TrainingProgress(TrainingSettings(steps=9), n_positions=50, bits_per_nat=1.5)
+    progress.report(Step(1, 2.0, 1.0, 0.1), 4.0)
+    assert "  loss 2.0000  validation 4.0000  bits/byte 6.0000  learning rate " in capsys.readouterr().err
+
+
+def test_a_resumed_training_is_timed_by_the_steps_that_it_makes(monkeypatch, capsys):
+    now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    progress = TrainingProgress(TrainingSettings(steps=100, batch_size=1), n_positions=50)
+    progress.start_clock(90)
+    now = 110.0
+    progress.report(Step(94, 2.0, 1.0, 0.1), 4.0)                  # 4 steps in 10 seconds, and 6 to go
+    assert "  20 tokens/s  0:15 left" in capsys.readouterr().err
+
+
 def test_each_report_is_the_mean_of_the_losses_since_the_last(capsys):
     progress = TrainingProgress(TrainingSettings(steps=9), n_positions=50)
     for number, loss in ((1, 5.0), (2, 3.0)):

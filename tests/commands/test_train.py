@@ -104,8 +104,8 @@ def test_progress_is_reported(npgpt, text):
     err = npgpt(*QUICK, "--eval-every", 2).err
     assert "text.txt: 396 tokens to train on, 44 to validate on, vocabulary size 28" in err
     assert "model  1,176 parameters in float32: 1 layers, 2 heads, 8 channels, context 8" in err
-    steps = re.findall(r"^step (\d)/4  loss \d\.\d{4}  validation \d\.\d{4}  learning rate \S+  [\d,]+ tokens/s  \d:\d\d left$",
-                       err, re.M)
+    steps = re.findall(r"^step (\d)/4  loss \d\.\d{4}  validation \d\.\d{4}  bits/byte \d\.\d{4}  learning rate \S+  "
+                       r"[\d,]+ tokens/s  \d:\d\d left$", err, re.M)
     assert steps == ["2", "4"]
     assert "the validation loss is over all 44 tokens of its split; out holds the model of step 4" in err
 
@@ -114,6 +114,21 @@ def test_the_validation_loss_is_what_evaluate_finds(npgpt, text, tmp_path):
     err = npgpt(*QUICK).err
     loss = re.search(r"^loss +(\S+)", npgpt("evaluate").out, re.M)[1]
     assert re.search(rf"^step 4/4 .* validation {loss}  ", err, re.M)
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe"])
+def test_bits_a_byte_are_what_evaluate_finds(npgpt, text, tmp_path, tokenizer):
+    (tmp_path / "text.txt").write_text("the quïck brown fox ☃" * 30, encoding="utf-8")
+    err = npgpt(*QUICK, "--tokenizer", tokenizer).err
+    bits = re.search(r"^bits per byte +(\S+)", npgpt("evaluate").out, re.M)[1]
+    assert re.search(rf"^step 4/4 .*  bits/byte {bits}  ", err, re.M)
+    last = json.loads((tmp_path / "out" / METRICS_FILE).read_text().splitlines()[-1])
+    assert f"{last['bits_per_byte']:.4f}" == bits
+
+
+def test_without_a_tokenizer_there_are_no_bits_a_byte(npgpt, tokens, tmp_path):
+    assert "bits/byte" not in npgpt("train", "--data", tokens, *SMALL, "--steps", 4).err
+    assert "bits_per_byte" not in (tmp_path / "out" / METRICS_FILE).read_text()
 
 
 def test_the_validation_loss_is_over_the_same_windows_at_every_look_and_at_the_end(npgpt, text, tmp_path, monkeypatch):
@@ -135,9 +150,24 @@ def test_the_end_names_the_best_step_where_it_is_not_the_last_and_overfitting(np
     losses = iter(validation)
     monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: next(losses))
     monkeypatch.setattr("npgpt.commands.progress.TrainingProgress.loss", lambda self, step: training)
-    err = npgpt(*QUICK, "--eval-every", 1).err
-    assert f"\nthe validation loss was smallest at {said}" in err if said else "smallest" not in err
+    end = npgpt(*QUICK, "--eval-every", 1).err.partition("\ntrained in ")[2]
+    assert f"\nthe validation loss was smallest at {said}" in end if said else "smallest" not in end
     assert os.path.exists("out/checkpoints/step-00000002")
+
+
+@pytest.mark.parametrize("validation, training, said", [
+    ([5.0, 3.0, 4.0, 5.0], 1.0, ["3", "4"]),                       # once while it trains, and at the end
+    ([5.0, 3.0, 3.5, 2.9], 1.0, ["3"]),
+    ([5.0, 3.0, 3.01, 5.0], 1.0, ["4"]),
+    ([5.0, 3.0, 4.0, 5.0], 3.3, []),
+    ([5.0, 4.0, 3.0, 2.0], 1.0, [])])
+def test_overfitting_is_remarked_upon_when_it_is_seen(npgpt, text, monkeypatch, validation, training, said):
+    losses = iter(validation)
+    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: next(losses))
+    monkeypatch.setattr("npgpt.commands.progress.TrainingProgress.loss", lambda self, step: training)
+    err = npgpt(*QUICK, "--eval-every", 1).err
+    reports = re.split(r"^step (?=\d/4)", err, flags=re.M)[1:]
+    assert [report[0] for report in reports if ": the model overfits; " in report] == said
 
 
 def test_a_loss_above_that_of_a_uniform_guess_is_remarked_upon_once_after_the_warm_up(npgpt, text):
@@ -226,11 +256,30 @@ def test_a_terminal_shows_that_the_text_is_encoded_and_validated(npgpt, text, mo
 def test_a_dry_run_describes_the_run_and_writes_nothing(npgpt, tmp_path):
     status, out, err = npgpt("train", "--dry-run")
     assert status == 0 and out == "" and "1,250 of 12 sequences each" in err
+    assert re.search(r"^time   about \d+:\d\d, \d+ ms a step, as measured just now$", err, re.M)
     assert not any(tmp_path.iterdir())
 
 
-def test_a_dry_run_of_the_largest_preset_allocates_nothing(npgpt, text):
-    assert "1,475,632,000 parameters" in npgpt("train", "--data", text, "--preset", "gpt2-xl", "--n-positions", 16, "--dry-run").err
+def test_a_dry_run_of_the_largest_preset_is_no_large_work(npgpt, text, monkeypatch):
+    monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: 2**36)
+    monkeypatch.setattr("npgpt.training.duration.measured_seconds", lambda config, *others: float(config.n_layer < 3))
+    err = npgpt("train", "--data", text, "--preset", "gpt2-xl", "--n-positions", 16, "--dry-run").err
+    assert "1,475,632,000 parameters" in err and re.search("\ntime   about [^0]", err)
+
+
+def test_the_time_to_expect_is_that_of_all_steps_that_are_left_and_of_validations(npgpt, text, monkeypatch):
+    """A step of 2 x 8 tokens in 10 seconds; a validation of 43 tokens takes a third of the time for each."""
+    monkeypatch.setattr("npgpt.commands.train.step_seconds", lambda *arguments: 10.0)
+    assert "\ntime   about 11:30, 10,000 ms a step," in npgpt(*QUICK, "--steps", 60, "--eval-every", 6, "--dry-run").err
+    npgpt(*QUICK, "--steps", 10)
+    err = npgpt("train", "--resume", "out", "--steps", 60, "--eval-every", 50, "--dry-run").err
+    assert "\ntime   about 8:29, 10,000 ms a step," in err
+
+
+def test_where_the_memory_is_too_small_no_time_is_measured(npgpt, text, monkeypatch):
+    monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: 2**20)
+    monkeypatch.setattr("npgpt.commands.train.step_seconds", lambda *arguments: pytest.fail("measured"))
+    assert npgpt(*QUICK, "--dry-run").err.endswith("\ntime   not measured\n")
 
 
 MEMORY = r" of memory(.*?) \(parameters "

@@ -8,7 +8,7 @@ import pytest
 
 from npgpt.errors import InputError
 from npgpt.inspection import metrics
-from npgpt.inspection.metrics import Curve, read_run, smooth, thin
+from npgpt.inspection.metrics import Curve, comparable, read_run, smooth, thin
 from npgpt.runs.metrics import METRICS_FILE
 
 
@@ -129,3 +129,19 @@ def test_thinning_keeps_the_ends_and_every_spike():
     thinned = thin(Curve(np.arange(100_000), values), 400)
     assert 300 < len(thinned.steps) <= 402 and (np.diff(thinned.steps) > 0).all()
     assert {0, 777, 54_321, 99_999} <= set(thinned.steps.tolist()) and np.array_equal(values[thinned.steps], thinned.values)
+
+
+def test_runs_with_different_tokenizers_are_compared_in_bits_a_byte(run_of):
+    coarse = run_of(line(1, loss=6.0), line(2, loss=4.0, validation_loss=8.0, bits_per_byte=4.0))
+    fine = run_of(line(1, loss=3.0), line(2, loss=2.0, validation_loss=1.0, bits_per_byte=1.25))
+    (first, second), unit = comparable([coarse, fine])
+    assert unit.startswith("bits a byte")
+    assert points(first.loss) == [(1, 3.0), (2, 2.0)] and points(first.validation_loss) == [(2, 4.0)]
+    assert points(second.loss) == [(1, 3.75), (2, 2.5)] and points(second.validation_loss) == [(2, 1.25)]
+    plain = run_of(line(1), line(2, validation_loss=1.0))
+    for runs in ([coarse], [coarse, coarse], [coarse, plain], [plain, plain]):
+        assert comparable(runs) == (runs, "nats a token")
+
+
+def test_where_the_loss_is_0_bits_a_byte_tell_nothing(run_of):
+    assert run_of(line(1, validation_loss=0.0, bits_per_byte=0.0)).bits_per_nat is None

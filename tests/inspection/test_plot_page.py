@@ -13,7 +13,7 @@ NOTHING = Curve(np.array([]), np.array([]))
 def run(name="run", steps=2000, seed=0):
     rng, x = np.random.default_rng(seed), np.arange(1.0, steps + 1)
     return Run(name, Curve(x, 1 + np.exp(-x / 500) + rng.normal(0, 0.1, steps)), Curve(x[::100], 1.1 + np.exp(-x[::100] / 500)),
-               Curve(x, 1e-3 / x), Curve(x, np.exp(rng.normal(0, 1, steps))), "")
+               Curve(x, 1e-3 / x), Curve(x, np.exp(rng.normal(0, 1, steps))), NOTHING, "")
 
 
 def figures(page):
@@ -70,3 +70,14 @@ def test_a_measure_that_was_not_recorded_has_an_empty_panel():
 def test_the_page_says_where_curves_are_means():
     assert b"Training loss and gradient norm are means" in plot_page([run(steps=100)])
     assert b"are means" not in plot_page([run(steps=99)])
+
+
+def test_runs_with_different_tokenizers_are_drawn_in_bits_a_byte():
+    one = run("one")
+    other = one._replace(name="other", bits_per_byte=Curve(one.validation_loss.steps, one.validation_loss.values * 0.5))
+    one = one._replace(bits_per_byte=one.validation_loss)
+    page = plot_page([one, other])
+    assert b"bits a byte" in page and b"nats a token" not in page
+    validation = [paths(group, "validation")[0].get("d") for group in figures(page)[0].iter("g") if paths(group, "validation")]
+    assert len(set(validation)) == 2                                       # in nats they coincide
+    assert b"nats a token" in plot_page([one, one]) and b"bits a byte" not in plot_page([one, one])

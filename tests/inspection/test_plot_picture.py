@@ -14,7 +14,7 @@ STEPS = np.arange(1.0, 201)
 
 def run(name="run", factor=1.0, validation=True):
     loss = Curve(STEPS, factor * (1 + 1 / STEPS))
-    return Run(name, loss, Curve(STEPS[9::10], loss.values[9::10] + 0.1) if validation else NOTHING, NOTHING, NOTHING, "")
+    return Run(name, loss, Curve(STEPS[9::10], loss.values[9::10] + 0.1) if validation else NOTHING, NOTHING, NOTHING, NOTHING, "")
 
 
 def elements(runs, tag):
@@ -38,3 +38,9 @@ def test_a_lower_loss_is_drawn_lower_and_later_steps_to_the_right():
 
 def test_a_run_without_validation_is_drawn_as_well():
     assert not [path for path in elements([run(validation=False)], "path") if path.get("class") == "validation"]
+
+
+def test_runs_with_different_tokenizers_are_drawn_in_bits_a_byte():
+    runs = [one._replace(bits_per_byte=Curve(one.validation_loss.steps, one.validation_loss.values * factor))
+            for one, factor in ((run(), 1), (run(), 0.5))]
+    assert b"bits a byte" in plot_picture(runs) and b"bits a byte" not in plot_picture(runs[:1])

@@ -9,7 +9,7 @@ NOTHING = Curve(np.array([]), np.array([]))
 
 
 def run(loss=NOTHING, validation=NOTHING):
-    return Run("run", loss, validation, NOTHING, NOTHING, "")
+    return Run("run", loss, validation, NOTHING, NOTHING, NOTHING, "")
 
 
 def line(steps, values):

@@ -27,10 +27,10 @@ def steps(folder):
 
 def test_a_line_for_each_step(tmp_path):
     write(tmp_path, [1])
-    write(tmp_path, [2], after=1, validation_loss=3.5)
+    write(tmp_path, [2], after=1, validation_loss=3.5, bits_per_byte=4.5)
     assert lines(tmp_path) == [
         {"step": 1, "loss": 2.5, "learning_rate": 1e-3, "gradient_norm": 0.5, "tokens_per_second": 1234.6, "seconds": 0.125},
-        {"step": 2, "loss": 2.5, "validation_loss": 3.5, "learning_rate": 1e-3, "gradient_norm": 0.5,
+        {"step": 2, "loss": 2.5, "validation_loss": 3.5, "bits_per_byte": 4.5, "learning_rate": 1e-3, "gradient_norm": 0.5,
          "tokens_per_second": 1234.6, "seconds": 0.25}]
 
 

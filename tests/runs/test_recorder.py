@@ -1,5 +1,6 @@
 """What a run writes to the disk."""
 import dataclasses
+import json
 import os
 import time
 
@@ -21,7 +22,7 @@ from npgpt.training.trainer import Step, initial_state
 
 CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2)
 TASK = LanguageModelling(CONFIG)
-SETTINGS = RunSettings(steps=100, threads=1, eval_every=10, data=None, sha256="0")
+SETTINGS = RunSettings(steps=100, batch_size=5, accumulate=3, threads=1, eval_every=10, data=None, sha256="0")
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +34,10 @@ def fast(monkeypatch):
 def recorder(tmp_path):
     recorders = []
 
-    def make(origin=None, tokenizer=None, every=None, keep=2):
+    def make(origin=None, tokenizer=None, every=None, keep=2, bits_per_nat=None):
         state = restored_state(origin, TASK, SETTINGS) if origin else initial_state(initial_parameters(TASK.table), TASK, SETTINGS)
         settings = dataclasses.replace(SETTINGS, checkpoint_every=every, keep_checkpoints=keep)
-        recorders.append(Recorder(tmp_path, state, Model(state.parameters, CONFIG, tokenizer), settings, origin))
+        recorders.append(Recorder(tmp_path, state, Model(state.parameters, CONFIG, tokenizer), settings, origin, bits_per_nat))
         return recorders[-1]
     yield make
     for each in recorders:
@@ -74,6 +75,39 @@ def test_a_checkpoint_is_due_when_the_validation_loss_is_the_smallest_so_far(rec
     made = recorder(every=100)
     losses = [5.0, None, 6.0, 5.0, 4.0, float("nan")]
     assert [step(made, number, loss) for number, loss in enumerate(losses, 1)] == [True, False, False, False, True, False]
+
+
+def test_a_line_has_the_speed_of_its_step_and_the_validation_loss_in_both_units(recorder, tmp_path):
+    made = recorder(bits_per_nat=1.5)
+    step(made, 1)
+    step(made, 3, 2.0)                                             # two seconds after the other
+    first, second = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    tokens = SETTINGS.accumulate * SETTINGS.batch_size * CONFIG.n_positions
+    assert (first["tokens_per_second"], second["tokens_per_second"]) == (tokens, tokens / 2)
+    assert "bits_per_byte" not in first and (second["validation_loss"], second["bits_per_byte"]) == (2.0, 3.0)
+
+
+def test_the_speed_of_the_first_step_after_a_resume_is_that_of_the_step(recorder, tmp_path):
+    made = recorder()
+    step(made, 5)
+    made.save()
+    step(recorder(read_checkpoint(tmp_path / "checkpoints" / "step-00000005")), 6)
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["tokens_per_second"] == SETTINGS.accumulate * SETTINGS.batch_size * CONFIG.n_positions
+
+
+def test_the_history_is_on_the_disk_before_the_checkpoint(recorder, tmp_path, monkeypatch):
+    """Else the history of a run that is resumed after a power cut would have a gap."""
+    made, flushed = recorder(), []
+
+    def flush(file):
+        flushed.append(os.path.basename(os.readlink(f"/proc/self/fd/{file}")))
+    if not os.path.exists("/proc/self/fd"):
+        pytest.skip("needs /proc")
+    monkeypatch.setattr(os, "fsync", flush)
+    step(made, 1)
+    made.save()
+    assert flushed[0] == "metrics.jsonl" and len(flushed) > 5
 
 
 def test_the_newest_are_kept_and_the_best(recorder, tmp_path):

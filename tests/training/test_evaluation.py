@@ -10,7 +10,7 @@ from npgpt.layers.cross_entropy import IGNORED
 from npgpt.layers.softmax import softmax
 from npgpt.model.config import GPTConfig
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
-from npgpt.training.evaluation import batch_losses, evaluate
+from npgpt.training.evaluation import batch_losses, bits_per_nat, evaluate
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=4, n_embd=6, n_layer=1, n_head=2, initializer_range=0.5)
 TASK = LanguageModelling(CONFIG)
@@ -57,3 +57,19 @@ def test_a_uniform_guess_gives_ln_v():
 def test_evaluation_has_no_dropout():
     assert CONFIG.resid_pdrop > 0
     assert loss_of_text(np.arange(7)) == loss_of_text(np.arange(7), task=LanguageModelling(CONFIG.without_dropout()))
+
+
+def test_bits_a_byte_are_the_loss_of_the_text_over_its_bytes():
+    token_bytes = [b"a", b"bc", b"def", b"", b"g", b"h", b"\xc3\xa9"]
+    tokens = np.random.default_rng(0).integers(7, size=23)
+    batches = list(TASK.batches(tokens))
+    nats = loss_of_text(tokens) * 22
+    expected = nats / math.log(2) / len(b"".join(token_bytes[i] for i in tokens[1:]))
+    assert loss_of_text(tokens) * bits_per_nat(batches, token_bytes) == pytest.approx(expected, rel=1e-12)
+    ignored = [TokenBatch(batches[0].ids, np.full_like(batches[0].targets, IGNORED))]
+    assert bits_per_nat(batches + ignored, token_bytes) == bits_per_nat(batches, token_bytes)
+
+
+@pytest.mark.parametrize("token_bytes", [[b""] * 7, [b"a"] * 6])
+def test_tokens_without_bytes_have_no_bits_a_byte(token_bytes):
+    assert bits_per_nat(TASK.batches(np.arange(7)), token_bytes) is None
