@@ -86,6 +86,19 @@ def test_gradients_with_dropout_on_the_weights(T, D, seed):
     require_gradients(attention, attention_backward, q, k, v, p=0.3, rng=np.random.default_rng(seed), seed=seed)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_dropout_zeroes_weights_or_scales_them_up_in_each_call_others(causal):
+    """The values are unit vectors, so that y is the weights."""
+    q, k = draw(0, (6, 3), (6, 3))
+    weights, rng = attention(q, k, np.eye(6), causal=causal)[0], np.random.default_rng(0)
+    one, other = (attention(q, k, np.eye(6), causal=causal, p=0.5, rng=rng)[0] for _ in range(2))
+    for dropped in (one, other):
+        kept = dropped != 0
+        np.testing.assert_allclose(dropped, 2 * weights * kept, rtol=1e-12)
+        assert 0 < kept.sum() < (weights != 0).sum()
+    assert ((one != 0) != (other != 0)).any()
+
+
 def test_a_single_key_has_weight_one_so_that_queries_and_keys_have_no_gradient():
     q, k, v = draw(0, (2, 1, 3), (2, 1, 3), (2, 1, 4))
     require_gradients(attention, attention_backward, q, k, v, zero=("q", "k"))
