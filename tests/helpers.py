@@ -19,7 +19,8 @@ small_configs = st.builds(
     heads=st.integers(1, 3), width=st.integers(1, 4), n_positions=st.integers(3, 12), n_layer=st.integers(1, 3),
     n_inner=st.none() | st.integers(1, 5), activation_function=st.sampled_from(["gelu_new", "relu"]),
     layer_norm_epsilon=st.sampled_from([1e-5, 0.5]), tie_word_embeddings=st.booleans(),
-    position_embedding_type=st.sampled_from(["learned", "sinusoidal"]))
+    position_embedding_type=st.sampled_from(["learned", "sinusoidal"]), pre_layer_norm=st.booleans(), qkv_bias=st.booleans(),
+    window_size=st.none() | st.integers(1, 5))
 precisions = st.sampled_from([(np.float32, 1e-5), (np.float64, 1e-12)])      # dtype, and the tolerance that goes with it
 
 

@@ -1,4 +1,4 @@
-"""Optional reading: a decode step of a single text, with vectors in the place of (B, T, C) arrays.
+"""Optional reading: a decode step of a single text by GPT-2, with vectors in the place of (B, T, C) arrays.
 
 The equations are those of layers/ and model/, in a third of the calls, because nothing is kept for a backward pass. In a
 small model, calling NumPy takes longer than the arithmetic, so this is 1.7 times as fast. In GPT-2, reading the weights from
@@ -15,6 +15,11 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import GPTParameters
 from npgpt.model.heads import language_model_head
 from npgpt.model.parameters import BlockParameters
+
+
+def is_gpt2(config: GPTConfig) -> bool:
+    """Whether a model has GPT-2's blocks, for which the functions below are."""
+    return config.pre_layer_norm and config.qkv_bias and config.window_size is None
 
 
 def decode_step(token: int, p: GPTParameters, config: GPTConfig, cache: KeyValueCache, length: int) -> np.ndarray:

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from npgpt.generation.decode_step import decode_step
+from npgpt.generation.decode_step import decode_step, is_gpt2
 from npgpt.generation.kv_cache import KeyValueCache
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import GPTParameters, gpt
@@ -29,13 +29,13 @@ def next_logits(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: Key
     end = length + ids.shape[1]
     if end > config.n_positions:
         raise ValueError(f"{length} + {ids.shape[1]} tokens do not fit n_positions ({config.n_positions})")
-    if ids.size == 1 and first is None:
+    if ids.size == 1 and first is None and is_gpt2(config):
         return decode_step(int(ids[0, 0]), p, config, cache, length)[None]
     mask, positions = None, np.arange(length, end)                                     # (T,)
     if first is not None:
         mask = (np.arange(end) >= first[:, None])[:, None, None, :]                    # (B, 1, 1, S)
         positions = positions - first[:, None]                                         # (B, T)
-    x, _ = gpt(ids, p, config, None, layers, positions, cache.patterns(length, mask), keep=False)
+    x, _ = gpt(ids, p, config, None, layers, positions, cache.patterns(config, length, mask), keep=False)
     logits, _ = layers.unembedding(x[:, -1], language_model_head(p))                   # (B, V)
     return logits
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from npgpt.layers.causal_attention import causal_attention, causal_attention_backward
 from npgpt.model.config import GPTConfig
+from npgpt.model.gpt import attention_windows
 
 
 class CachedAttention(NamedTuple):
@@ -16,13 +17,14 @@ class CachedAttention(NamedTuple):
     values: np.ndarray               # (B, H, S, D)
     length: int                      # how many columns are in use already
     mask: np.ndarray | None = None   # (B, 1, 1, length + T): which columns are seen, if not all
+    window: int | None = None        # a query sees the last so many only
 
     def forward(self, q: np.ndarray, k: np.ndarray, v: np.ndarray, p: float = 0.0,
                 rng: np.random.Generator | None = None) -> tuple[np.ndarray, tuple]:
         end = self.length + q.shape[-2]
         self.keys[:, :, self.length:end] = k
         self.values[:, :, self.length:end] = v
-        return causal_attention(q, self.keys[:, :, :end], self.values[:, :, :end], self.mask, p=p, rng=rng)
+        return causal_attention(q, self.keys[:, :, :end], self.values[:, :, :end], self.mask, self.window, p, rng)
 
     def backward(self, dy: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Keys and values that were in the cache before are constants: they get no gradient."""
@@ -47,9 +49,10 @@ class KeyValueCache(NamedTuple):
         """S: for how many tokens of each text there is room."""
         return self.keys[0].shape[2]
 
-    def patterns(self, length: int, mask: np.ndarray | None = None) -> list[CachedAttention]:
+    def patterns(self, config: GPTConfig, length: int, mask: np.ndarray | None = None) -> list[CachedAttention]:
         """The attention pattern of every block, with `length` columns in use."""
-        return [CachedAttention(keys, values, length, mask) for keys, values in zip(*self)]
+        return [CachedAttention(keys, values, length, mask, window)
+                for keys, values, window in zip(*self, attention_windows(config), strict=True)]
 
     def arrays(self) -> list[np.ndarray]:
         return [*self.keys, *self.values]

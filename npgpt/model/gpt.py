@@ -102,8 +102,12 @@ def attention_patterns(config: GPTConfig) -> list[Pattern]:
     """The attention pattern of every block: causal, or with a window causal and banded in turn (Brown et al. 2020,
     section 2.1).
     """
-    band = CAUSAL if config.window_size is None else banded(config.window_size)
-    return [(CAUSAL, band)[i % 2] for i in range(config.n_layer)]
+    return [CAUSAL if window is None else banded(window) for window in attention_windows(config)]
+
+
+def attention_windows(config: GPTConfig) -> list[int | None]:
+    """How many of the last positions every block attends to; None where it attends to all."""
+    return [config.window_size if i % 2 else None for i in range(config.n_layer)]
 
 
 def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters,

@@ -1,15 +1,20 @@
 """A decode step computes what the layers compute, for a single token."""
+import dataclasses
+
 import numpy as np
+import pytest
 from hypothesis import given, strategies as st
 
 from helpers import logits_of, precisions, seeds, small_configs, unwritten_cache
-from npgpt.generation.decode_step import attention_step, decode_step, layer_norm_step
+from npgpt.generation.decode_step import attention_step, decode_step, is_gpt2, layer_norm_step
 from npgpt.layers.attention import attention
 from npgpt.layers.layer_norm import layer_norm
+from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import groups, parameter_count
 
 sizes = st.integers(1, 9)
+GPT2 = {"pre_layer_norm": True, "qkv_bias": True, "window_size": None}
 
 
 def require_same(actual, expected, arguments, tolerance):
@@ -19,7 +24,7 @@ def require_same(actual, expected, arguments, tolerance):
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
-@given(small_configs, seeds, precisions)
+@given(small_configs.map(lambda config: dataclasses.replace(config, **GPT2)), seeds, precisions)
 def test_token_by_token_a_text_has_the_logits_that_it_has_as_a_whole(config, seed, precision):
     """With every gain and bias drawn too."""
     dtype, tolerance = precision
@@ -34,6 +39,11 @@ def test_token_by_token_a_text_has_the_logits_that_it_has_as_a_whole(config, see
         logits = decode_step(token, p, config, cache, length)
         require_same(logits, expected[0, length], (parameters, *cache.arrays()), 1000 * tolerance)
     assert (parameters == before).all()
+
+
+@pytest.mark.parametrize("field, value", [("pre_layer_norm", False), ("qkv_bias", False), ("window_size", 3)])
+def test_it_is_for_gpt2_only(field, value):
+    assert is_gpt2(GPTConfig()) and not is_gpt2(GPTConfig(**{field: value}))
 
 
 @given(sizes, seeds, precisions)

@@ -1,4 +1,6 @@
 """The key-value cache, and attention through it."""
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -128,6 +130,7 @@ def test_the_pattern_of_some_heads_writes_their_part_of_the_cache():
 
 def test_the_patterns_of_a_cache_are_one_for_each_block():
     cache = filled(2)
-    patterns = cache.patterns(3)
+    patterns = cache.patterns(dataclasses.replace(CONFIG, window_size=4), 3)
+    assert [pattern.window for pattern in patterns] == [None, 4]
     assert [pattern.length for pattern in patterns] == [3] * CONFIG.n_layer
     assert all(pattern.keys is keys and pattern.values is values for pattern, keys, values in zip(patterns, *cache, strict=True))
