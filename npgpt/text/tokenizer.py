@@ -66,5 +66,5 @@ def tokenizer_of_merges(content: Content) -> Tokenizer:
     """The tokenizer of vocab.json and merges.txt: GPT-1's or GPT-2's. Raises InputError."""
     vocabulary, merges, special_tokens, _ = content
     if is_of_words(vocabulary, merges):
-        return WordBPETokenizer(vocabulary, merges, special_tokens)
+        return WordBPETokenizer(vocabulary, merges, [token for token in special_tokens if not token.endswith(WORD_END)])
     return BytePairTokenizer(*content)
