@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.errors import InputError
+from npgpt.errors import InputError, listed
 from npgpt.interop.families import family_of
 from npgpt.interop.family import Stored
 from npgpt.interop.gpt2 import POSITIONS
@@ -17,6 +17,7 @@ from npgpt.model.heads import Head, model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import groups, parameter_count
 
+PER_LAYER = 6                                   # tensors; every family has more
 ROWS = 1024                                     # of positions, compared at a time
 
 
@@ -69,7 +70,7 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, head
     table = prefix + family.table
     moved = {family.unembedding: table} if config.tie_word_embeddings and table not in tensors else {}
     tensors = {moved.get(name, name): tensor for name, tensor in tensors.items() if not family.ignored.fullmatch(name)}
-    if config.n_layer > len(tensors):                              # a wrong n_layer could make the list of names enormous
+    if config.n_layer * PER_LAYER > len(tensors):                  # a wrong n_layer could make the list of names enormous
         raise InputError(f"{path} holds {len(tensors)} parameters: too few for n_layer {config.n_layer} of its config.json")
     possible = shapes_in_file(dataclasses.replace(config, tie_word_embeddings=False, position_embedding_type="learned"),
                               heads, prefix)
@@ -80,7 +81,7 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, head
     problems += [f"{name} holds {tensor.dtype}, but weights must be floating-point numbers"
                  for name, tensor in tensors.items() if tensor.dtype.kind != "f" and tensor.dtype != BFLOAT16]
     if problems:
-        raise InputError(f"{path} does not match its config.json: {'; '.join(problems)}")
+        raise InputError(f"{path} does not match its config.json: {listed(problems)}")
     return tensors
 
 

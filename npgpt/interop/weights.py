@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.errors import InputError
+from npgpt.errors import InputError, listed
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.json_files import read_json
 
@@ -46,7 +46,7 @@ def read_shards(index: Path) -> dict[str, np.ndarray]:
                      for tensor in found if file_of.get(tensor) != name]
         tensors |= found
     if problems:
-        raise InputError(f"{index} does not match its files: {'; '.join(problems)}")
+        raise InputError(f"{index} does not match its files: {listed(problems)}")
     return tensors
 
 

@@ -22,6 +22,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.tokenizer import load_tokenizer
+from npgpt.text.vocabulary import with_special_tokens
 
 GPT = GPTConfig(vocab_size=5, n_positions=3, n_embd=4, n_layer=2, n_head=2, resid_pdrop=0.25, bos_token_id=4)
 
@@ -145,6 +146,14 @@ def test_only_special_tokens_of_the_tokenizer_are_named(tmp_path):
         save(tmp_path, Model(language_model(GPT), GPT, tokenizer))
         stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
         assert stored.get("bos_token") == expected and "eos_token" not in stored
+
+
+def test_special_tokens_whose_names_say_what_they_are_for_are_named(tmp_path):
+    tokenizer = with_special_tokens(CharacterTokenizer("ab"), ["[MASK]", "<unk>", "_start_"])
+    save(tmp_path, Model(language_model(GPT), GPT, tokenizer))
+    stored = json.loads((tmp_path / TOKENIZER_CONFIG).read_text())
+    assert {role: token for role, token in stored.items() if role.endswith("_token")} == {
+        "mask_token": "[MASK]", "unk_token": "<unk>", "bos_token": "_start_"}
 
 
 def test_only_a_folder_with_weights_holds_a_model(folder, tmp_path_factory):
@@ -415,6 +424,24 @@ def test_tensors_are_named_as_in_the_file(folder, prefix, capsys):
     edit_weights(folder, lambda tensors: {"score.weight": np.zeros((2, 4))} | {name: tensor for name, tensor in tensors.items() if "wpe" not in name})
     with pytest.raises(InputError, match=f"{CONFIG}: {prefix}wpe.weight is missing; score.weight is unexpected$"):
         load_model(folder)
+
+
+def test_of_many_tensors_that_do_not_match_the_first_are_named(folder):
+    edit_weights(folder, lambda tensors: {name.replace("h.", "layer."): tensor for name, tensor in tensors.items()})
+    with pytest.raises(InputError, match=r"attn.c_proj.bias is missing; .* is missing; and 38 more$") as error:
+        load_model(folder)
+    assert str(error.value).count(" is missing") == 10
+
+
+def test_a_configuration_with_enormous_sizes_and_a_file_with_many_tensors_are_refused_soon(folder):
+    """Although all the sizes are possible."""
+    edit_config(folder, n_layer=4096, n_embd=2**20, n_positions=2**24, vocab_size=2**24)
+    edit_weights(folder, lambda tensors: {f"h.{i}": np.zeros(0, np.float32) for i in range(10_000)})
+    tracemalloc.start()
+    with pytest.raises(InputError, match="holds 10000 parameters: too few for n_layer 4096"):
+        load_model(folder)
+    assert tracemalloc.get_traced_memory()[1] < 10**8
+    tracemalloc.stop()
 
 
 def test_a_parameter_that_occurs_twice_or_has_integers_is_refused(folder):
