@@ -151,13 +151,19 @@ def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, 
 
 
 def default_prompt(config: GPTConfig, tokenizer: Tokenizer) -> list[int]:
-    """The prompt if none is given: the (first) end-of-text token, else a new line, else token 0."""
+    """The prompt if none is given: the (first) end-of-text token, else a new line, else, for a tokenizer of words, a full
+    stop, else token 0.
+    """
     if config.end_tokens:
         return [config.end_tokens[0]]
-    try:
-        return [int(i) for i in tokenizer.encode("\n")]
-    except InputError:
-        return [0]
+    for text in ("\n", "."):
+        try:
+            ids = tokenizer.encode(text).tolist()
+        except InputError:
+            return [0]
+        if ids:
+            return ids
+    return [0]
 
 
 def stream_text(tokens: Iterable[int], tokenizer: Tokenizer, stop: str | Sequence[str] | None = None) -> Iterator[str]:

@@ -24,11 +24,15 @@ from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
+from npgpt.text.word_piece import VOCABULARY_TEXT
 
 CONFIG, GENERATION_CONFIG, TOKENIZER_CONFIG = "config.json", "generation_config.json", "tokenizer_config.json"
 # All files that describe a model. In a folder, files of two models must not be mixed.
-MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE, TOKENIZER_CONFIG,
+MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE, VOCABULARY_TEXT, TOKENIZER_CONFIG,
                "special_tokens_map.json", "added_tokens.json", GENERATION_CONFIG)
+# The special tokens whose names say what they are for.
+ROLES = {"unk_token": ("<unk>", "[UNK]"), "pad_token": ("<pad>", "[PAD]"), "cls_token": ("[CLS]",), "sep_token": ("[SEP]",),
+         "mask_token": ("<mask>", "[MASK]")}
 
 
 def load(folder: Path | str, dtype: np.dtype | None = None) -> Model:
@@ -87,10 +91,11 @@ def write_model(folder: Path, model: Model) -> None:
 
 
 def named_special_tokens(tokenizer: Tokenizer, config: GPTConfig) -> dict[str, str]:
-    """bos_token and eos_token, if they are special tokens of the tokenizer."""
-    names = {token_id: token for token, token_id in getattr(tokenizer, "special_tokens", {}).items()}
+    """bos_token, eos_token and those of ROLES, if they are special tokens of the tokenizer."""
+    names = {token_id: token for token, token_id in tokenizer.special_tokens.items()}
     ids = {"bos_token": config.bos_token_id, "eos_token": next(iter(config.end_tokens), None)}
-    return {role: names[token_id] for role, token_id in ids.items() if token_id in names}
+    return {**{role: token for role, tokens in ROLES.items() for token in tokens if token in tokenizer.special_tokens},
+            **{role: names[token_id] for role, token_id in ids.items() if token_id in names}}
 
 
 def load_config(folder: Path | str) -> GPTConfig:

@@ -1,7 +1,7 @@
 """Byte pair encoding of words, GPT-1's tokenizer: the characters of each word are merged into longer tokens.
 
-It is the method of Sennrich et al. (2016) on BERT's words (bert_words.py). A token at the end of a word ends with </w>, which
-stands for the space after it. Results are those of OpenAIGPTTokenizer of Hugging Face's transformers.
+It is the method of Sennrich et al. (2016) on BERT's words (bert_words.py). A token at the end of a word ends with </w>,
+which stands for the space after it. Results are those of OpenAIGPTTokenizer of Hugging Face's transformers.
 """
 from collections.abc import Iterable, Mapping
 

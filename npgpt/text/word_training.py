@@ -1,8 +1,8 @@
 """Training of the vocabularies of GPT-1 (word_bpe.py) and BERT (word_piece.py) on a text.
 
-Both begin with the characters of the text's words; then repeatedly the most frequent pair of adjacent tokens becomes a new
-token (Sennrich et al. 2016). Google did not publish how BERT's vocabulary was made; this is how Hugging Face's tokenizers make
-one. Its encoding is WordPiece's all the same: the longest part first, whatever the order of the merges.
+Both begin with the characters of the text's words; then repeatedly the most frequent pair of adjacent tokens becomes a
+new token (Sennrich et al. 2016). Google did not publish how BERT's vocabulary was made; this is how Hugging Face's
+tokenizers make one. A text is then encoded as WordPiece says: the longest part first, whatever the order of the merges.
 """
 from collections import Counter
 from collections.abc import Callable, Iterable

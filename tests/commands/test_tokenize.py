@@ -12,6 +12,7 @@ from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
+from npgpt.text.word_training import train_word_bpe
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def test_each_token_is_shown_with_its_id(npgpt, byte_pairs):
     tokens, last = shown(npgpt("tokenize", "ab  \n\\né", "--model", byte_pairs))
     assert tokens == [(256, "ab"), (257, "␣␣"), (10, r"\n"), (92, r"\\"), (110, "n"), (195, r"\xc3"), (169, r"\xa9")]
     assert last == "7 tokens, 8 characters, 9 bytes"
+
+
+def test_words_are_shown_with_the_spaces_that_they_bring(npgpt, tmp_path):
+    train_word_bpe("the gradient is magic", 40).save(tmp_path)
+    tokens, _ = shown(npgpt("tokenize", "Is  the", "--model", tmp_path))
+    assert [token for _, token in tokens] == ["i", "s␣", "t", "h", "e␣"]
+    assert [token for _, token in shown(npgpt("tokenize", "--model", tmp_path))[0]][:4] == ["t", "h", "e␣", "g"]       # SAMPLE
 
 
 def test_ids_are_aligned(npgpt, byte_pairs):

@@ -18,6 +18,8 @@ from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import named_views
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.word_bpe import WordBPETokenizer
+from npgpt.text.word_piece import WordPieceTokenizer
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=5, n_embd=6, n_layer=1, n_head=2, initializer_range=0.5)
 PARAMETERS = language_model(CONFIG, 1)
@@ -209,6 +211,16 @@ def test_the_default_prompt_is_the_end_of_text_token_else_a_new_line_else_token_
     assert default_prompt(dataclasses.replace(ends, eos_token_id=(5, 3)), CharacterTokenizer("ab\n")) == [5]
     assert default_prompt(CONFIG, CharacterTokenizer("ab\n")) == [2]
     assert default_prompt(CONFIG, CharacterTokenizer("ab")) == [0]
+
+
+def test_the_default_prompt_of_words_is_a_full_stop():
+    tokenizer = WordPieceTokenizer({"[UNK]": 0, "a": 1, ".": 2}, ["[UNK]"])
+    assert default_prompt(CONFIG, tokenizer) == [2]
+
+
+def test_words_are_streamed_with_the_spaces_between_them():
+    tokenizer = WordBPETokenizer({"<unk>": 0, "a": 1, "b</w>": 2, "c</w>": 3}, [])
+    assert list(stream_text(tokenizer.encode("ab c"), tokenizer))[:3] == ["a", "b ", "c "]
 
 
 @given(texts)
