@@ -83,6 +83,10 @@ def test_special_tokens_are_no_part_of_plain_text_and_recognised_if_allowed():
     assert small().encode("a [MASK]b", ["[MASK]"]).tolist() == [9, 4, 13]
 
 
+def test_plain_text_never_becomes_a_special_token_even_if_its_name_is_a_word():
+    assert WordPieceTokenizer({"[UNK]": 0, "mask": 1, "a": 2}, ["mask"]).encode("a mask").tolist() == [2, 0]
+
+
 @pytest.mark.parametrize("tokens, text", [
     (["un", "##aff", "##able"], "unaffable"), (["a", "b"], "a b"), (["a", ".", "'", "[MASK]", "b"], "a. ' [MASK] b"),
     (["##aff", "a"], "##aff a"), ([], ""),
