@@ -56,6 +56,12 @@ def test_the_gradient_of_x_sums_to_zero_along_a_row(channels, seed):
     assert np.abs(dx.sum(axis=-1)).max() < 1e-12 * max(np.abs(dx).max(), 1)
 
 
+def test_eps_is_1e_5_unless_given():
+    """As in GPT-2. It counts where the variance is as small, here 1e-6."""
+    y, _ = layer_norm(np.array([1e-3, -1e-3]), np.ones(2), np.zeros(2))
+    np.testing.assert_allclose(y, np.array([1e-3, -1e-3]) / math.sqrt(1e-6 + 1e-5), rtol=1e-12)
+
+
 def test_a_constant_row_gives_the_bias():
     y, _ = layer_norm(np.full((2, 3), 7.0, np.float32), np.ones(3, np.float32), np.array([1, 2, 3], np.float32))
     assert y.tolist() == [[1, 2, 3]] * 2

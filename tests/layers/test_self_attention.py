@@ -48,6 +48,14 @@ def test_each_head_attends_by_itself_as_the_pattern_says(settings, causal):
     np.testing.assert_allclose(y[0], np.concatenate(heads, axis=-1) @ w_proj + b_proj, rtol=1e-12)
 
 
+def test_dropout_acts_on_the_attention_weights_with_probability_p_where_a_generator_is_given():
+    arguments = draw_arguments(B=4, T=20, H=2, D=3)
+    _, cache = self_attention(*arguments, n_head=2, p=0.3, rng=np.random.default_rng(0))
+    keep, scale = cache.attention[0].dropout
+    assert (~keep).mean() == pytest.approx(0.3, abs=0.03) and scale == 1 / 0.7
+    assert self_attention(*arguments, n_head=2, p=0.3)[1].attention[0].dropout is None
+
+
 @given(several, seeds)
 def test_the_bias_of_the_keys_has_no_gradient(T, seed):
     """It adds the same to all scores of a query, which softmax ignores."""
