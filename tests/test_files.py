@@ -2,6 +2,7 @@
 import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,63 @@ def test_where_only_the_key_differs_it_is_never_missing(old_and_new, monkeypatch
     assert (old / "key").read_bytes() == b"3"
 
 
+@pytest.fixture
+def on_disk(monkeypatch):
+    """What changes the names in folders, and when these names are flushed to the disk, in order: (what, path)."""
+    events = []
+
+    def watch(name):
+        def wrapped(*paths, original=getattr(os, name), **settings):
+            events.append((name, Path(paths[-1])))
+            return original(*paths, **settings)
+        monkeypatch.setattr(os, name, wrapped)
+    for name in ("replace", "rename", "unlink"):
+        watch(name)
+    opened = {}
+
+    def remember(path, flags, *mode, original=os.open, **settings):
+        file = original(path, flags, *mode, **settings)
+        opened[file] = Path(path)
+        return file
+
+    def flush(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            events.append(("flush", opened[file]))
+    monkeypatch.setattr(os, "open", remember)
+    monkeypatch.setattr(os, "fsync", flush)
+    return events
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders cannot be flushed")
+def test_a_file_or_folder_survives_a_power_cut_once_it_is_written(tmp_path, on_disk):
+    """The name of a file is in its folder, which has to be flushed as well."""
+    write_whole(tmp_path / "file", [b"new"])
+    assert on_disk == [("replace", tmp_path / "file"), ("flush", tmp_path)]
+    on_disk.clear()
+    with write_whole_folder(tmp_path / "folder") as staging:
+        pass
+    assert on_disk == [("flush", staging), ("rename", tmp_path / "folder"), ("flush", tmp_path)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders cannot be flushed")
+def test_a_power_cut_while_files_move_leaves_no_key_beside_files_of_another(old_and_new, on_disk):
+    """Without a flush between them, the disk may have a later rename, but not an earlier removal."""
+    old, new = old_and_new
+    move_together(new, old, "key", stale=["stale"])
+    assert on_disk == [("unlink", old / "key"), ("unlink", old / "stale"), ("flush", old), ("replace", old / "more"),
+                       ("replace", old / "other"), ("flush", old), ("replace", old / "key"), ("flush", old)]
+
+
+def test_two_processes_that_write_the_same_file_have_a_temporary_file_each(tmp_path, monkeypatch):
+    def write_as_another():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: 12345)
+            write_whole(tmp_path / "file", [b"theirs"])
+        yield b"ours"
+    write_whole(tmp_path / "file", write_as_another())
+    assert contents(tmp_path) == {"file": b"ours"}
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_a_file_gets_a_second_name_or_a_copy(tmp_path, monkeypatch, links):
     def no_links(source, target):
@@ -204,6 +262,14 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     (temporary_name(tmp_path / "folder") / "file").write_bytes(b"half")
     remove_temporaries(tmp_path)
     assert contents(tmp_path) == {".mine.tmp": b"mine"}
+
+
+def test_of_a_temporary_link_the_link_alone_is_removed(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_bytes(b"mine")
+    temporary_name(tmp_path / "link").symlink_to("precious")
+    remove_temporaries(tmp_path)
+    assert os.listdir(tmp_path) == ["precious"] and contents(tmp_path / "precious") == {"file": b"mine"}
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20, 2**20 + 1])

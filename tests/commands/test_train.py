@@ -256,7 +256,7 @@ def test_a_terminal_shows_that_the_text_is_encoded_and_validated(npgpt, text, mo
 def test_a_dry_run_describes_the_run_and_writes_nothing(npgpt, tmp_path):
     status, out, err = npgpt("train", "--dry-run")
     assert status == 0 and out == "" and "1,250 of 12 sequences each" in err
-    assert re.search(r"^time   about \d+:\d\d, \d+ ms a step, as measured just now$", err, re.M)
+    assert re.search(r"^time   about \d+:\d\d, [\d,]+ ms a step, as measured just now$", err, re.M)
     assert not any(tmp_path.iterdir())
 
 

@@ -35,7 +35,7 @@ def test_the_lock_of_a_killed_process_does_not_count(tmp_path, holder):
     holder.wait()
     assert (tmp_path / LOCK_FILE).exists()
     with only_run(tmp_path):
-        pass
+        assert (tmp_path / LOCK_FILE).read_text() == str(os.getpid())
 
 
 def test_the_lock_file_is_removed(tmp_path):
