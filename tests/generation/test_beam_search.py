@@ -70,10 +70,10 @@ def test_a_text_that_ends_is_closed_only_if_it_is_among_the_first_beams():
     parameters = np.zeros_like(language_model(config, 0, np.float64))
     views = named_views(parameters, language_model_table(config))
     views["ln_f.bias"][0] = 1
-    for logits, end, expected in (([0.0, -1.0, -2.0, -3.0], {1}, [[0, 0], [1]]),          # the second of two beams has ended
-                                  ([0.0, -1.0, -2.0, -3.0], {2}, [[0, 0], [0, 1]]),       # the third is no beam
-                                  ([0.0, -1.0, -2.0, -3.0], {0, 1}, [[0], [1]])):
-        views["wte"][:, 0] = logits
+    views["wte"][:, 0] = 0, -0.1, -0.2, -0.3                      # every text ends more likely than it goes on
+    for end, expected in (({0, 1}, [[0], [1]]),
+                          ({1}, [[1], [0, 0]]),
+                          ({2}, [[0, 0], [0, 1]])):              # the third of the continuations is no beam
         found = beam_search(parameters, config, [3], 2, 2, end, length_penalty=0.0)
         assert [beam.tokens for beam in found] == expected
 

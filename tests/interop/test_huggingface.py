@@ -426,6 +426,13 @@ def test_tensors_are_named_as_in_the_file(folder, prefix, capsys):
         load_model(folder)
 
 
+@pytest.mark.parametrize("name", ["transformer.h.0.attn.bias.scale", "lm.transformer.h.0.attn.bias", "transformer.h.x.attn.bias"])
+def test_only_tensors_with_the_names_of_mask_buffers_are_ignored(folder, name):
+    edit_weights(folder, lambda tensors: tensors | {name: np.zeros(1, np.float32)})
+    with pytest.raises(InputError, match=f"{CONFIG}: {name} is unexpected$"):
+        load_model(folder)
+
+
 def test_of_many_tensors_that_do_not_match_the_first_are_named(folder):
     edit_weights(folder, lambda tensors: {name.replace("h.", "layer."): tensor for name, tensor in tensors.items()})
     with pytest.raises(InputError, match=r"attn.c_proj.bias is missing; .* is missing; and 38 more$") as error:

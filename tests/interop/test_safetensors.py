@@ -180,7 +180,7 @@ def without(name):
     (entry(shape=[-2, -1]), "is not a list of at most 32 sizes"),
     (entry(shape=[2] + [1] * 32), "is not a list of at most 32 sizes"),
     (entry(shape=[2**63]), "is not a list of at most 32 sizes"),
-    (entry(shape=[0, 2**62], data_offsets=[0, 0]), "is too large"),
+    (entry(shape=[0, 2**60], data_offsets=[0, 0]), "is too large"),
     (entry(shape=[0] + [2**62] * 31, data_offsets=[0, 0]), "is too large"),
     (entry(data_offsets=[0]), "are not a list of two positions"),
     (entry(data_offsets=[0, 4, 8]), "are not a list of two positions"),
