@@ -104,18 +104,18 @@ def test_several_stops_may_be_given(npgpt, model):
     assert written(npgpt(*arguments, "--stop", "e", "--stop", "o")) == "fox" + whole[:first]
 
 
-def set_end(model, character):
-    """Make a character the model's end of text."""
+def set_ends(model, characters):
+    """Make each of the characters an end of text of the model."""
     parameters, config = load_model(model)
     tokenizer = load_tokenizer(model)
-    save(model, Model(parameters, dataclasses.replace(config, eos_token_id=int(tokenizer.encode(character)[0])), tokenizer))
+    save(model, Model(parameters, dataclasses.replace(config, eos_token_id=tuple(tokenizer.encode(characters).tolist())), tokenizer))
 
 
 def test_text_ends_at_the_end_of_text_token_unless_that_is_ignored(npgpt, model):
     arguments = ["generate", "--model", model, "--prompt", "fox", "--max-new-tokens", 200, "--temperature", 5]
     whole = written(npgpt(*arguments))
-    set_end(model, "e")
-    assert written(npgpt(*arguments)) == "fox" + whole[3:].split("e")[0]
+    set_ends(model, "eo")
+    assert written(npgpt(*arguments)) == "fox" + whole[3:].split("e")[0].split("o")[0]
     assert written(npgpt(*arguments, "--ignore-end")) == whole
 
 
