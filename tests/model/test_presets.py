@@ -1,4 +1,5 @@
 """Presets: GPT-2's own sizes to the last parameter, and small ones."""
+import math
 import tracemalloc
 
 import pytest
@@ -46,3 +47,19 @@ def test_an_unknown_name_is_refused_with_a_list_of_the_known_ones():
     with pytest.raises(InputError, match="'gpt3'") as error:
         preset("gpt3")
     assert all(name in str(error.value) for name in PRESETS)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"])
+def test_gpt2_starts_with_its_own_standard_deviation(name):
+    assert preset(name).initializer_range == 0.02
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "medium", "gpt2"])
+@pytest.mark.parametrize("n_embd", [12, 96, 384, 756])
+def test_narrow_models_start_so_that_products_with_normalised_vectors_have_the_same_variance(name, n_embd):
+    config = preset(name, n_embd=n_embd, n_head=3)
+    assert config.initializer_range == pytest.approx(0.8 / math.sqrt(n_embd), abs=5e-5)
+
+
+def test_a_standard_deviation_that_is_given_is_kept():
+    assert preset("small", initializer_range=0.05).initializer_range == 0.05
