@@ -240,7 +240,7 @@ def test_weights_that_do_not_fit_the_config_are_refused(refused, model):
 
 
 def test_control_characters_in_the_names_of_a_file_do_not_reach_the_terminal(refused, model):
-    write_safetensors(model / WEIGHTS, {"\x1b[31m\nred": np.zeros(1)}, {})
+    write_safetensors(model / WEIGHTS, dict.fromkeys(["\x1b[31m\nred", *map(str, range(20))], np.zeros(1)), {})
     assert r"\x1b[31m\nred is unexpected" in refused("generate", "--model", model)
 
 
