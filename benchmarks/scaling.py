@@ -83,7 +83,7 @@ def measure_point(sizes: dict[str, int], value: int, threads: int, effort: Effor
         call = partial(loss_and_gradients, shape.batch(), shape.parameters())
         memory = peak_allocated(call)                     # of the first call, because threads keep their gradient vectors
         time = measure(call, effort)
-    need = footprint(config, shape.B, threads, DTYPE)
+    need = footprint(shape.task, shape.B, threads, DTYPE)
     return Point(value, time, memory, training_flops(config, shape.B, shape.T) / threads, need.gradients + need.activations)
 
 

@@ -1,26 +1,29 @@
-"""What `npgpt train` needs: data, a tokenizer, and a model to train."""
+"""Language modelling on the command line: the text, a tokenizer, and a model to train."""
 import argparse
 import dataclasses
 import hashlib
 import itertools
+import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.commands.arguments import given
+from npgpt import library
+from npgpt.commands.arguments import for_shell, given
+from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
 from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
-from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
 from npgpt.runs.checkpoint import Checkpoint
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.tasks.task import Batch
+from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import BYTES, END_OF_TEXT, count_words, learn_merges, tokenizer_of_merges
@@ -29,30 +32,57 @@ from npgpt.text.corpus import (Corpus, encode_corpus, holds_token_files, open_to
                                read_text, require_length, split_text)
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
+from npgpt.training.duration import step_seconds
+from npgpt.training.evaluation import bits_per_nat
 
 KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "bpe"}
+SAMPLE_TOKENS = 400
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
 GPT2_VOCABULARY = 50257
 BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, each frequent enough to be learned
 OTHER_TOKENS = BYTES + 1       # tokens of a BPE vocabulary that no merge makes: the bytes and <|endoftext|>
 
 
-class Materials(NamedTuple):
-    task: LanguageModelling                    # with the configuration and the corpus
-    tokenizer: Tokenizer | None                # None for token files without a tokenizer
-    start: Model | None                        # the model to be trained further; None: a new one
-    dtype: np.dtype
-    paths: list[Path] | None                   # of the data; None: the documentation that comes with Python
-    sha256: str
+class LanguageModel(Objective):
+    """Language modelling on a text. The tokenizer is None for token files that have none beside them."""
 
-    def model(self, seed: int) -> Model:
-        """The model that is trained: `start`, or a new one."""
-        parameters = self.start.parameters if self.start else initial_parameters(self.task.table, seed, self.dtype)
-        return Model(parameters, self.task.config, self.tokenizer)
+    task: LanguageModelling
+
+    @property
+    def bytes_in_memory(self) -> int:
+        return self.task.corpus.bytes_in_memory
+
+    def data_line(self) -> str:
+        corpus = self.task.corpus
+        return (f"text   {described(self.paths)}: {len(corpus.train):,} tokens to train on, "
+                f"{len(corpus.validation):,} to validate on, vocabulary size {self.task.config.vocab_size:,}")
+
+    def first_example(self) -> Iterable[Batch]:
+        return self.task.batches(self.task.corpus.validation[:self.task.config.n_positions + 1])
+
+    def validated(self) -> str:
+        total, count = len(self.task.corpus.validation), sum(map(self.task.count, self.task.validation_batches()))
+        part = f"all {total:,}" if count == total - 1 else f"{count:,} of the {total:,}"
+        return f"{part} tokens of its split"
+
+    def bits_per_nat(self) -> float | None:
+        return self.tokenizer and bits_per_nat(self.task.validation_batches(), self.tokenizer.token_bytes)
+
+    def step_seconds(self, settings: RunSettings) -> float:
+        return step_seconds(self.task.config, settings, settings.threads, self.dtype)
+
+    def show_result(self, model: Model, settings: RunSettings) -> None:
+        """Print a text by the model."""
+        if model.tokenizer is not None:
+            text = library.generate(model, max_new_tokens=SAMPLE_TOKENS, seed=settings.seed, temperature=0.8)
+            print("\n" + harmless(text.strip(), sys.stdout) + "\n", flush=True)
+
+    def next_command(self, folder: Path) -> str:
+        return f"npgpt generate --model {for_shell(folder)}"
 
 
-def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materials:
-    """The materials of a new run, or of one resumed from the checkpoint `origin`. Raises InputError or OSError."""
+def gather_text(args: argparse.Namespace, origin: Checkpoint | None = None) -> LanguageModel:
+    """What a new run needs, or one resumed from the checkpoint `origin`. Raises InputError or OSError."""
     start, dtype, paths = None, np.dtype(args.dtype or "float32"), args.data
     if origin:
         start, dtype = origin.model, origin.model.parameters.dtype
@@ -71,7 +101,7 @@ def gather(args: argparse.Namespace, origin: Checkpoint | None = None) -> Materi
         config = dataclasses.replace(config, resid_pdrop=args.dropout, embd_pdrop=args.dropout, attn_pdrop=args.dropout)
     task = LanguageModelling(config, data if isinstance(data, Corpus) else encode(data, tokenizer, args))
     require_length(task.corpus.validation, 1, "validation text (the last tenth)")
-    return Materials(task, tokenizer, start, dtype, paths, digest)
+    return LanguageModel(task, tokenizer, start, dtype, paths, digest)
 
 
 def properties(model: Model) -> dict[str, object]:

@@ -4,6 +4,7 @@ import sys
 import time
 
 from npgpt.terminal import harmless
+from npgpt.training.evaluation import Validation
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import Step
 
@@ -34,13 +35,15 @@ class Progress:
 class TrainingProgress(Progress):
     """Counts steps, and shows loss, speed and the time left.
 
-    bits_per_nat: factor from the loss in nats a token to bits a byte; None where that is unknown.
+    units_per_example: how many units, such as tokens, an example has. bits_per_nat: factor from the loss in nats a token to
+    bits a byte; None where that is unknown.
     """
 
-    def __init__(self, settings: TrainingSettings, n_positions: int, bits_per_nat: float | None = None) -> None:
+    def __init__(self, settings: TrainingSettings, units_per_example: int, unit: str = "tokens",
+                 bits_per_nat: float | None = None) -> None:
         super().__init__()
-        self.steps, self.bits_per_nat = settings.steps, bits_per_nat
-        self.tokens_per_step = settings.accumulate * settings.batch_size * n_positions
+        self.steps, self.unit, self.bits_per_nat = settings.steps, unit, bits_per_nat
+        self.units_per_step = settings.accumulate * settings.batch_size * units_per_example
         self.losses: list[float] = []          # since the last report
         self.start_clock()
 
@@ -53,11 +56,12 @@ class TrainingProgress(Progress):
             self.losses.append(step.loss)
         self.status(self.describe(step))
 
-    def report(self, step: Step, validation_loss: float) -> float:
+    def report(self, step: Step, validation: Validation) -> float:
         """Show a line that stays  ->  the mean loss of the steps since the last one"""
         loss = self.loss(step)
-        bits = f"bits/byte {validation_loss * self.bits_per_nat:.4f}  " if self.bits_per_nat else ""
-        self.line(self.describe(step, f"validation {validation_loss:.4f}  {bits}"))
+        bits = {"bits/byte": validation.loss * self.bits_per_nat} if self.bits_per_nat else {}
+        measured = {"validation": validation.loss, **bits, **validation.others}
+        self.line(self.describe(step, "".join(f"{name} {value:.4f}  " for name, value in measured.items())))
         self.losses.clear()
         return loss
 
@@ -67,7 +71,7 @@ class TrainingProgress(Progress):
     def describe(self, step: Step, validation: str = "") -> str:
         seconds_per_step = self.seconds() / (step.number - self.done)
         return (f"step {step.number:{len(str(self.steps))}}/{self.steps}  loss {self.loss(step):.4f}  {validation}"
-                f"learning rate {step.learning_rate:.1e}  {self.tokens_per_step / seconds_per_step:,.0f} tokens/s  "
+                f"learning rate {step.learning_rate:.1e}  {self.units_per_step / seconds_per_step:,.0f} {self.unit}/s  "
                 f"{clock(seconds_per_step * (self.steps - step.number))} left")
 
     def seconds(self) -> float:

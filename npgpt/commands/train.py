@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from npgpt.commands.arguments import OUT, for_shell
-from npgpt.commands.materials import Materials, described, gather
+from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress, TrainingProgress, clock
-from npgpt.commands.session import Session, resume_command
-from npgpt.commands.train_arguments import add_arguments, changes, resolve
+from npgpt.commands.session import Session
+from npgpt.commands.train_arguments import add_arguments, changes, gather, resolve
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import holds_model
 from npgpt.model.parameters import parameter_count
@@ -21,8 +21,6 @@ from npgpt.runs.interrupt import Interrupt
 from npgpt.runs.lock import only_run
 from npgpt.runs.recorder import Recorder
 from npgpt.runs.settings import RunSettings
-from npgpt.training.duration import step_seconds
-from npgpt.training.evaluation import bits_per_nat
 from npgpt.training.footprint import Footprint, footprint, machine_memory
 from npgpt.training.trainer import Diverged, initial_state, train
 
@@ -30,12 +28,15 @@ MOST = 0.75                  # of the machine's memory
 NAMED = 3                    # entries of a folder, in an error
 
 
-def run(args: argparse.Namespace) -> int:
-    """The training loop is here, so that a debugger shows few calls between the command and a layer."""
+def run(args: argparse.Namespace, gather: Callable = gather, resolve: Callable = resolve, out: Path = OUT) -> int:
+    """Train. gather: what the run needs, an Objective; resolve: its settings; out: its folder if none is given.
+
+    The training loop is here, so that a debugger shows few calls between the command and a layer.
+    """
     session = None
     with contextlib.ExitStack() as stack, Interrupt() as interrupt:
         try:
-            session = prepare(args, stack)
+            session = prepare(args, stack, gather, resolve, out)
             if session is None:
                 return 0
             session.start()
@@ -63,43 +64,45 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"{error.filename}: {error.strerror}; {session.saved()}") from None
 
 
-def prepare(args: argparse.Namespace, stack: contextlib.ExitStack) -> Session | None:
+def prepare(args: argparse.Namespace, stack: contextlib.ExitStack, gather: Callable, resolve: Callable,
+            out: Path) -> Session | None:
     """Everything before the first step; None if there is nothing to train. The folder is locked until stack is closed."""
-    folder, say = args.resume or args.out or OUT, Progress().line
+    folder, say = args.resume or args.out or out, Progress().line
     origin = resumed(args, stack, say) if args.resume else None
     if not (origin or args.dry_run):
         require_free(folder, args.overwrite)
-    materials = gather(args, origin)
-    settings = resolve(args, materials, origin)
-    task = materials.task
-    need = footprint(task.config, settings.batch_size, settings.threads, materials.dtype, settings.accumulate)
-    need = need._replace(text=task.corpus.bytes_in_memory)
+    objective = gather(args, origin)
+    settings = resolve(args, objective, origin)
+    task = objective.task
+    need = footprint(task, settings.batch_size, settings.threads, objective.dtype, settings.accumulate)
+    need = need._replace(text=objective.bytes_in_memory)
     if not (args.dry_run or args.any_memory):
         require_memory(need)
     if origin:
-        say(f"resume {origin.folder}, after step {origin.step:,}{changes(origin, materials, settings)}")
+        say(f"resume {origin.folder}, after step {origin.step:,}{changes(origin, objective, settings)}")
     elif not args.dry_run:
         occupy(folder, args.overwrite, stack, say)
-    say(describe(materials, settings, need))
+    say(describe(objective, settings, need))
     if args.dry_run:
-        say(time_to_expect(materials, settings, origin.step if origin else 0) if fits(need) else "time   not measured")
+        say(time_to_expect(objective, settings, origin.step if origin else 0) if fits(need) else "time   not measured")
         return None
     if origin and origin.step > settings.steps:
-        raise InputError(f"--steps {settings.steps} is fewer than {folder} has made: {origin.step}")
+        raise InputError(f"--{objective.length} {getattr(settings, objective.length)} is fewer than {folder} has made: "
+                         f"{getattr(origin.settings, objective.length)}")
     if origin and origin.step == settings.steps:
-        say(f"{folder} is finished: all {origin.step:,} steps are made; "
-            f"for more: {resume_command(folder)} --steps {2 * origin.step}")
+        say(f"{folder} is finished: all {origin.step:,} steps are made; for more: {objective.resume_command(folder)} "
+            f"--{objective.length} {2 * getattr(settings, objective.length)}")
         return None
     keep_freed_memory()
-    model = materials.model(settings.seed)
+    model = objective.model(settings.seed)
     state = (restored_state(origin, task, settings, settings.threads) if origin else
              initial_state(model.parameters, task, settings, settings.threads))
     stack.callback(state.optimiser.close)
-    bits = materials.tokenizer and bits_per_nat(task.validation_batches(), materials.tokenizer.token_bytes)
-    recorder = Recorder(folder, state, model, settings, origin, bits)
+    bits = objective.bits_per_nat()
+    recorder = Recorder(folder, state, model, settings, task, origin, bits)
     stack.callback(recorder.metrics.close)
-    progress = stack.enter_context(TrainingProgress(settings, task.config.n_positions, bits))
-    return Session(task, settings, state, recorder, progress)
+    progress = stack.enter_context(TrainingProgress(settings, task.units_per_example, task.unit, bits))
+    return Session(objective, settings, state, recorder, progress)
 
 
 def resumed(args: argparse.Namespace, stack: contextlib.ExitStack, say: Callable) -> Checkpoint:
@@ -156,27 +159,26 @@ def fits(need: Footprint) -> bool:
     return need.total <= (machine_memory() or math.inf)
 
 
-def time_to_expect(materials: Materials, settings: RunSettings, done: int) -> str:
-    """How long the steps will take, and the validations, in which a token takes a third of the time."""
+def time_to_expect(objective: Objective, settings: RunSettings, done: int) -> str:
+    """How long the steps will take, and the validations, in which an example takes a third of the time."""
     keep_freed_memory()
-    task, steps = materials.task, settings.steps - done
-    seconds = step_seconds(task.config, settings, settings.threads, materials.dtype)
-    tokens = settings.accumulate * settings.batch_size * task.config.n_positions
+    task, steps = objective.task, settings.steps - done
+    seconds = objective.step_seconds(settings)
+    units = settings.accumulate * settings.batch_size * task.units_per_example
     validated = math.ceil(steps / settings.eval_every) * sum(map(task.count, task.validation_batches()))
-    expected = clock(seconds * (steps + validated / tokens / 3))
+    expected = clock(seconds * (steps + validated / units / 3))
     return f"time   about {expected}, {seconds * 1000:,.0f} ms a step, as measured just now"
 
 
-def describe(materials: Materials, settings: RunSettings, need: Footprint) -> str:
-    corpus, config, there = materials.task.corpus, materials.task.config, machine_memory()
+def describe(objective: Objective, settings: RunSettings, need: Footprint) -> str:
+    config, there = objective.task.config, machine_memory()
     parts = ", ".join(f"{name} {size / 2**20:,.0f}" for name, size in need._asdict().items())
     share = need.total / there if there else 0
     much = "more than" if share > 1 else "most of" if share > MOST else ""
     too_much = f", {much} the {there / 2**20:,.0f} MB of this machine" if much else ""
-    return (f"text   {described(materials.paths)}: {len(corpus.train):,} tokens to train on, "
-            f"{len(corpus.validation):,} to validate on, vocabulary size {config.vocab_size:,}\n"
-            f"model  {parameter_count(materials.task.table):,} parameters in {materials.dtype}: {config.n_layer} layers, "
+    return (f"{objective.data_line()}\n"
+            f"model  {parameter_count(objective.task.table):,} parameters in {objective.dtype}: {config.n_layer} layers, "
             f"{config.n_head} heads, {config.n_embd} channels, context {config.n_positions}\n"
-            f"steps  {settings.steps:,} of {settings.accumulate * settings.batch_size} sequences each, "
+            f"steps  {settings.steps:,} of {settings.accumulate * settings.batch_size} {objective.examples} each, "
             f"on {settings.threads} thread{'s' * (settings.threads > 1)}; "
             f"about {need.total / 2**20:,.0f} MB of memory{too_much} ({parts})")

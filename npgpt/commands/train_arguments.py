@@ -3,8 +3,10 @@ import argparse
 import dataclasses
 import os
 
-from npgpt.commands.arguments import OUT, count, given, model_directory, path
-from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, Materials, described
+from npgpt.commands.arguments import OUT, count, for_shell, given, model_directory, path
+from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, described, gather_text
+from npgpt.commands.objective import Objective
+from npgpt.errors import InputError
 from npgpt.model.config import GPTConfig
 from npgpt.model.presets import PRESETS, preset
 from npgpt.parallel.threads import available_cores
@@ -35,6 +37,7 @@ PACE = {                                        # the other fields of RunSetting
                         "beside the one with the smallest validation loss",
     "threads": "threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger (default: as "
                f"many as there are cores, {available_cores()} here)"}
+OBJECTIVES = {"causal": gather_text}            # what --objective can be, and what gathers its data and model
 FURTHER = f"{RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd"       # learning rate at which a trained model is trained further
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {FURTHER}",
            "warmup": "a fifth of --steps"}
@@ -61,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            f"beside it (default: GPT-2's {GPT2_VOCABULARY})")
 
     model, small = parser.add_argument_group("model"), preset("small")
+    model.add_argument("--objective", choices=tuple(OBJECTIVES),
+                       help="what the model learns: to predict the next token (causal, the default)")
     model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
     for name, text in (("n_layer", "blocks"), ("n_head", "attention heads in each"), ("n_embd", "channels"),
                        ("n_positions", "context: how many tokens are seen at once")):
@@ -83,20 +88,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                           help="print what would be trained, how much memory and time that takes, and stop")
 
 
+def gather(args: argparse.Namespace, origin: Checkpoint | None) -> Objective:
+    """What a new run needs, or one resumed from the checkpoint `origin`. Raises InputError or OSError."""
+    name = origin.settings.objective if origin else args.objective or "causal"
+    if args.objective not in (None, name):
+        raise InputError(f"--objective {args.objective} starts a new run, the one in {args.resume} is {name}")
+    if name not in OBJECTIVES:
+        raise InputError(f"{args.resume} is a run of npgpt {name}: resume it with npgpt {name} --resume "
+                         f"{for_shell(args.resume)}")
+    return OBJECTIVES[name](args, origin)
+
+
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def resolve(args: argparse.Namespace, materials: Materials, origin: Checkpoint | None) -> RunSettings:
+def resolve(args: argparse.Namespace, objective: Objective, origin: Checkpoint | None) -> RunSettings:
     """The settings given; the others are those of the resumed run, or defaults. Raises InputError, naming the setting."""
-    paths = materials.paths
-    data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": materials.sha256}
+    paths = objective.paths
+    data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": objective.sha256}
     if origin:
         return dataclasses.replace(origin.settings, **given(args, PACE), **data,
-                                   **continued(origin, given(args, TRAINING), materials.task.config))
-    training = vars(default_settings(materials.task.config, materials.start is not None, **given(args, TRAINING)))
+                                   **continued(origin, given(args, TRAINING), objective.task.config))
+    training = vars(default_settings(objective.task.config, objective.start is not None, **given(args, TRAINING)))
     pace = {"threads": available_cores(), "eval_every": max(training["steps"] // 10, 1), **given(args, PACE)}
-    return RunSettings(**training, **pace, **data)
+    return RunSettings(**training, **pace, **data, objective=objective.name)
 
 
 def continued(origin: Checkpoint, asked: dict[str, object], config: GPTConfig) -> dict[str, object]:
@@ -113,10 +129,10 @@ def continued(origin: Checkpoint, asked: dict[str, object], config: GPTConfig) -
     return {"learning_rate": float(f"{rate:.3g}"), "warmup": origin.step, **asked}
 
 
-def changes(origin: Checkpoint, materials: Materials, settings: RunSettings) -> str:
+def changes(origin: Checkpoint, objective: Objective, settings: RunSettings) -> str:
     """The settings that a resumed run changes, for a message."""
     before = {**vars(origin.settings), "dropout": origin.model.config.resid_pdrop}
-    after = {**vars(settings), "dropout": materials.task.config.resid_pdrop}
+    after = {**vars(settings), "dropout": objective.task.config.resid_pdrop}
     names = [name for name in (*TRAINING, *PACE, "dropout") if before[name] != after[name]]
     falls = ""
     if "warmup" in names and settings.warmup == origin.step:

@@ -21,8 +21,9 @@ from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.json_files import read_json, write_json
 from npgpt.model.config import is_integer, is_number
 from npgpt.model.model import Model
-from npgpt.runs.settings import RunSettings
+from npgpt.runs.settings import RunSettings, settings_of
 from npgpt.tasks.task import Task
+from npgpt.training.evaluation import Validation
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import TrainingState, initial_state
 
@@ -40,9 +41,14 @@ class Damaged(InputError):
 
 
 class Best(NamedTuple):
-    """The smallest validation loss so far."""
+    """The best validation so far."""
     step: int
     validation_loss: float
+    score: float | None = None                  # as in Validation
+
+    @property
+    def validation(self) -> Validation:
+        return Validation(self.validation_loss, self.score)
 
 
 class Checkpoint(NamedTuple):
@@ -106,7 +112,7 @@ def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: Ru
 
 
 def remove_old_checkpoints(run: Path, newest: int, keep: int, best: Best | None) -> None:
-    """Of the checkpoints up to step `newest`, keep only the last few and the one with the smallest validation loss."""
+    """Of the checkpoints up to step `newest`, keep only the last few and the one with the best validation."""
     for old in [folder for folder in checkpoint_folders(run) if step_of(folder) <= newest][:-keep]:
         if not (best and step_of(old) == best.step):
             remove_folder(old)
@@ -144,7 +150,7 @@ def read_record(folder: Path) -> tuple[dict, RunSettings]:
     """training.json of a checkpoint, and the settings in it. Raises InputError."""
     record = checked_record(read_json(folder / RECORD), folder)
     try:
-        return record, RunSettings(**record["settings"])
+        return record, settings_of(record["settings"])
     except (TypeError, InputError) as error:
         raise InputError(f"{folder / RECORD} does not hold the settings of a run: {error}") from None
 
@@ -181,14 +187,21 @@ def checked_record(record: dict, folder: Path) -> dict:
         "norms": lambda value: isinstance(value, list) and all(norm is None or is_number(norm) for norm in value),
         "generators": lambda value: (isinstance(value, dict) and is_generator(value.get("batches"))
                                      and is_generator(value.get("dropout"))),
-        "best": lambda value: value is None or (isinstance(value, dict) and value.keys() == set(Best._fields)
-                                                and is_integer(value["step"]) and is_number(value["validation_loss"])),
+        "best": is_best,
         "replaced": lambda value: isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values()),
         "settings": lambda value: isinstance(value, dict)}
     wrong = [name for name, holds in rules.items() if not holds(record.get(name))]
     if wrong or record["updates"] + record["skipped"] != record["step"]:
         raise InputError(f"{folder / RECORD} is not a record of training: wrong {', '.join(wrong or ['step'])}")
     return record
+
+
+def is_best(value: object) -> bool:
+    if not isinstance(value, dict):
+        return value is None
+    value = {"score": None, **value}                           # runs of earlier versions have none
+    return (value.keys() == set(Best._fields) and is_integer(value["step"]) and is_number(value["validation_loss"])
+            and (value["score"] is None or is_number(value["score"])))
 
 
 def is_count(value: object) -> bool:

@@ -8,9 +8,11 @@ from npgpt.errors import InputError
 from npgpt.files import (errors_named, link_or_copy, move_together, remove_temporaries, same_content, sha256,
                          temporaries, temporary_folder)
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS
-from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint, checkpoint_folders, newest_checkpoint, remove_old_checkpoints
+from npgpt.runs.checkpoint import (CHECKPOINTS, Best, Checkpoint, Damaged, checkpoint_folder, checkpoint_folders,
+                                   newest_checkpoint, remove_old_checkpoints, require_sums)
 from npgpt.runs.lock import LOCK_FILE
 from npgpt.runs.metrics import METRICS_FILE
+from npgpt.runs.settings import RunSettings
 
 OTHER_WEIGHTS = ("model-*.safetensors", "pytorch_model*.bin")
 
@@ -59,7 +61,8 @@ def prepare_resumed_run(folder: Path, read_only: bool = False) -> tuple[Checkpoi
     if holds_weights:
         require_untouched(folder, checkpoint)
     if not read_only and not (holds_weights and damaged):
-        publish(checkpoint.folder, folder, checkpoint.record["replaced"])
+        publish(published(folder, checkpoint.folder, checkpoint.settings, checkpoint.best), folder,
+                checkpoint.record["replaced"])
     if not read_only:
         remove_old_checkpoints(folder, checkpoint.step, checkpoint.settings.keep_checkpoints, checkpoint.best)
     return checkpoint, damaged
@@ -74,9 +77,25 @@ def require_untouched(folder: Path, checkpoint: Checkpoint) -> None:
                 raise InputError(f"{path} is not the run's: put back that of {checkpoint.folder}, or use another folder")
 
 
+def holds_all(checkpoint: Path) -> bool:
+    """Whether a checkpoint is undamaged."""
+    try:
+        require_sums(checkpoint)
+    except (Damaged, OSError):
+        return False
+    return True
+
+
 def to_be_replaced(folder: Path) -> dict[str, str]:
     """Names and digests of the files, except weights, of another model that a run replaces."""
     return {name: sha256(folder / name) for name in MODEL_FILES if name != WEIGHTS and (folder / name).is_file()}
+
+
+def published(run: Path, newest: Path, settings: RunSettings, best: Best | None) -> Path:
+    """The checkpoint whose model is that of the run's folder: the newest, or the best one where the settings say so."""
+    if settings.publishes_best and best and holds_all(checkpoint_folder(run, best.step)):
+        return checkpoint_folder(run, best.step)
+    return newest
 
 
 def publish(checkpoint: Path, folder: Path, replaced: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from npgpt.files import errors_named, open_own
@@ -20,16 +21,13 @@ class Metrics:
         self.file = open_own(self.path, "ab")
         self.last_step = truncate(self.path, step)                  # the step of the last line, or 0
 
-    def write(self, step: Step, tokens_per_second: float, seconds: float, validation_loss: float | None = None,
-              bits_per_byte: float | None = None) -> None:
-        """JSON has no NaN and no infinity: they are written as null. bits_per_byte: the validation loss in another unit."""
+    def write(self, step: Step, speed: Mapping[str, float], seconds: float, measured: Mapping[str, float] = {}) -> None:
+        """JSON has no NaN and no infinity: they are written as null. speed: in its unit, as {"tokens_per_second": 9.5}.
+        measured: on the validation data.
+        """
         line = {"step": step.number, "loss": step.loss, "learning_rate": step.learning_rate,
-                "gradient_norm": step.gradient_norm, "tokens_per_second": round(tokens_per_second, 1),
-                "seconds": round(seconds, 4)}
-        if validation_loss is not None:
-            line["validation_loss"] = validation_loss
-        if bits_per_byte is not None:
-            line["bits_per_byte"] = bits_per_byte
+                "gradient_norm": step.gradient_norm, **{unit: round(value, 1) for unit, value in speed.items()},
+                "seconds": round(seconds, 4), **measured}
         line = {key: value if math.isfinite(value) else None for key, value in line.items()}
         with errors_named(self.path):
             self.file.write(json.dumps(line, allow_nan=False).encode() + b"\n")

@@ -29,11 +29,28 @@ class LanguageModelling:
     corpus: where batches are drawn from, if they are. Raises InputError if it is shorter than a window.
     """
 
+    unit = "tokens"
+
     def __init__(self, config: GPTConfig, corpus: Corpus | None = None) -> None:
         self.config, self.corpus = config, corpus
         self.table = language_model_table(config)
         if corpus is not None:
             require_length(corpus.train, config.n_positions, "training text")
+
+    @property
+    def units_per_example(self) -> int:
+        return self.config.n_positions
+
+    @property
+    def uniform_loss(self) -> float:
+        return math.log(self.config.vocab_size)
+
+    def with_config(self, config: GPTConfig) -> "LanguageModelling":
+        return LanguageModelling(config)
+
+    def largest_batch(self, size: int) -> TokenBatch:
+        zeros = np.broadcast_to(np.int64(0), (size, self.config.n_positions))          # takes no memory
+        return TokenBatch(zeros, zeros)
 
     def training_batch(self, number: int, size: int, rng: np.random.Generator) -> TokenBatch:
         """Windows at random positions of the training text. Raises InputError for a token outside the vocabulary."""

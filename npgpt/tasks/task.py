@@ -14,6 +14,15 @@ Batch = tuple[np.ndarray, ...]      # arrays with the examples along their first
 class Task(Protocol):
     config: GPTConfig
     table: Group                    # describes all parameters, those of the head too
+    unit: str                       # in which its speed is told: tokens, or examples
+    units_per_example: int          # how many an example has, for the same purpose
+    uniform_loss: float             # of a uniform guess: a model whose loss stays above it has diverged
+
+    def with_config(self, config: GPTConfig) -> "Task":
+        """The same task for a model of another size, without data."""
+
+    def largest_batch(self, size: int) -> Batch:
+        """As large as a batch of `size` examples can be, with zeros for ids. It need not take memory."""
 
     def training_batch(self, number: int, size: int, rng: np.random.Generator) -> Batch:
         """Batch 0, 1, ... of training, with `size` examples. A task that trains in epochs tells by the number where in an

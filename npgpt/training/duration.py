@@ -10,6 +10,7 @@ from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters, parameter_count
 from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.tasks.task import Task
 from npgpt.text.corpus import Corpus
 from npgpt.training.footprint import without_breakpoints
 from npgpt.training.settings import TrainingSettings
@@ -66,9 +67,14 @@ def update_operations(config: GPTConfig) -> float:
 
 
 def measured_seconds(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype) -> float:
-    """The median over a few steps on random tokens."""
+    """Of a step on random tokens."""
     ids = np.random.default_rng(0).integers(config.vocab_size, size=4 * config.n_positions + 1)
-    task, settings = LanguageModelling(config, Corpus(ids, ids)), TrainingSettings(batch_size=batch_size, learning_rate=0.0)
+    return median_seconds(LanguageModelling(config, Corpus(ids, ids)), batch_size, threads, dtype)
+
+
+def median_seconds(task: Task, batch_size: int, threads: int, dtype: np.dtype) -> float:
+    """Seconds of a step on a task's own training batches: the median over a few."""
+    settings = TrainingSettings(batch_size=batch_size, learning_rate=0.0)
     state = initial_state(initial_parameters(task.table, dtype=dtype), task, settings, threads)
     ends = []
     with (contextlib.closing(state.optimiser), without_breakpoints(),

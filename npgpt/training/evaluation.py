@@ -1,11 +1,26 @@
 """Evaluation: the mean loss over many batches."""
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.layers.cross_entropy import IGNORED
 from npgpt.tasks.task import Batch, Task
+
+
+class Validation(NamedTuple):
+    """What was measured on the validation data."""
+    loss: float                                 # the mean over all targets
+    score: float | None = None                  # the best model is that with the largest score; None: with the smallest loss
+    others: Mapping[str, float] = MappingProxyType({})         # by name, such as the accuracy
+
+    def better(self, other: "Validation") -> bool:
+        """Whether this is better than another one. Of equal scores, that with the smaller loss is."""
+        if self.score is None or other.score is None or self.score == other.score:
+            return self.loss < other.loss
+        return self.score > other.score
 
 
 def evaluate(task: Task, parameters: np.ndarray, batches: Iterable[Batch]) -> float:

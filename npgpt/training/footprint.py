@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import initial_parameters, parameter_count
 from npgpt.parallel.data_parallel import divides
-from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
+from npgpt.tasks.task import Task
 
 PROCESS = 48 * 2**20          # bytes of Python, NumPy and BLAS themselves
 MEASURED_TOKENS = 2048        # enough that the arrays outweigh Python's own objects
@@ -33,49 +32,46 @@ class Footprint(NamedTuple):
         return PROCESS + sum(self)
 
 
-def footprint(config: GPTConfig, batch_size: int, threads: int, dtype: np.dtype, accumulate: int = 1) -> Footprint:
-    """Memory of a training step of a language model on batches of whole contexts.
+def footprint(task: Task, batch_size: int, threads: int, dtype: np.dtype, accumulate: int = 1) -> Footprint:
+    """Memory of a training step on the largest batches that a task has.
 
     Activations are left out (0) where the four vectors alone exceed the machine's memory.
     """
-    task = LanguageModelling(config)
     vector = parameter_count(task.table) * np.dtype(dtype).itemsize
-    vectors = (threads if divides(batch_of_zeros(batch_size, config), task, threads) else 1) + (accumulate > 1)
+    largest = task.largest_batch(batch_size)
+    vectors = (threads if divides(largest, task, threads) else 1) + (accumulate > 1)
     fits = 4 * vector <= (machine_memory() or math.inf)
-    batches = accumulate * batch_size * (config.n_positions + 1) * np.dtype(np.int64).itemsize       # drawn together
-    activations = batches + activation_bytes(config, batch_size, dtype) if fits else 0
+    activations = accumulate * largest[0].nbytes + activation_bytes(task, batch_size, dtype) if fits else 0
     return Footprint(vector, vectors * vector, 2 * vector, activations)
 
 
-def activation_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
+def activation_bytes(task: Task, batch_size: int, dtype: np.dtype) -> int:
     """What loss_and_gradients allocates, besides the gradients: measured on a small model, and scaled up.
 
     The small model has one head, and so 1 / n_head of all channels, of the vocabulary and of the attention weights.
     Every large array is proportional to one of these, so the whole is n_head times as large. It is measured with one
     layer and with two, to know what each further layer adds, and with a few sequences.
     """
-    H, T = config.n_head, config.n_positions
+    config, ids = task.config, task.largest_batch(1)[0]
+    H, T = config.n_head, ids.shape[-1]
     if T > LONGEST:             # attention weights grow with T^2, all else with T: bytes / T is a straight line
-        half, whole = (activation_bytes(dataclasses.replace(config, n_positions=n), batch_size, dtype) / n
+        half, whole = (activation_bytes(task.with_config(dataclasses.replace(config, n_positions=n)), batch_size, dtype) / n
                        for n in (LONGEST // 2, LONGEST))
         return round(T * (whole + (whole - half) * (T - LONGEST) / (LONGEST // 2)))
-    sequences = min(batch_size, math.ceil(MEASURED_TOKENS / T))
+    sequences = min(batch_size, math.ceil(MEASURED_TOKENS / ids.size))
     narrow = {"n_head": 1, "n_embd": config.n_embd // H, "n_inner": math.ceil(config.inner / H),
-              "vocab_size": math.ceil(config.vocab_size / H), "bos_token_id": None, "eos_token_id": None}
-    one, two = (measured_bytes(dataclasses.replace(config, n_layer=n, **narrow), sequences, dtype) for n in (1, 2))
+              "vocab_size": math.ceil(config.vocab_size / H), "bos_token_id": None, "eos_token_id": None,
+              "pad_token_id": None}
+    one, two = (measured_bytes(task.with_config(dataclasses.replace(config, n_layer=n, **narrow)), sequences, dtype)
+                for n in (1, 2))
     return round(H * (one + (config.n_layer - 1) * (two - one)) * batch_size / sequences)
 
 
-def measured_bytes(config: GPTConfig, batch_size: int, dtype: np.dtype) -> int:
-    task, batch = LanguageModelling(config), batch_of_zeros(batch_size, config)
+def measured_bytes(task: Task, batch_size: int, dtype: np.dtype) -> int:
+    batch = task.largest_batch(batch_size)
     parameters = initial_parameters(task.table, dtype=dtype)
     gradients, rng = np.empty_like(parameters), np.random.default_rng(0)
     return peak_allocated(lambda: task.loss_and_gradients(batch, parameters, rng, out=gradients))
-
-
-def batch_of_zeros(batch_size: int, config: GPTConfig) -> TokenBatch:
-    zeros = np.broadcast_to(np.int64(0), (batch_size, config.n_positions))             # takes no memory
-    return TokenBatch(zeros, zeros)
 
 
 def peak_allocated(work: Callable[[], object]) -> int:

@@ -1,7 +1,8 @@
 """Settings: how to train, and defaults that suit a model."""
 from dataclasses import dataclass
 
-from npgpt.model.config import GPTConfig, is_integer, is_number, require
+from npgpt.model.config import GPTConfig, is_integer, is_number, one_of, require
+from npgpt.training.schedule import SCHEDULES
 
 LARGEST_COUNT = 10**9        # NumPy's sizes are limited, Python's integers are not
 RATE_TIMES_WIDTH = 0.64      # wide models need smaller steps (Yang et al. 2022, table 8); at 128 channels 5e-3 was best
@@ -18,6 +19,7 @@ class TrainingSettings:
     learning_rate: float = 5e-3                 # the largest, after the warm-up; suits 128 channels
     min_learning_rate: float = 0.0
     warmup: int = 250                           # steps
+    schedule: str = "cosine"                    # one of SCHEDULES: how the learning rate falls
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
@@ -32,6 +34,7 @@ class TrainingSettings:
             require(self, name, lambda value: name == "seed" or value <= LARGEST_COUNT, f"at most {LARGEST_COUNT:,}")
         for name in ("learning_rate", "min_learning_rate", "weight_decay", "clip"):
             require(self, name, lambda value: is_number(value) and value >= 0, "0 or more")
+        require(self, "schedule", lambda value: value in tuple(SCHEDULES), one_of(SCHEDULES))
         for name in ("beta1", "beta2"):
             require(self, name, lambda value: is_number(value) and 0 <= value < 1, "in [0, 1)")
 

@@ -11,7 +11,7 @@ from npgpt.errors import InputError
 from npgpt.training.optimiser import Optimiser
 from npgpt.tasks.task import Task
 from npgpt.training.adamw import clip_scale
-from npgpt.training.schedule import learning_rate
+from npgpt.training.schedule import SCHEDULES
 from npgpt.training.settings import TrainingSettings
 
 HISTORY = 10                                    # gradient norms that are kept, to be shown if a step is bad
@@ -80,8 +80,8 @@ def train(state: TrainingState, task: Task, settings: TrainingSettings,
             loss += part_loss
             if i > 0:
                 gradients += part
-        rate = learning_rate(state.step, settings.steps, settings.learning_rate, settings.min_learning_rate,
-                             settings.warmup)
+        rate = SCHEDULES[settings.schedule](state.step, settings.steps, settings.learning_rate, settings.min_learning_rate,
+                                            settings.warmup)
         step = Step(state.step + 1, loss, state.optimiser.norm(gradients), rate)
         if not step.bad:
             state.optimiser.update(state.parameters, gradients, rate, clip_scale(step.gradient_norm, settings.clip))

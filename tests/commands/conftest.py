@@ -29,7 +29,7 @@ def npgpt(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     """Runs a command in-process  ->  its exit status, standard output and standard error"""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "fsync", lambda file: None)            # slow on some disks
-    monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", 10)        # else they take most of the time
+    monkeypatch.setattr("npgpt.commands.materials.SAMPLE_TOKENS", 10)        # else they take most of the time
     monkeypatch.setattr("npgpt.training.duration.SECONDS", 0.0)
 
     def run(*arguments) -> Outcome:

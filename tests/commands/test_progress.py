@@ -6,6 +6,7 @@ import time
 import pytest
 
 from npgpt.commands.progress import Progress, TrainingProgress, clock
+from npgpt.training.evaluation import Validation
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import Step
 
@@ -71,36 +72,36 @@ def test_control_characters_in_a_line_do_not_reach_the_terminal(monkeypatch):
 def test_training_reports_mean_loss_speed_and_time_left(monkeypatch, capsys):
     now = 100.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    progress = TrainingProgress(TrainingSettings(steps=100, batch_size=3, accumulate=2), n_positions=50)
+    progress = TrainingProgress(TrainingSettings(steps=100, batch_size=3, accumulate=2), units_per_example=50)
     now = 110.0
     for number, loss in ((1, 5.0), (2, 3.0)):
         progress.count(Step(number, loss, 1.0, 0.002))
-    assert progress.report(Step(2, 3.0, 1.0, 0.002), 4.5) == 4.0   # 600 tokens in 10 seconds, and 98 steps of 5 to go
+    assert progress.report(Step(2, 3.0, 1.0, 0.002), Validation(4.5)) == 4.0   # 600 tokens in 10 seconds, and 98 steps of 5 to go
     assert capsys.readouterr().err == ("step   2/100  loss 4.0000  validation 4.5000  learning rate 2.0e-03  "
                                        "60 tokens/s  8:10 left\n")
 
 
 def test_bits_a_byte_are_shown_beside_the_validation_loss(capsys):
-    progress = TrainingProgress(TrainingSettings(steps=9), n_positions=50, bits_per_nat=1.5)
-    progress.report(Step(1, 2.0, 1.0, 0.1), 4.0)
+    progress = TrainingProgress(TrainingSettings(steps=9), units_per_example=50, bits_per_nat=1.5)
+    progress.report(Step(1, 2.0, 1.0, 0.1), Validation(4.0))
     assert "  loss 2.0000  validation 4.0000  bits/byte 6.0000  learning rate " in capsys.readouterr().err
 
 
 def test_a_resumed_training_is_timed_by_the_steps_that_it_makes(monkeypatch, capsys):
     now = 100.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    progress = TrainingProgress(TrainingSettings(steps=100, batch_size=1), n_positions=50)
+    progress = TrainingProgress(TrainingSettings(steps=100, batch_size=1), units_per_example=50)
     progress.start_clock(90)
     now = 110.0
-    progress.report(Step(94, 2.0, 1.0, 0.1), 4.0)                  # 4 steps in 10 seconds, and 6 to go
+    progress.report(Step(94, 2.0, 1.0, 0.1), Validation(4.0))                  # 4 steps in 10 seconds, and 6 to go
     assert "  20 tokens/s  0:15 left" in capsys.readouterr().err
 
 
 def test_each_report_is_the_mean_of_the_losses_since_the_last(capsys):
-    progress = TrainingProgress(TrainingSettings(steps=9), n_positions=50)
+    progress = TrainingProgress(TrainingSettings(steps=9), units_per_example=50)
     for number, loss in ((1, 5.0), (2, 3.0)):
         progress.count(Step(number, loss, 1.0, 0.1))
-        progress.report(Step(number, loss, 1.0, 0.1), 9.0)
+        progress.report(Step(number, loss, 1.0, 0.1), Validation(9.0))
     first, second = capsys.readouterr().err.splitlines()
     assert "loss 5.0000" in first and "loss 3.0000" in second
 

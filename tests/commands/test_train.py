@@ -12,7 +12,7 @@ import pytest
 
 from helpers import write_tokens
 from npgpt.__main__ import main
-from npgpt.commands.session import SAMPLE_TOKENS
+from npgpt.commands.materials import SAMPLE_TOKENS
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import CONFIG, TOKENIZER_CONFIG, WEIGHTS, load_config, load_model, save
 from npgpt.interop.safetensors import read_safetensors
@@ -28,6 +28,7 @@ from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.runs.lock import LOCK_FILE
 from npgpt.runs.metrics import METRICS_FILE
 from npgpt.runs.recorder import Recorder
+from npgpt.training.evaluation import Validation
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 QUICK = ["train", "--data", "text.txt", *SMALL, "--steps", 4]
@@ -54,7 +55,7 @@ def tokens(tmp_path):
 
 
 def test_a_text_becomes_a_model_that_the_other_commands_use(npgpt, text, monkeypatch):
-    monkeypatch.setattr("npgpt.commands.session.SAMPLE_TOKENS", SAMPLE_TOKENS)
+    monkeypatch.setattr("npgpt.commands.materials.SAMPLE_TOKENS", SAMPLE_TOKENS)
     status, out, err = npgpt(*QUICK)
     assert status == 0
     assert sorted(files(text.parent / "out")) == [CONFIG, METRICS_FILE, WEIGHTS, TOKENIZER_FILE, TOKENIZER_CONFIG]
@@ -148,7 +149,7 @@ def test_the_validation_loss_is_over_the_same_windows_at_every_look_and_at_the_e
     ([5.0, 4.0, 4.5, 3.0], 1.0, None)])
 def test_the_end_names_the_best_step_where_it_is_not_the_last_and_overfitting(npgpt, text, monkeypatch, validation, training, said):
     losses = iter(validation)
-    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: next(losses))
+    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: Validation(next(losses)))
     monkeypatch.setattr("npgpt.commands.progress.TrainingProgress.loss", lambda self, step: training)
     end = npgpt(*QUICK, "--eval-every", 1).err.partition("\ntrained in ")[2]
     assert f"\nthe validation loss was smallest at {said}" in end if said else "smallest" not in end
@@ -163,7 +164,7 @@ def test_the_end_names_the_best_step_where_it_is_not_the_last_and_overfitting(np
     ([5.0, 4.0, 3.0, 2.0], 1.0, [])])
 def test_overfitting_is_remarked_upon_when_it_is_seen(npgpt, text, monkeypatch, validation, training, said):
     losses = iter(validation)
-    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: next(losses))
+    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: Validation(next(losses)))
     monkeypatch.setattr("npgpt.commands.progress.TrainingProgress.loss", lambda self, step: training)
     err = npgpt(*QUICK, "--eval-every", 1).err
     reports = re.split(r"^step (?=\d/4)", err, flags=re.M)[1:]
@@ -222,7 +223,7 @@ def test_at_learning_rate_0_the_model_stays_as_the_seed_made_it(npgpt, text):
 def test_checkpoints_are_written_first_and_last_after_a_number_of_steps_and_where_the_validation_loss_is_best(
         npgpt, text, monkeypatch, every, losses, steps):
     losses, saved = iter(losses), []
-    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: next(losses))
+    monkeypatch.setattr("npgpt.commands.session.Session.validate", lambda self: Validation(next(losses)))
     monkeypatch.setattr("npgpt.runs.recorder.Recorder.save", lambda self: saved.append(self.state.step))
     npgpt(*QUICK, "--steps", 5, "--eval-every", 1, *every)
     assert saved == steps
@@ -269,7 +270,7 @@ def test_a_dry_run_of_the_largest_preset_is_no_large_work(npgpt, text, monkeypat
 
 def test_the_time_to_expect_is_that_of_all_steps_that_are_left_and_of_validations(npgpt, text, monkeypatch):
     """A step of 2 x 8 tokens in 10 seconds; a validation of 43 tokens takes a third of the time for each."""
-    monkeypatch.setattr("npgpt.commands.train.step_seconds", lambda *arguments: 10.0)
+    monkeypatch.setattr("npgpt.commands.materials.step_seconds", lambda *arguments: 10.0)
     assert "\ntime   about 11:30, 10,000 ms a step," in npgpt(*QUICK, "--steps", 60, "--eval-every", 6, "--dry-run").err
     npgpt(*QUICK, "--steps", 10)
     err = npgpt("train", "--resume", "out", "--steps", 60, "--eval-every", 50, "--dry-run").err
@@ -278,7 +279,7 @@ def test_the_time_to_expect_is_that_of_all_steps_that_are_left_and_of_validation
 
 def test_where_the_memory_is_too_small_no_time_is_measured(npgpt, text, monkeypatch):
     monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: 2**20)
-    monkeypatch.setattr("npgpt.commands.train.step_seconds", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr("npgpt.commands.materials.step_seconds", lambda *arguments: pytest.fail("measured"))
     assert npgpt(*QUICK, "--dry-run").err.endswith("\ntime   not measured\n")
 
 
@@ -428,7 +429,7 @@ def test_the_index_of_a_replaced_sharded_model_is_removed_and_its_shards_are_nam
 
 def test_a_run_that_fails_at_its_last_step_can_be_resumed_from_its_last_checkpoint(npgpt, text, monkeypatch):
     losses = iter([1.0, float("nan"), float("nan")])
-    monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
+    monkeypatch.setattr("npgpt.commands.objective.evaluate", lambda *arguments, **settings: next(losses))
     err = npgpt(*QUICK, "--eval-every", 4).err
     assert err.endswith("may help; out holds the model of step 0; resume with: npgpt train --resume out\n")
 
@@ -523,7 +524,7 @@ def test_a_token_folder_without_a_vocabulary_is_refused(refused, tokens):
 def test_a_nan_loss_stops_training_and_the_last_good_checkpoint_stays(npgpt, text, tmp_path, monkeypatch):
     """The third step ruins the model: its own loss is still finite, the loss after it is NaN."""
     losses = iter([1.0, 1.0, 1.0, float("nan")])                   # the first before any step
-    monkeypatch.setattr("npgpt.commands.session.evaluate", lambda *arguments, **settings: next(losses))
+    monkeypatch.setattr("npgpt.commands.objective.evaluate", lambda *arguments, **settings: next(losses))
     status, out, err = npgpt(*QUICK, "--steps", 50, "--checkpoint-every", 1, "--eval-every", 50)
     assert status == 2 and out == ""
     assert "npgpt: error: after step 3 the validation loss is NaN or infinite" in err
@@ -570,20 +571,20 @@ def test_ctrl_c_and_sigterm_save_the_state_and_say_so(text, number, status):
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize("came_at, stopped_at", [(2, 3), (4, 4)])
 def test_ctrl_c_between_steps_stops_after_the_next_step(npgpt, text, monkeypatch, came_at, stopped_at):
-    def log_and_interrupt(self, step, validation_loss=None, log=Recorder.log):
+    def log_and_interrupt(self, step, validation=None, log=Recorder.log):
         if step.number == came_at:
             os.kill(os.getpid(), signal.SIGINT)
-        return log(self, step, validation_loss)
+        return log(self, step, validation)
     monkeypatch.setattr(Recorder, "log", log_and_interrupt)
     status, _, err = npgpt(*QUICK, "--eval-every", 4)
     assert status == 130 and f"interrupted at step {stopped_at} of 4: out holds the model of step {stopped_at}" in err
 
 
-@pytest.mark.parametrize("moment", ["Session.finish", "library.generate"])
+@pytest.mark.parametrize("moment", ["session.Session.finish", "materials.library.generate"])
 def test_ctrl_c_after_the_last_step_says_that_the_model_is_there(npgpt, text, tmp_path, monkeypatch, moment):
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
-    monkeypatch.setattr(f"npgpt.commands.session.{moment}", interrupt)
+    monkeypatch.setattr(f"npgpt.commands.{moment}", interrupt)
     status, out, err = npgpt(*QUICK, "--eval-every", 4)
     assert status == 130 and out == "" and err.endswith("stopped at once: out holds the model of step 4\n")
     assert np.isfinite(load_model(tmp_path / "out")[0]).all()

@@ -12,7 +12,7 @@ from npgpt.training.trainer import Step
 def write(folder, steps, after=0, **more):
     metrics = Metrics(folder, after)
     for number in steps:
-        metrics.write(Step(number, 2.5, 0.5, 1e-3), 1234.56, number / 8, **more)
+        metrics.write(Step(number, 2.5, 0.5, 1e-3), {"tokens_per_second": 1234.56}, number / 8, more)
     metrics.close()
     return metrics
 
@@ -36,7 +36,7 @@ def test_a_line_for_each_step(tmp_path):
 
 def test_a_line_can_be_read_as_soon_as_it_is_written(tmp_path):
     metrics = Metrics(tmp_path)
-    metrics.write(Step(1, 2.5, 0.5, 1e-3), 1, 1)
+    metrics.write(Step(1, 2.5, 0.5, 1e-3), {}, 1)
     assert steps(tmp_path) == [1]
     metrics.close()
 
@@ -44,7 +44,7 @@ def test_a_line_can_be_read_as_soon_as_it_is_written(tmp_path):
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_nan_and_infinity_are_written_as_null(tmp_path, bad):
     metrics = Metrics(tmp_path)
-    metrics.write(Step(1, bad, bad, 1e-3), 1, 1)
+    metrics.write(Step(1, bad, bad, 1e-3), {}, 1)
     metrics.close()
     line, = lines(tmp_path)
     assert line["loss"] is None and line["gradient_norm"] is None and line["step"] == 1

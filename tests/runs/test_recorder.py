@@ -18,6 +18,7 @@ from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
+from npgpt.training.evaluation import Validation
 from npgpt.training.trainer import Step, initial_state
 
 CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2)
@@ -37,7 +38,7 @@ def recorder(tmp_path):
     def make(origin=None, tokenizer=None, every=None, keep=2, bits_per_nat=None):
         state = restored_state(origin, TASK, SETTINGS) if origin else initial_state(initial_parameters(TASK.table), TASK, SETTINGS)
         settings = dataclasses.replace(SETTINGS, checkpoint_every=every, keep_checkpoints=keep)
-        recorders.append(Recorder(tmp_path, state, Model(state.parameters, CONFIG, tokenizer), settings, origin, bits_per_nat))
+        recorders.append(Recorder(tmp_path, state, Model(state.parameters, CONFIG, tokenizer), settings, TASK, origin, bits_per_nat))
         return recorders[-1]
     yield make
     for each in recorders:
@@ -48,7 +49,7 @@ def step(recorder, number, validation_loss=None):
     """Make a step that sets every parameter to its number."""
     state = recorder.state
     state.parameters[:], state.step, state.optimiser.t, state.seconds = number, number, number, number
-    return recorder.log(Step(number, 2.0, 1.0, 1e-3), validation_loss)
+    return recorder.log(Step(number, 2.0, 1.0, 1e-3), validation_loss and Validation(validation_loss))
 
 
 def kept(folder):

@@ -45,21 +45,21 @@ def taken(config, B, dtype, threads=1):
 ])
 def test_a_pass_takes_what_is_foretold(B, dtype, changes):
     config = GPTConfig(**{**SIZES, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0, **changes})
-    foretold = footprint(config, B, 1, dtype)
+    foretold = footprint(LanguageModelling(config), B, 1, dtype)
     assert foretold.gradients + foretold.activations == pytest.approx(taken(config, B, dtype), rel=0.03)
 
 
 @pytest.mark.parametrize("B, changes", [(1, {"n_embd": 512}), (2, {"n_embd": 256, "n_layer": 6}), (1, {"vocab_size": 9000})])
 def test_a_tensor_parallel_pass_takes_what_is_foretold(B, changes):
     config = GPTConfig(**{**SIZES, **changes}).without_dropout()
-    foretold = footprint(config, B, 2, np.float32)
+    foretold = footprint(LanguageModelling(config), B, 2, np.float32)
     assert foretold.gradients + foretold.activations == pytest.approx(taken(config, B, np.float32, threads=2), rel=0.05)
 
 
 @pytest.mark.parametrize("B, threads, accumulate, vectors", [(8, 1, 1, 1), (8, 4, 1, 4), (8, 4, 3, 5), (2, 4, 1, 1)])
 def test_threads_have_a_gradient_vector_each_and_accumulation_one_more(B, threads, accumulate, vectors):
     vector = 8 * parameter_count(LanguageModelling(CONFIG).table)
-    foretold = footprint(CONFIG, B, threads, np.float64, accumulate)
+    foretold = footprint(LanguageModelling(CONFIG), B, threads, np.float64, accumulate)
     assert (foretold.parameters, foretold.gradients, foretold.moments) == (vector, vectors * vector, 2 * vector)
 
 
@@ -78,7 +78,7 @@ def test_accumulating_takes_one_gradient_vector_more_however_many_batches():
 def test_the_batches_of_an_update_are_all_drawn_before_the_first_is_used():
     task = LanguageModelling(CONFIG, Corpus(np.zeros(1000, int), np.zeros(10, int)))
     drawn = peak_allocated(lambda: [task.training_batch(i, 100, np.random.default_rng(0)) for i in range(30)])
-    one, thirty = (footprint(CONFIG, 100, 1, np.float32, accumulate).activations for accumulate in (1, 30))
+    one, thirty = (footprint(LanguageModelling(CONFIG), 100, 1, np.float32, accumulate).activations for accumulate in (1, 30))
     assert thirty - one == pytest.approx(drawn * 29 / 30, rel=0.1)
 
 
@@ -102,5 +102,5 @@ def test_the_total_has_the_process_too():
 
 
 def test_a_model_that_cannot_fit_is_not_measured():
-    foretold = footprint(GPTConfig(n_embd=2**20, n_head=1, vocab_size=100), 3 * 10**6, 1, np.float32)
+    foretold = footprint(LanguageModelling(GPTConfig(n_embd=2**20, n_head=1, vocab_size=100)), 3 * 10**6, 1, np.float32)
     assert foretold.activations == 0 and foretold.total > 2**50

@@ -2,7 +2,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.training.schedule import learning_rate
+from npgpt.training.schedule import learning_rate, linear_learning_rate
 
 steps = st.integers(1, 60)
 warmups = st.integers(0, 70)
@@ -54,3 +54,16 @@ def test_a_warm_up_longer_than_the_training_never_reaches_the_peak(steps, longer
 
 def test_a_single_step_has_the_peak_learning_rate():
     assert curve(1, 0) == [1.0]
+
+
+def test_the_linear_schedule_is_that_of_gpt_1s_code():
+    """warmup_linear of finetune-transformer-lm: (x / warmup if x <= warmup else 1) * (1 - x), x the part of updates made."""
+    steps, warmup = 40, 8
+    rates = [linear_learning_rate(step, steps, 2.0, 0.0, warmup) for step in range(steps)]
+    expected = [2.0 * ((x / 0.2 if x < 0.2 else 1) * (1 - x)) for x in (step / steps for step in range(steps))]
+    assert rates == pytest.approx(expected, rel=1e-14)
+    assert rates[0] == 0 and max(rates) == rates[8] and rates[-1] == pytest.approx(2.0 / 40)
+
+
+def test_the_linear_schedule_falls_to_the_floor():
+    assert linear_learning_rate(10, 10, 2.0, 0.5, 0) == 0.5 and linear_learning_rate(0, 10, 2.0, 0.5, 0) == 2.0
