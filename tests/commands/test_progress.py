@@ -120,3 +120,10 @@ def test_the_clock_runs_from_when_it_is_started(monkeypatch):
                                            (3675, "1:01:15"), (360000, "100:00:00")])
 def test_times_are_minutes_and_seconds(seconds, text):
     assert clock(seconds) == text
+
+
+def test_skipped_steps_do_not_count_in_the_mean_loss():
+    progress = TrainingProgress(TrainingSettings(steps=9), 50)
+    for number, loss in ((1, 5.0), (2, float("nan")), (3, 3.0)):
+        progress.count(Step(number, loss, 1.0, 0.1))
+    assert progress.loss(Step(3, 3.0, 1.0, 0.1)) == 4.0

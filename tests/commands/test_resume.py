@@ -2,12 +2,14 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from helpers import write_tokens
+from npgpt.commands.progress import TrainingProgress
 from npgpt.files import sha256
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
 from npgpt.runs.checkpoint import MOMENTS, RECORD, SUMS
@@ -70,6 +72,23 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one_with_other_settings_too(npgp
     forget(run, 6)
     assert npgpt("train", "--resume", "out").status == 0
     assert end_state(run) == whole
+
+
+def test_the_time_left_of_a_resumed_run_is_foretold_by_its_own_steps(npgpt, run, monkeypatch):
+    """On a clock that a step takes ten seconds of, which they did not before."""
+    forget(run, 6)
+    now = 0.0
+
+    def slow(self, step, original=TrainingProgress.count):
+        nonlocal now
+        now += 10
+        original(self, step)
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr(TrainingProgress, "count", slow)
+    monkeypatch.setattr("npgpt.runs.recorder.Recorder.log", lambda *arguments: False)
+    err = npgpt("train", "--resume", "out", "--steps", 18, "--eval-every", 1).err
+    for step, left in ((7, "1:50"), (16, "0:20")):
+        assert re.search(rf"^step +{step}/18 .* 2 tokens/s  {left} left$", err, re.M)
 
 
 def test_a_run_on_token_files_is_resumed(npgpt, tmp_path):

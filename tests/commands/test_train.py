@@ -1,7 +1,9 @@
 """npgpt train"""
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +132,15 @@ def test_bits_a_byte_are_what_evaluate_finds(npgpt, text, tmp_path, tokenizer):
 def test_without_a_tokenizer_there_are_no_bits_a_byte(npgpt, tokens, tmp_path):
     assert "bits/byte" not in npgpt("train", "--data", tokens, *SMALL, "--steps", 4).err
     assert "bits_per_byte" not in (tmp_path / "out" / METRICS_FILE).read_text()
+
+
+@pytest.mark.parametrize("arguments, looks", [(["--steps", 40], range(4, 41, 4)),
+                                              (["--steps", 4, "--eval-every", 3], [3, 4]),
+                                              (["--steps", 3], [1, 2, 3])])
+def test_there_are_ten_validations_or_as_many_as_told_and_always_one_at_the_end(npgpt, text, tmp_path, arguments, looks):
+    npgpt(*QUICK, *arguments)
+    lines = map(json.loads, (tmp_path / "out" / METRICS_FILE).read_text().splitlines())
+    assert [line["step"] for line in lines if "validation_loss" in line] == list(looks)
 
 
 def test_the_validation_loss_is_over_the_same_windows_at_every_look_and_at_the_end(npgpt, text, tmp_path, monkeypatch):
@@ -390,6 +401,24 @@ def test_a_folder_of_other_things_is_left_alone_unless_told_to(npgpt, refused, t
             "with --out, or write beside them with --overwrite") in refused(*QUICK, "--out", "thesis")
     assert npgpt(*QUICK, "--out", "thesis", "--overwrite").status == 0
     assert (folder / "chapters").is_dir() and [(folder / f"{i}.tex").read_text() for i in range(5)] == ["mine"] * 5
+
+
+def test_a_folder_of_checkpoints_alone_is_left_alone_unless_told_to(refused, text, tmp_path):
+    (tmp_path / "out" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "out" / "checkpoints" / "notes").write_text("mine")
+    assert "out already holds checkpoints: " in refused(*QUICK)
+
+
+def test_a_run_that_another_one_has_begun_in_the_meantime_is_not_replaced(npgpt, text, model, monkeypatch):
+    """While this one waited for the lock."""
+    @contextlib.contextmanager
+    def let_another_go_first(folder):
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+        yield
+    monkeypatch.setattr("npgpt.commands.train.only_run", let_another_go_first)
+    before = files(model)
+    status, _, err = npgpt(*QUICK)
+    assert status == 2 and "out already holds a model" in err and files(text.parent / "out") == before
 
 
 def test_an_empty_folder_is_no_reason_to_refuse(npgpt, text, tmp_path):

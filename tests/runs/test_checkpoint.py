@@ -13,8 +13,8 @@ from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
-from npgpt.runs.checkpoint import (MOMENTS, RECORD, SUMS, Best, checkpoint_folders, newest_checkpoint,
-                                   read_checkpoint, restored_state, write_checkpoint)
+from npgpt.runs.checkpoint import (MOMENTS, RECORD, SUMS, Best, Damaged, checkpoint_folders, newest_checkpoint,
+                                   read_checkpoint, recorded_settings, restored_state, write_checkpoint)
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
@@ -85,6 +85,13 @@ def test_every_part_of_the_state_comes_back(tmp_path):
         "parameters", "optimiser", "batch_rng", "dropout_rng", "step", "skipped", "seconds", "norms"}
     assert (restored.step, restored.skipped, restored.seconds, restored.norms) == (3, 2, 1.25, [1.0, 1e300, 0.5])
     assert restored.optimiser.t == 1
+
+
+def test_the_norm_of_a_skipped_step_comes_back_as_nan(tmp_path):
+    """JSON has no NaN and no infinity."""
+    state = dataclasses.replace(state_after(3), norms=[1.0, np.nan, np.inf])
+    restored = restored_state(read_checkpoint(write(tmp_path, state=state)), TASK, SETTINGS)
+    np.testing.assert_array_equal(restored.norms, [1, np.nan, np.nan])
 
 
 def test_a_checkpoint_is_a_model_directory(tmp_path):
@@ -229,3 +236,45 @@ def test_other_things_with_the_name_of_a_checkpoint_are_not_replaced(tmp_path):
         with pytest.raises(FileExistsError) as error:
             write(tmp_path, state=dataclasses.replace(state_after(3), step=int(place.name[5:])))
         assert error.value.filename == str(place) and os.path.lexists(place)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", MOMENTS, RECORD])
+def test_a_file_that_is_not_in_the_list_of_digests_is_damage(tmp_path, name):
+    """Else whoever changes it would only have to remove its line."""
+    folder = write(tmp_path)
+    lines = (folder / SUMS).read_text().splitlines(True)
+    (folder / SUMS).write_text("".join(line for line in lines if not line.endswith(f"  {name}\n")))
+    with pytest.raises(Damaged, match=name):
+        read_checkpoint(folder)
+
+
+def test_a_list_of_digests_that_is_too_long_is_not_read(tmp_path):
+    folder = write(tmp_path)
+    (folder / SUMS).write_text((folder / SUMS).read_text() * 1000)
+    with pytest.raises(Damaged, match=SUMS):
+        read_checkpoint(folder)
+
+
+def test_an_older_one_is_read_where_the_newest_cannot_be_read(tmp_path, monkeypatch):
+    """As on a disk with a faulty sector."""
+    write(tmp_path, 2)
+    newest = write(tmp_path, 5)
+
+    def fail(path, original=sha256):
+        if path.parent == newest:
+            raise OSError(5, "Input/output error", str(path))
+        return original(path)
+    monkeypatch.setattr("npgpt.runs.checkpoint.sha256", fail)
+    checkpoint, damaged = newest_checkpoint(tmp_path)
+    assert checkpoint.step == 2 and len(damaged) == 1 and "Input/output error" in damaged[0]
+
+
+def test_the_settings_of_a_run_are_those_of_its_newest_checkpoint(tmp_path):
+    state = state_after(3)
+    for step in (3, 4):
+        write_checkpoint(tmp_path, dataclasses.replace(state, step=step), Model(state.parameters, CONFIG, TOKENIZER),
+                         dataclasses.replace(SETTINGS, steps=10 * step))
+        record = checkpoint_folders(tmp_path)[-1] / RECORD
+        record.write_text(record.read_text().replace('"updates": 3', f'"updates": {step}'))
+    assert recorded_settings(tmp_path).steps == 40
+    assert recorded_settings(checkpoint_folders(tmp_path)[0]).steps == 30

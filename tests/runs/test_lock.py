@@ -117,3 +117,11 @@ def test_a_lock_file_that_its_holder_removed_meanwhile_is_not_the_lock(tmp_path,
     with only_run(tmp_path):
         with pytest.raises(InputError), only_run(tmp_path):
             pass
+
+
+def test_where_an_open_file_is_the_lock_two_that_come_at_once_do_not_both_get_it(tmp_path, monkeypatch):
+    """The other makes its file after this one has looked."""
+    monkeypatch.setattr(lock, "fcntl", None)
+    monkeypatch.setattr(os, "unlink", lambda path, **settings: (tmp_path / LOCK_FILE).write_text("12345"))
+    with pytest.raises(FileExistsError), only_run(tmp_path):
+        pass

@@ -13,6 +13,7 @@ from npgpt.model.heads import language_model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
 from npgpt.runs.checkpoint import read_checkpoint, restored_state
+from npgpt.runs.folder import prepare_new_run, prepare_resumed_run
 from npgpt.runs.recorder import MINUTES, Recorder
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
@@ -66,10 +67,12 @@ def test_a_checkpoint_is_due_after_some_minutes(recorder, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now)
     made = recorder()
     assert not step(made, 1)
+    now = 60 * MINUTES - 1
+    assert not step(made, 2)
     now = 60 * MINUTES + 1
-    assert step(made, 2)
+    assert step(made, 3)
     made.save()
-    assert not step(made, 3)
+    assert not step(made, 4)
 
 
 def test_a_checkpoint_is_due_when_the_validation_loss_is_the_smallest_so_far(recorder):
@@ -148,6 +151,40 @@ def test_files_that_the_user_adds_stay(recorder, tmp_path):
     step(made, 2)
     made.save()
     assert (tmp_path / TOKENIZER_FILE).read_text() == "mine"
+
+
+def test_files_that_the_user_adds_before_a_resume_stay(recorder, tmp_path):
+    made = recorder()
+    step(made, 1)
+    made.save()
+    (tmp_path / TOKENIZER_FILE).write_text("mine")
+    resumed = recorder(read_checkpoint(tmp_path / "checkpoints" / "step-00000001"))
+    step(resumed, 2)
+    resumed.save()
+    assert (tmp_path / TOKENIZER_FILE).read_text() == "mine"
+
+
+def test_a_file_of_the_replaced_model_that_the_user_changes_meanwhile_stays(recorder, tmp_path):
+    (tmp_path / TOKENIZER_FILE).write_text("old")
+    (tmp_path / TOKENIZER_CONFIG).write_text("old")
+    made = recorder()
+    (tmp_path / TOKENIZER_FILE).write_text("mine")
+    step(made, 1)
+    made.save()
+    assert (tmp_path / TOKENIZER_FILE).read_text() == "mine" and not (tmp_path / TOKENIZER_CONFIG).exists()
+
+
+def test_the_history_that_is_put_aside_is_that_of_the_run_with_checkpoints(recorder, tmp_path):
+    """Two runs in a row that should replace it, each killed before its first checkpoint."""
+    made = recorder()
+    step(made, 1)
+    made.save()
+    history = (tmp_path / "metrics.jsonl").read_bytes()
+    for _ in range(2):
+        prepare_new_run(tmp_path)
+        step(recorder(), 1)
+    prepare_resumed_run(tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == history
 
 
 def test_an_older_run_is_removed_with_the_first_checkpoint_and_not_earlier(recorder, tmp_path):

@@ -270,3 +270,26 @@ def test_a_model_with_nan_or_infinite_parameters_is_not_trained_even_where_bad_s
     with np.errstate(all="ignore"), pytest.raises(Diverged, match=f"at step 1, with {damaged} parameters"):
         next(train(state, TASK, settings))
     assert (state.step, state.skipped) == (0, 0)
+
+
+def test_the_last_few_norms_are_kept_and_no_more():
+    settings = dataclasses.replace(SETTINGS, steps=14)
+    state = new_state(settings=settings)
+    norms = [step.gradient_norm for step in train(state, TASK, settings)]
+    assert state.norms == norms[-10:]
+
+
+def test_the_seconds_of_all_steps_add_up(monkeypatch):
+    """What happens between the steps does not count."""
+    now, gradients = 0.0, TASK.loss_and_gradients
+
+    def take_two_seconds(*arguments):
+        nonlocal now
+        now += 2
+        return gradients(*arguments)
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    state = new_state()
+    state.seconds = 0.5
+    for step in train(state, TASK, SETTINGS, take_two_seconds):
+        assert state.seconds == 0.5 + 2 * step.number
+        now += 100
