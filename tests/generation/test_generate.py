@@ -153,6 +153,14 @@ def test_memory_is_allocated_for_the_tokens_in_use_not_for_the_longest_text_that
     assert peak < 2**19
 
 
+def test_the_window_slides_by_an_eighth_of_the_context_by_default():
+    config = dataclasses.replace(CONFIG, n_positions=16)
+    parameters = language_model(config, 1)
+    default, eighth, quarter = (list(itertools.islice(generate_batch(parameters, config, [[1]], [None], greedy=True, **settings), 40))
+                                for settings in ({}, {"slide": 2}, {"slide": 4}))
+    assert default == eighth != quarter
+
+
 @pytest.mark.parametrize("slide", [0, 6])
 def test_a_slide_of_0_or_of_more_than_the_context_is_refused(slide):
     with pytest.raises(InputError, match=r"slide must lie between 1 and the context \(5\)"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import require_gradients, seeds
+from helpers import draw, require_gradients, seeds
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 
 
@@ -146,3 +146,12 @@ def test_smoothing_keeps_the_ignored_rows_out(vocabulary, smoothing, seed):
 def test_weights_that_do_not_fit_are_refused():
     with pytest.raises(ValueError):
         cross_entropy(np.zeros((2, 3, 4)), np.zeros((2, 3), int), weights=np.ones(2))
+
+
+def test_smoothing_takes_the_mean_of_the_targets_own_row():
+    """Rows that do not count stand between those that do."""
+    logits, = draw(0, (5, 4))
+    targets = np.array([IGNORED, 2, IGNORED, 0, 3])
+    counted = targets != IGNORED
+    expected, _ = cross_entropy(logits[counted], targets[counted], smoothing=0.3)
+    assert cross_entropy(logits, targets, smoothing=0.3)[0] == pytest.approx(expected, rel=1e-14)

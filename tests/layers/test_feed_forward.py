@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from helpers import draw, require_gradients, seeds
+from npgpt.checking.layer import check_layer
 from npgpt.layers.activations import gelu, gelu_exact, relu, silu
-from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
+from npgpt.layers.feed_forward import ACTIVATIONS, feed_forward, feed_forward_backward
 from npgpt.layers.linear import linear
 
 sizes = st.integers(1, 5)
@@ -37,3 +38,8 @@ def test_it_is_linear_activation_linear(name, activation):
 def test_an_unknown_activation_is_refused():
     with pytest.raises(KeyError, match="mish"):
         feed_forward(*arguments([1], 2, 3, seed=0), activation="mish")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_with_every_activation_that_has_a_name(activation):
+    check_layer(feed_forward, feed_forward_backward, *draw(0, (2, 3), (3, 5), (5,), (5, 3), (3,)), activation=activation).require()
