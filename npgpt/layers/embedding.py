@@ -68,17 +68,19 @@ def unembedding_backward(dlogits: np.ndarray, cache: tuple, out: tuple = (None,)
     return dx.reshape(x.shape), dtable
 
 
-def sinusoidal_positions(t: np.ndarray, channels: int, dtype: np.dtype) -> np.ndarray:
+def sinusoidal_positions(t: np.ndarray, channels: int, dtype: np.dtype, halves: bool = False) -> np.ndarray:
     """Fixed vectors for positions (Vaswani et al. 2017, section 3.5): t (...) integers  ->  y (..., C)
 
         y[2i]     = sin(t / 10000^(2i / C))
         y[2i + 1] = cos(t / 10000^(2i / C))
 
+    halves: all sines come first, then all cosines, as in the authors' code (tensor2tensor) and in Hugging Face's Marian.
     They have no parameters, so there is no backward function.
     """
     even = np.arange(0, channels, 2)              # (ceil(C / 2),)
     angle = t[..., None] * np.exp(even * (-math.log(10000.0) / channels))
     y = np.empty((*t.shape, channels), dtype)
-    y[..., 0::2] = np.sin(angle)
-    y[..., 1::2] = np.cos(angle[..., :channels // 2])
+    sines, cosines = (y[..., :len(even)], y[..., len(even):]) if halves else (y[..., 0::2], y[..., 1::2])
+    sines[...] = np.sin(angle)
+    cosines[...] = np.cos(angle[..., :channels // 2])
     return y
