@@ -11,7 +11,7 @@ CLASSES = {CLASSIFICATION: "ForSequenceClassification", REGRESSION: "ForSequence
            MULTIPLE_CHOICE: "DoubleHeadsModel", TAGGING: "ForTokenClassification", SPAN: "ForQuestionAnswering"}
 PROBLEMS = {CLASSIFICATION: "single_label_classification", REGRESSION: "regression"}
 MOST_LABELS = 2**16
-SEVERAL = "npgpt_heads"                         # the field that describes all heads, where a model has more than one
+SEVERAL = "npgpt_heads"                         # the field that describes all heads, where they need more than transformers has
 
 
 def head_tensors(heads: tuple[Head, ...], parameters: tuple[HeadParameters, ...]) -> dict[str, Stored]:
@@ -40,7 +40,7 @@ def head_fields(family: Family, heads: tuple[Head, ...]) -> dict[str, object]:
     if labels:
         found["id2label"] = {str(i): label for i, label in enumerate(labels)}
         found["label2id"] = {label: i for i, label in enumerate(labels)}
-    if len(heads) > 1:
+    if len(heads) > 1 or first.both_orders:
         found[SEVERAL] = [head._asdict() for head in heads]
     return found
 
@@ -78,11 +78,11 @@ def parse_labels(stored: object) -> tuple[str, ...]:
 def parse_several(stored: object) -> tuple[Head, ...]:
     """Raises InputError unless each is {"kind", "labels", "name"}, and no name occurs twice."""
     try:
-        heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"]) for head in stored)
+        heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"], head.get("both_orders", False)) for head in stored)
         right = (all(head.kind in KINDS and all(isinstance(label, str) for label in head.labels)
-                     and isinstance(head.name, str) for head in heads)
-                 and 1 < len(heads) <= MOST_LABELS and len({head.name for head in heads}) == len(heads))
-    except (TypeError, KeyError):
+                     and isinstance(head.name, str) and isinstance(head.both_orders, bool) for head in heads)
+                 and 1 <= len(heads) <= MOST_LABELS and len({head.name for head in heads}) == len(heads))
+    except (TypeError, KeyError, AttributeError):
         right = False
     if not right:
         raise InputError(f"{SEVERAL} must be a list of heads with kind ({', '.join(KINDS)}), labels, and a name of their own")

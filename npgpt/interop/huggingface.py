@@ -12,6 +12,7 @@ from npgpt.interop.families import family_in_file, family_of
 from npgpt.interop.family import tokens_that_occur
 from npgpt.interop.heads import head_fields, parse_heads
 from npgpt.interop.safetensors import as_float, write_safetensors
+from npgpt.interop.template import template
 from npgpt.interop.tensors import (parameter_tensors, prefix_in_file, stored_tensors, tensors_to_save,
                                    with_changed_parameters)
 from npgpt.interop.weights import INDEX, WEIGHTS, read_weights, weights_file
@@ -83,6 +84,8 @@ def write_model(folder: Path, model: Model) -> None:
                                  "dtype": str(parameters.dtype)})
     if tokenizer is not None:
         tokenizer.save(folder)
+        if heads and (fields := template(tokenizer, config.n_positions)):
+            write_json(folder / TOKENIZER_FILE, {**read_json(folder / TOKENIZER_FILE), **fields})
         write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
                                                "model_max_length": config.n_positions,
                                                "clean_up_tokenization_spaces": False,
@@ -91,9 +94,10 @@ def write_model(folder: Path, model: Model) -> None:
 
 
 def named_special_tokens(tokenizer: Tokenizer, config: GPTConfig) -> dict[str, str]:
-    """bos_token, eos_token and those of ROLES, if they are special tokens of the tokenizer."""
+    """bos_token, eos_token, pad_token and those of ROLES, if they are special tokens of the tokenizer."""
     names = {token_id: token for token, token_id in tokenizer.special_tokens.items()}
-    ids = {"bos_token": config.bos_token_id, "eos_token": next(iter(config.end_tokens), None)}
+    ids = {"bos_token": config.bos_token_id, "eos_token": next(iter(config.end_tokens), None),
+           "pad_token": config.pad_token_id}
     return {**{role: token for role, tokens in ROLES.items() for token in tokens if token in tokenizer.special_tokens},
             **{role: names[token_id] for role, token_id in ids.items() if token_id in names}}
 

@@ -17,6 +17,7 @@ class Head(NamedTuple):
     kind: str                                   # one of KINDS
     labels: tuple[str, ...] = ()                # of classification and tagging, in the order of their logits
     name: str = ""                              # of its task, where a model has several
+    both_orders: bool = False                   # of two texts, whose states are added (similarity)
 
 
 class HeadParameters(NamedTuple):
