@@ -1,4 +1,6 @@
 """Fine-tuning: a pretrained GPT learns from labelled examples, with a new head (Radford et al. 2018, section 3.2)."""
+import copy
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -36,6 +38,8 @@ class FineTuning:
     heads, draw as many batches for each; otherwise in proportion to their examples.
     """
 
+    unit, units_per_example = "examples", 1
+
     def __init__(self, config: GPTConfig, heads: Sequence[Head], training: Sequence[Sequence[Inputs]] = (),
                  validation: Sequence[Sequence[Inputs]] = (), pad: int = 0, lm_weight: float = LM_WEIGHT,
                  evenly: bool = False, seed: int = 0) -> None:
@@ -43,6 +47,24 @@ class FineTuning:
         self.pad, self.lm_weight = pad, lm_weight
         self.table = model_table(config, self.heads)
         self.epochs = Epochs([len(examples) for examples in training], seed, evenly)
+
+    @property
+    def uniform_loss(self) -> float:
+        """The largest of the heads' losses where all labels or choices are as likely, or 0 is predicted for all numbers."""
+        return max(map(uniform_loss, self.heads, self.training)) + self.lm_weight * math.log(self.config.vocab_size)
+
+    def with_config(self, config: GPTConfig) -> "FineTuning":
+        smaller = copy.copy(self)
+        smaller.config, smaller.table = config, model_table(config, self.heads)
+        return smaller
+
+    def largest_batch(self, size: int) -> LabelledBatch:
+        examples = [example for examples in self.training for example in examples]
+        S = max(len(example.sequences) for example in examples)
+        T = min(max(len(sequence) for example in examples for sequence in example.sequences), self.config.n_positions)
+        zeros = np.broadcast_to(np.int64(0), (size, S, T))                             # takes no memory
+        targets = np.zeros(size, float if self.heads[0].kind == REGRESSION else int)
+        return LabelledBatch(zeros, np.full((size, S), T - 1), targets, np.zeros(size, int))
 
     def training_batch(self, number: int, size: int, rng: np.random.Generator) -> LabelledBatch:
         head, chosen = self.epochs.batch(number, size)
@@ -78,6 +100,11 @@ class FineTuning:
         states = states_at(last, x, index, batch.ends.shape)
         return head_logits(states, batch, p.heads[batch.head[0]], self.kind(batch))[0]
 
+    def loss_and_predictions(self, batch: LabelledBatch, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        """As loss and predictions, in one pass."""
+        loss, logits, _ = self.forward(LabelledBatch(*batch), groups(parameters, self.table), None, PLAIN, keep=False)
+        return float(loss), logits
+
     def kind(self, batch: LabelledBatch) -> str:
         return self.heads[batch.head[0]].kind
 
@@ -91,13 +118,13 @@ class FineTuning:
         gradients = np.empty_like(parameters) if out is None else out
         p, g = groups(parameters, self.table), groups(gradients, self.table)
         batch = LabelledBatch(*batch)
-        loss, cache = self.forward(batch, p, rng, layers)
+        loss, _, cache = self.forward(batch, p, rng, layers)
         self.backward(fraction, batch, cache, g, layers)
         return fraction * float(loss), gradients
 
     def forward(self, batch: LabelledBatch, p: GPTParameters, rng: np.random.Generator | None, layers: Layers,
-                keep: bool = True) -> tuple[np.generic, tuple]:
-        """B examples with N sequences in all. Dropout has one mask for all sequences of an example, as in the paper's code.
+                keep: bool = True) -> tuple[np.generic, np.ndarray, tuple]:
+        """The loss, the predictions, and what backward needs. B examples with N sequences in all. Dropout has one mask for all sequences of an example, as in the paper's code.
 
             loss = mean head_loss(state at [classify])  +  lm_weight * mean_examples mean_sequences mean_tokens lm_loss
         """
@@ -120,7 +147,7 @@ class FineTuning:
             lm_loss, lm_cache = cross_entropy(lm_logits, ids[:, 1:][before[:, :-1]], weights=lm_weights(batch.ends))
             loss = loss + self.lm_weight * lm_loss
             lm = before, unembedding, lm_cache
-        return loss, (index, last, x, body, kept, head, loss_cache, lm)
+        return loss, logits, (index, last, x, body, kept, head, loss_cache, lm)
 
     def backward(self, dloss: float, batch: LabelledBatch, cache: tuple, g: GPTParameters, layers: Layers) -> None:
         """Every state at [classify] is used by the head and, if it is not last in the batch's array, by nothing else: the
@@ -193,6 +220,15 @@ def lm_weights(ends: np.ndarray) -> np.ndarray:
     present = ends[ends != ABSENT]                                                     # (N,) tokens predicted in each
     share = np.broadcast_to(1 / (len(ends) * counts), ends.shape)[ends != ABSENT]
     return np.repeat(share / present, present)
+
+
+def uniform_loss(head: Head, examples: Sequence[Inputs]) -> float:
+    """The mean loss of examples where all labels or choices are as likely, or 0 is predicted for all numbers."""
+    if head.kind == REGRESSION:
+        return float(np.mean([example.target**2 for example in examples]))
+    if head.kind == MULTIPLE_CHOICE:
+        return float(np.mean([math.log(len(example.sequences)) for example in examples]))
+    return math.log(len(head.labels))
 
 
 def zero(parameters: HeadParameters) -> None:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npgpt.errors import InputError
+from npgpt.text.base_tokenizer import Tokenizer
 from npgpt.text.examples import ChoiceExample, Label, PairExample, TextExample
 
 SPECIAL = ("_start_", "_delimiter_", "_classify_", "_pad_")
@@ -33,9 +35,19 @@ class Inputs(NamedTuple):
     cut: bool                                   # whether some text was too long for the context
 
 
+def special_ids(tokenizer: Tokenizer) -> SpecialIds | None:
+    """The ids of SPECIAL in a tokenizer; None if it lacks one, as those of models that were not fine-tuned here."""
+    known = tokenizer.special_tokens
+    return SpecialIds(*(known[name] for name in SPECIAL)) if set(SPECIAL) <= known.keys() else None
+
+
 def transformed(example: TextExample | PairExample | ChoiceExample, target: Label, encode: Callable[[str], np.ndarray],
-                special: SpecialIds, context: int, both_orders: bool = False) -> Inputs:
-    """An example with its target as sequences of at most `context` tokens. both_orders: of two sentences."""
+                special: SpecialIds | None, context: int, both_orders: bool = False) -> Inputs:
+    """An example with its target as sequences of at most `context` tokens. both_orders: of two sentences.
+
+    Without special tokens, the head reads the last token of the text; two texts are joined. Raises InputError if a context
+    has no room for a token of each text, or a text has no tokens.
+    """
     if isinstance(example, TextExample):
         texts = [(example.text,)]
     elif isinstance(example, PairExample):
@@ -46,9 +58,14 @@ def transformed(example: TextExample | PairExample | ChoiceExample, target: Labe
     sequences, cut = [], False
     for parts in texts:
         ids = [np.asarray(encode(part)) for part in parts]
-        kept = shortened(ids, context - len(parts) - 1)
+        room = context - (len(parts) + 1 if special else 0)
+        if room < len(parts):
+            raise InputError(f"a context of {context} tokens is too short for a text")
+        kept = shortened(ids, room)
         cut |= sum(map(len, kept)) < sum(map(len, ids))
-        sequences.append(framed(kept, special))
+        sequences.append(framed(kept, special) if special else np.concatenate(kept).astype(np.int64))
+        if not len(sequences[-1]):
+            raise InputError(f"the text {parts[0]!r} has no tokens")
     return Inputs(sequences, target, cut)
 
 
@@ -59,12 +76,13 @@ def framed(parts: Sequence[np.ndarray], special: SpecialIds) -> np.ndarray:
 
 
 def shortened(parts: Sequence[np.ndarray], room: int) -> list[np.ndarray]:
-    """The parts with at most `room` tokens in all. The end of the longest is cut, or of all that are as long."""
-    lengths = [len(part) for part in parts]
-    limit = max(lengths)
-    while sum(min(length, limit) for length in lengths) > room:
-        limit -= 1
-    return [part[:limit] for part in parts]
+    """The parts with at most `room` tokens in all, cut at their ends, the longest first: transformers' "longest_first"."""
+    kept = list(parts)
+    if sum(map(len, parts)) > room:
+        for others, i in zip(range(len(parts) - 1, -1, -1), sorted(range(len(parts)), key=lambda i: len(parts[i]))):
+            kept[i] = parts[i][:room // (others + 1)]
+            room -= len(kept[i])
+    return kept
 
 
 def padded(examples: Sequence[Inputs], pad: int) -> tuple[np.ndarray, np.ndarray]:

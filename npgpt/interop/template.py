@@ -1,0 +1,29 @@
+"""The special tokens of fine-tuning in tokenizer.json, so that transformers puts them around a text as npgpt does."""
+from npgpt.tasks.inputs import SPECIAL, special_ids
+from npgpt.text.tokenizer import Tokenizer
+
+START, DELIMITER, CLASSIFY, PAD = SPECIAL
+
+
+def template(tokenizer: Tokenizer, context: int) -> dict[str, object]:
+    """The fields of tokenizer.json that add [start], [delimiter] and [classify], cut texts to the context, the longest of a
+    pair first, and fill up batches. Nothing for a tokenizer without these tokens.
+    """
+    special = special_ids(tokenizer)
+    if special is None:
+        return {}
+    single = [token(START), text("A"), token(CLASSIFY)]
+    pair = [token(START), text("A"), token(DELIMITER), text("B"), token(CLASSIFY)]
+    tokens = {name: {"id": name, "ids": [i], "tokens": [name]} for name, i in zip(SPECIAL, special)}
+    return {"post_processor": {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens},
+            "truncation": {"direction": "Right", "max_length": context, "strategy": "LongestFirst", "stride": 0},
+            "padding": {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_id": special.pad,
+                        "pad_type_id": 0, "pad_token": PAD}}
+
+
+def token(name: str) -> dict:
+    return {"SpecialToken": {"id": name, "type_id": 0}}
+
+
+def text(which: str) -> dict:
+    return {"Sequence": {"id": which, "type_id": 0}}
