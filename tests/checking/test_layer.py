@@ -214,6 +214,12 @@ def test_the_largest_error_counts_not_the_mean():
     assert "at (30, 1)" in message_of(backward, scale, np.tile(X, (20, 1)), W, methods=["complex"])
 
 
+def test_an_error_is_relative_to_the_gradient_of_the_same_argument():
+    """The gradient of w is a million times larger here than that of x."""
+    x, w = check_layer(scale, off_by(1 + 1e-9), 1e6 * X, W, methods=["complex"]).comparisons
+    assert x.verdict == "WRONG" and w.verdict == "ok"
+
+
 def test_the_tolerance_may_be_chosen():
     assert check_layer(scale, off_by(1.0001), X, W, tolerance=1e-3).right
     assert not check_layer(scale, off_by(1.0001), X, W, tolerance=1e-5).right
@@ -273,6 +279,15 @@ def test_a_forward_that_is_not_analytic_is_judged_by_central_differences(forward
     wrong = (lambda dy, cache: backward(dy, cache, 1.00001)) if backward else off_by(1.00001)
     x = check_layer(forward, wrong, X, W).comparisons[0]
     assert x.verdict == f"WRONG ({word})" and "by central differences" in x.explain()
+
+
+def test_a_forward_that_is_not_analytic_in_a_small_term_is_recognised_as_well():
+    def forward(x):
+        return 2 * x + 1e-4 * np.abs(x), x
+
+    def backward(dy, x):
+        return dy * (2 + x.dtype.type(1e-4) * np.sign(x))
+    assert check_layer(forward, backward, X).require().comparisons[0].verdict == "ok (not analytic)"
 
 
 def test_arguments_in_which_forward_is_analytic_are_judged_by_the_complex_step_as_well():
