@@ -47,8 +47,8 @@ def transposed(w: np.ndarray) -> Stored:
 
 
 def queries_keys_values(array: np.ndarray, n_head: int) -> Stored:
-    """w_qkv (C, 3A) or b_qkv (3A,), whose last axis in the file is that of all queries, then of all keys, then of all values.
-    In npgpt it is that of the first head's query, key and value, then of the second's, and so on.
+    """w_qkv (C, 3A) or b_qkv (3A,), whose last axis in the file is that of all queries, then of all keys, then of all
+    values. In npgpt it is that of the first head's query, key and value, then of the second's, and so on.
     """
     return Stored(by_head(array, n_head).swapaxes(-3, -2), array.shape)
 

@@ -24,7 +24,8 @@ def parse_config(stored: dict) -> GPTConfig:
                                                "num_heads": 16, **stored}, NAMES), FIELDS)
     kinds = attention_kinds(stored, config.n_layer)
     if kinds not in (alternating(config.n_layer), [GLOBAL] * config.n_layer):
-        raise InputError(f"attention_types must be {GLOBAL!r} in all {config.n_layer} layers, or {GLOBAL!r} and {LOCAL!r} in turn")
+        raise InputError(f"attention_types must be {GLOBAL!r} in all {config.n_layer} layers, or {GLOBAL!r} and {LOCAL!r} "
+                         "in turn")
     window = stored.get("window_size", LOCAL_WINDOW) if LOCAL in kinds else None
     return dataclasses.replace(config, window_size=window, qkv_bias=False)
 
@@ -47,11 +48,12 @@ def alternating(n_layer: int) -> list[str]:
 def fields(config: GPTConfig) -> dict[str, object]:
     """Raises InputError for what this format cannot hold."""
     if config.qkv_bias or config.position_embedding_type != "learned":
-        raise InputError("a model with a window is stored as GPTNeoModel, which has learned positions, and no biases of q, k "
-                         "and v: qkv_bias must be false")
+        raise InputError("a model with a window is stored as GPTNeoModel, which has learned positions, and no biases of q, "
+                         "k and v: qkv_bias must be false")
     kinds = alternating(config.n_layer) if config.window_size else [GLOBAL] * config.n_layer
-    return {**{name: getattr(config, ours) for name, ours in NAMES.items()}, **{name: getattr(config, name) for name in SAME},
-            "attention_types": [[kinds, 1]], "attention_layers": kinds, "window_size": config.window_size or LOCAL_WINDOW}
+    return {**{name: getattr(config, ours) for name, ours in NAMES.items()},
+            **{name: getattr(config, name) for name in SAME}, "attention_types": [[kinds, 1]],
+            "attention_layers": kinds, "window_size": config.window_size or LOCAL_WINDOW}
 
 
 def body(p: GPTParameters, config: GPTConfig) -> dict[str, Stored]:

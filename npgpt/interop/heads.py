@@ -11,7 +11,7 @@ CLASSES = {CLASSIFICATION: "ForSequenceClassification", REGRESSION: "ForSequence
            MULTIPLE_CHOICE: "DoubleHeadsModel", TAGGING: "ForTokenClassification", SPAN: "ForQuestionAnswering"}
 PROBLEMS = {CLASSIFICATION: "single_label_classification", REGRESSION: "regression"}
 MOST_LABELS = 2**16
-SEVERAL = "npgpt_heads"                         # the field that describes all heads, where they need more than transformers has
+SEVERAL = "npgpt_heads"                         # describes all heads, where they need more than transformers has
 
 
 def head_tensors(heads: tuple[Head, ...], parameters: tuple[HeadParameters, ...]) -> dict[str, Stored]:
@@ -69,7 +69,8 @@ def parse_heads(stored: Mapping, family: Family) -> tuple[Head, ...]:
 
 def parse_labels(stored: object) -> tuple[str, ...]:
     """The labels of id2label, {"0": label, ...}. Raises InputError."""
-    labels = [stored.get(str(i)) for i in range(len(stored))] if isinstance(stored, dict) and len(stored) <= MOST_LABELS else []
+    few = isinstance(stored, dict) and len(stored) <= MOST_LABELS
+    labels = [stored.get(str(i)) for i in range(len(stored))] if few else []
     if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         raise InputError('id2label must give different labels to the numbers from 0 on: {"0": "no", "1": "yes"}')
     return tuple(labels)
@@ -78,12 +79,14 @@ def parse_labels(stored: object) -> tuple[str, ...]:
 def parse_several(stored: object) -> tuple[Head, ...]:
     """Raises InputError unless each is {"kind", "labels", "name"}, and no name occurs twice."""
     try:
-        heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"], head.get("both_orders", False)) for head in stored)
+        heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"], head.get("both_orders", False))
+                      for head in stored)
         right = (all(head.kind in KINDS and all(isinstance(label, str) for label in head.labels)
                      and isinstance(head.name, str) and isinstance(head.both_orders, bool) for head in heads)
                  and 1 <= len(heads) <= MOST_LABELS and len({head.name for head in heads}) == len(heads))
     except (TypeError, KeyError, AttributeError):
         right = False
     if not right:
-        raise InputError(f"{SEVERAL} must be a list of heads with kind ({', '.join(KINDS)}), labels, and a name of their own")
+        raise InputError(f"{SEVERAL} must be a list of heads with kind ({', '.join(KINDS)}), labels, and a name of their "
+                         "own")
     return heads

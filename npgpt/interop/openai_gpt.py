@@ -26,7 +26,8 @@ def parse_config(stored: dict) -> GPTConfig:
 
 def fields(config: GPTConfig) -> dict[str, object]:
     """Raises InputError for what this format cannot hold."""
-    if config.inner != 4 * config.n_embd or config.position_embedding_type != "learned" or not config.qkv_bias or config.window_size:
+    if (config.inner != 4 * config.n_embd or config.position_embedding_type != "learned" or not config.qkv_bias
+            or config.window_size):
         raise InputError("a model with post-LN blocks is stored as OpenAIGPTModel, which has n_inner 4 n_embd, learned "
                          "positions, biases of q, k and v, and no window")
     afn = {ours: name for name, ours in reversed(ACTIVATIONS.items())}[config.activation_function]

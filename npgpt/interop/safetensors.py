@@ -51,7 +51,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > min(size - 8, HEADER_LIMIT):
-            raise InputError(f"{path}: the header claims {length:,} bytes: the file is incomplete, or not a safetensors file")
+            raise InputError(f"{path}: the header claims {length:,} bytes: the file is incomplete, or not a "
+                             "safetensors file")
         header = parse_json(file.read(length), f"{path}: header", HEADER_ITEMS)
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):

@@ -49,7 +49,8 @@ def tensors_to_save(model: Model) -> dict[str, np.ndarray]:
     tensors = {name: view.reshape(shape) if factor == 1 else (view * parameters.dtype.type(factor)).reshape(shape)
                for name, (view, shape, factor) in stored_tensors(parameters, config, heads).items()}
     if config.position_embedding_type == "sinusoidal":
-        tensors[family_of(config).prefix + POSITIONS] = sinusoidal_positions(np.arange(config.n_positions), config.n_embd, parameters.dtype)
+        positions = np.arange(config.n_positions)
+        tensors[family_of(config).prefix + POSITIONS] = sinusoidal_positions(positions, config.n_embd, parameters.dtype)
     return tensors
 
 

@@ -1,4 +1,4 @@
-"""Configuration: a GPT's sizes and settings, under the names of Hugging Face's GPT2Config."""
+"""Configuration: a model's sizes and settings, under the names of Hugging Face's GPT2Config."""
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable
@@ -9,13 +9,13 @@ from npgpt.errors import InputError
 from npgpt.layers.feed_forward import ACTIVATIONS
 
 POSITION_EMBEDDINGS = ("learned", "sinusoidal")
-# Far beyond any GPT, so that a damaged or hostile file cannot ask for huge arrays or endless lists of names.
+# Far beyond any model, so that a damaged or hostile file cannot ask for huge arrays or endless lists of names.
 LIMITS = {"vocab_size": 2**24, "n_positions": 2**24, "n_embd": 2**20, "n_layer": 2**12, "n_head": 2**20}
 
 
 @dataclass(frozen=True)
-class GPTConfig:
-    """The defaults are GPT-2's (Radford et al. 2019). Raises InputError, naming the field and the rule."""
+class TransformerConfig:
+    """What all models have. Raises InputError, naming the field and the rule."""
     vocab_size: int = 50257                     # V
     n_positions: int = 1024                     # the longest T
     n_embd: int = 768                           # C
@@ -24,15 +24,9 @@ class GPTConfig:
     n_inner: int | None = None                  # I, hidden width of the feed-forward; None means 4 C
     activation_function: str = "gelu_new"
     resid_pdrop: float = 0.1                    # dropout on what is added to the residual stream,
-    embd_pdrop: float = 0.1                     # on the embeddings,
     attn_pdrop: float = 0.1                     # and on the attention weights
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02
-    tie_word_embeddings: bool = True
-    position_embedding_type: str = "learned"    # "sinusoidal" has no parameters
-    pre_layer_norm: bool = True                 # layer norm before each branch (GPT-2, GPT-3), or after each addition (GPT-1)
-    window_size: int | None = None              # W: every second layer attends to the last W positions (GPT-3); None: to all
-    qkv_bias: bool = True                       # whether queries, keys and values have biases (GPT-3's do not)
     bos_token_id: int | None = None
     eos_token_id: int | tuple[int, ...] | None = None      # several: each of them ends a text
     pad_token_id: int | None = None             # fills up the shorter sequences of a batch
@@ -40,19 +34,13 @@ class GPTConfig:
     def __post_init__(self) -> None:
         for name, most in LIMITS.items():
             require(self, name, lambda value: is_integer(value) and 1 <= value <= most, f"a whole number from 1 to {most:,}")
-        require(self, "n_inner", lambda value: value is None or is_integer(value) and 1 <= value <= 2**22,
-                f"a whole number from 1 to {2**22:,}, or None for 4 n_embd")
+        self.require_count_or_none("n_inner", 2**22)
         require(self, "n_head", lambda value: self.n_embd % value == 0, f"a divisor of n_embd ({self.n_embd})")
         require(self, "activation_function", lambda value: value in tuple(ACTIVATIONS), one_of(ACTIVATIONS))
-        for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop"):
+        for name in self.dropout_fields():
             require(self, name, lambda value: is_number(value) and 0 <= value < 1, "a number in [0, 1)")
         require(self, "layer_norm_epsilon", lambda value: is_number(value) and value > 0, "a number above 0")
         require(self, "initializer_range", lambda value: is_number(value) and value >= 0, "a number of 0 or more")
-        for name in ("tie_word_embeddings", "pre_layer_norm", "qkv_bias"):
-            require(self, name, lambda value: isinstance(value, bool), "true or false")
-        require(self, "window_size", lambda value: value is None or is_integer(value) and 1 <= value <= 2**24,
-                f"a whole number from 1 to {2**24:,}, or None")
-        require(self, "position_embedding_type", lambda value: value in POSITION_EMBEDDINGS, one_of(POSITION_EMBEDDINGS))
         below = f"below vocab_size ({self.vocab_size})"
         for name in ("bos_token_id", "pad_token_id"):
             require(self, name, lambda token: token is None or self.is_token(token), f"a token id {below}, or None")
@@ -73,8 +61,38 @@ class GPTConfig:
     def is_token(self, value: object) -> bool:
         return is_integer(value) and 0 <= value < self.vocab_size
 
-    def without_dropout(self) -> "GPTConfig":
-        return dataclasses.replace(self, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    def require_count_or_none(self, name: str, most: int) -> None:
+        require(self, name, lambda value: value is None or is_integer(value) and 1 <= value <= most,
+                f"a whole number from 1 to {most:,}, or None")
+
+    @classmethod
+    def dropout_fields(cls) -> list[str]:
+        return [field.name for field in dataclasses.fields(cls) if field.name.endswith("_pdrop")]
+
+    def with_dropout(self, probability: float) -> "TransformerConfig":
+        """The same configuration with this probability in all places."""
+        return dataclasses.replace(self, **dict.fromkeys(self.dropout_fields(), probability))
+
+    def without_dropout(self) -> "TransformerConfig":
+        return self.with_dropout(0.0)
+
+
+@dataclass(frozen=True)
+class GPTConfig(TransformerConfig):
+    """The defaults are GPT-2's (Radford et al. 2019). Raises InputError, naming the field and the rule."""
+    embd_pdrop: float = 0.1                     # dropout on the embeddings
+    tie_word_embeddings: bool = True
+    position_embedding_type: str = "learned"    # "sinusoidal" has no parameters
+    pre_layer_norm: bool = True                 # layer norm before each branch (GPT-2, GPT-3) or after each addition (GPT-1)
+    window_size: int | None = None              # W: every second layer attends to the last W positions (GPT-3); None: to all
+    qkv_bias: bool = True                       # whether queries, keys and values have biases (GPT-3's do not)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("tie_word_embeddings", "pre_layer_norm", "qkv_bias"):
+            require(self, name, lambda value: isinstance(value, bool), "true or false")
+        self.require_count_or_none("window_size", 2**24)
+        require(self, "position_embedding_type", lambda value: value in POSITION_EMBEDDINGS, one_of(POSITION_EMBEDDINGS))
 
 
 def require(settings: object, name: str, holds: Callable[[Any], bool], rule: str) -> None:

@@ -64,8 +64,8 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
         y = layer_norm(x)                       with pre-LN blocks; with post-LN blocks, y = x
 
     positions: (T,) or (B, T), by default 0 .. T - 1. patterns: which positions attend to which, for every block; by
-    default attention_patterns. Dropout acts only where rng is given. layers: which implementation of the layers to use. Without
-    `keep` the blocks' caches are not kept: this needs less memory, and no backward pass is possible.
+    default attention_patterns. Dropout acts only where rng is given. layers: which implementation of the layers to use.
+    Without `keep` the blocks' caches are not kept: this needs less memory, and no backward pass is possible.
 
     Raises ValueError where T > n_positions or ids is not (B, T), IndexError for an id outside the vocabulary.
     """

@@ -8,8 +8,8 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import GPTParameters, gpt_table
 from npgpt.model.parameters import bias, weight
 
-CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN = "classification", "regression", "multiple-choice", "tagging", "span"
-KINDS = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN)
+KINDS = CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN = (
+    "classification", "regression", "multiple-choice", "tagging", "span")
 
 
 class Head(NamedTuple):
@@ -42,7 +42,8 @@ def model_table(config: GPTConfig, heads: tuple[Head, ...] = ()) -> GPTParameter
     has no parameters of its own.
     """
     untied = weight(config.vocab_size, config.n_embd, deviation=config.initializer_range)
-    return gpt_table(config, None if config.tie_word_embeddings else untied, tuple(head_table(head, config) for head in heads))
+    return gpt_table(config, None if config.tie_word_embeddings else untied,
+                     tuple(head_table(head, config) for head in heads))
 
 
 def language_model_table(config: GPTConfig) -> GPTParameters:

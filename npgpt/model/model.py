@@ -24,4 +24,5 @@ class Model(NamedTuple):
         c = self.config
         tokenizer = type(self.tokenizer).__name__ if self.tokenizer else "no tokenizer"
         return (f"Model({len(self.parameters):,} parameters in {self.parameters.dtype}: {c.n_layer} layers, "
-                f"{c.n_head} heads, {c.n_embd} channels, context {c.n_positions}, vocabulary size {c.vocab_size:,}; {tokenizer})")
+                f"{c.n_head} heads, {c.n_embd} channels, context {c.n_positions}, vocabulary size {c.vocab_size:,}; "
+                f"{tokenizer})")

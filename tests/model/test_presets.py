@@ -1,4 +1,4 @@
-"""Presets: GPT-2's own sizes to the last parameter, and small ones."""
+"""Presets: the published sizes to the last parameter, and small ones."""
 import math
 import tracemalloc
 
@@ -11,7 +11,8 @@ from npgpt.model.presets import PRESETS, preset
 
 
 @pytest.mark.parametrize("name, count", [("gpt2", 124_439_808), ("gpt2-medium", 354_823_168),
-                                         ("gpt2-large", 774_030_080), ("gpt2-xl", 1_557_611_200)])
+                                         ("gpt2-large", 774_030_080), ("gpt2-xl", 1_557_611_200),
+                                         ("gpt1", 116_534_784), ("gpt3-125m", 125_198_592)])
 def test_the_published_sizes_are_counted_exactly_and_nothing_is_allocated(name, count):
     tracemalloc.start()
     try:
@@ -30,7 +31,28 @@ def test_gpt2_has_the_published_shape(name, n_layer, n_head, n_embd):
     assert (config.bos_token_id, config.eos_token_id) == (50256, 50256)
 
 
-@pytest.mark.parametrize("name", ["tiny", "small"])
+@pytest.mark.parametrize("name, billions, n_layer, d_head", [
+    ("gpt3-125m", 0.125, 12, 64), ("gpt3-350m", 0.35, 24, 64), ("gpt3-760m", 0.76, 24, 96), ("gpt3-1.3b", 1.3, 24, 128),
+    ("gpt3-2.7b", 2.65, 32, 80), ("gpt3-6.7b", 6.65, 32, 128), ("gpt3-13b", 12.85, 40, 128), ("gpt3-175b", 174.6, 96, 128)])
+def test_gpt3_has_the_shapes_of_its_paper_and_their_numbers_of_parameters(name, billions, n_layer, d_head):
+    config = preset(name)
+    assert (config.n_layer, config.n_embd // config.n_head, config.n_positions) == (n_layer, d_head, 2048)
+    assert config.inner == 4 * config.n_embd and config.window_size == 256 and not config.qkv_bias
+    assert parameter_count(language_model_table(config)) == pytest.approx(billions * 1e9, rel=0.02)
+
+
+def test_gpt1_has_post_ln_blocks_and_the_published_shape():
+    config = preset("gpt1")
+    assert (config.n_layer, config.n_head, config.n_embd, config.n_positions, config.vocab_size) == (12, 12, 768, 512, 40478)
+    assert not config.pre_layer_norm and config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0.1
+
+
+def test_the_small_siblings_differ_from_small_only_as_their_models_do_from_gpt2():
+    assert preset("gpt1-small") == preset("small", pre_layer_norm=False)
+    assert preset("gpt3-small") == preset("small", window_size=16, qkv_bias=False)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "gpt1-small", "gpt3-small"])
 def test_small_ones_have_fewer_than_a_million_parameters_and_no_dropout(name):
     config = preset(name)
     assert parameter_count(language_model_table(config)) < 10**6
