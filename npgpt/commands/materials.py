@@ -98,7 +98,7 @@ def gather_text(args: argparse.Namespace, origin: Checkpoint | None = None) -> L
     tokenizer = start.tokenizer if start else new_tokenizer(args, paths, data)
     config = start.config if start else new_config(args, tokenizer)
     if args.dropout is not None:
-        config = dataclasses.replace(config, resid_pdrop=args.dropout, embd_pdrop=args.dropout, attn_pdrop=args.dropout)
+        config = config.with_dropout(args.dropout)
     task = LanguageModelling(config, data if isinstance(data, Corpus) else encode(data, tokenizer, args))
     require_length(task.corpus.validation, 1, "validation text (the last tenth)")
     return LanguageModel(task, tokenizer, start, dtype, paths, digest)
