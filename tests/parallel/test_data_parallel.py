@@ -138,3 +138,9 @@ def test_where_blas_cannot_be_limited_it_works_and_says_so_once(monkeypatch, cap
             loss, _ = loss_and_gradients(batch, parameters)
     assert loss == pytest.approx(TASK.loss_and_gradients(batch, parameters)[0], rel=1e-13)
     assert capsys.readouterr().err.count("cannot be set") == 1
+
+
+def test_a_batch_is_divided_if_it_has_an_example_for_each_thread():
+    task = LanguageModelling(GPTConfig(vocab_size=5, n_positions=64, n_embd=8, n_layer=1, n_head=1))
+    zeros = np.zeros((3, 64), int)
+    assert [data_parallel.divides(TokenBatch(zeros, zeros), task, threads) for threads in (1, 2, 3, 4)] == [False, True, True, False]
