@@ -5,10 +5,12 @@ from npgpt.errors import InputError
 from npgpt.interop.family import Family
 from npgpt.interop.gpt2 import GPT2
 from npgpt.interop.gpt_neo import GPT_NEO
+from npgpt.interop.marian import MARIAN
 from npgpt.interop.openai_gpt import OPENAI_GPT
 from npgpt.model.config import GPTConfig
+from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 
-FAMILIES = {family.model_type: family for family in (OPENAI_GPT, GPT2, GPT_NEO)}
+FAMILIES = {family.model_type: family for family in (OPENAI_GPT, GPT2, GPT_NEO, MARIAN)}
 
 
 def family_in_file(stored: Mapping) -> Family:
@@ -19,8 +21,10 @@ def family_in_file(stored: Mapping) -> Family:
     return FAMILIES[model_type]
 
 
-def family_of(config: GPTConfig) -> Family:
+def family_of(config: GPTConfig | EncoderDecoderConfig) -> Family:
     """The family in which a model is stored."""
+    if isinstance(config, EncoderDecoderConfig):
+        return MARIAN
     if not config.pre_layer_norm:
         return OPENAI_GPT
     return GPT2 if config.qkv_bias and config.window_size is None else GPT_NEO

@@ -35,6 +35,7 @@ class Family(NamedTuple):
     table: str                                  # the token embedding, without the prefix;
     unembedding: str                            # and the tied head, which may repeat it in a file
     ignored: re.Pattern = NONE                  # names of tensors that are no parameters
+    parameters_alone: Callable[[Mapping, Any], Mapping] = lambda tensors, config: tensors      # leaves out what repeats others
 
 
 def plain(array: np.ndarray) -> Stored:
@@ -53,16 +54,18 @@ def queries_keys_values(array: np.ndarray, n_head: int) -> Stored:
     return Stored(by_head(array, n_head).swapaxes(-3, -2), array.shape)
 
 
-def one_of_qkv(array: np.ndarray, n_head: int, which: int, factor: float = 1.0) -> Stored:
-    """The queries (which = 0), keys (1) or values (2) of w_qkv (C, 3A) as (A, C), or of b_qkv (3A,) as (A,)."""
-    heads = by_head(array, n_head)[..., which, :]                                      # (..., H, D)
+def one_of_qkv(array: np.ndarray, n_head: int, which: int, factor: float = 1.0, parts: int = 3) -> Stored:
+    """The queries (which = 0), keys (1) or values (2) of w_qkv (C, 3A) as (A, C), or of b_qkv (3A,) as (A,); with parts = 2,
+    the keys (0) or values (1) of w_kv (C, 2A) or b_kv (2A,).
+    """
+    heads = by_head(array, n_head, parts)[..., which, :]                               # (..., H, D)
     A = heads.shape[-2] * heads.shape[-1]
     return Stored(np.moveaxis(heads, 0, -1), (A, len(array)), factor) if array.ndim == 2 else Stored(heads, (A,), factor)
 
 
-def by_head(array: np.ndarray, n_head: int) -> np.ndarray:
-    """(..., 3A)  ->  (..., H, 3, D): a view"""
-    return array.reshape(*array.shape[:-1], n_head, 3, -1)
+def by_head(array: np.ndarray, n_head: int, parts: int = 3) -> np.ndarray:
+    """(..., parts A)  ->  (..., H, parts, D): a view"""
+    return array.reshape(*array.shape[:-1], n_head, parts, -1)
 
 
 def require_fixed(stored: Mapping, fixed: Mapping[str, object]) -> None:

@@ -2,6 +2,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def tensors_to_save(model: Model) -> dict[str, np.ndarray]:
     parameters, config, _, heads = model
     tensors = {name: view.reshape(shape) if factor == 1 else (view * parameters.dtype.type(factor)).reshape(shape)
                for name, (view, shape, factor) in stored_tensors(parameters, config, heads).items()}
-    if config.position_embedding_type == "sinusoidal":
+    if has_sinusoidal_positions(config):
         positions = np.arange(config.n_positions)
         tensors[family_of(config).prefix + POSITIONS] = sinusoidal_positions(positions, config.n_embd, parameters.dtype)
     return tensors
@@ -69,12 +70,14 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, head
     """
     family = family_of(config)
     table = prefix + family.table
-    moved = {family.unembedding: table} if config.tie_word_embeddings and table not in tensors else {}
+    tensors = family.parameters_alone(tensors, config)
+    moved = {family.unembedding: table} if is_tied_gpt(config) and table not in tensors else {}
     tensors = {moved.get(name, name): tensor for name, tensor in tensors.items() if not family.ignored.fullmatch(name)}
     if config.n_layer * PER_LAYER > len(tensors):                  # a wrong n_layer could make the list of names enormous
         raise InputError(f"{path} holds {len(tensors)} parameters: too few for n_layer {config.n_layer} of its config.json")
-    possible = shapes_in_file(dataclasses.replace(config, tie_word_embeddings=False, position_embedding_type="learned"),
-                              heads, prefix)
+    largest = (dataclasses.replace(config, tie_word_embeddings=False, position_embedding_type="learned")
+               if isinstance(config, GPTConfig) else config)
+    possible = shapes_in_file(largest, heads, prefix)
     problems = [f"{name} is missing" for name in shapes_in_file(config, heads, prefix) if name not in tensors]
     problems += [f"{name} is unexpected" for name in tensors if name not in possible]
     problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in possible.items()
@@ -93,15 +96,24 @@ def with_changed_parameters(tensors: Mapping[str, np.ndarray], config: GPTConfig
     """
     family, differences = family_of(config), []
     table, positions = prefix + family.table, prefix + POSITIONS
-    if (config.tie_word_embeddings and family.unembedding in tensors
+    if (is_tied_gpt(config) and family.unembedding in tensors
             and not np.array_equal(as_float(tensors[table]), as_float(tensors[family.unembedding]))):
         config = dataclasses.replace(config, tie_word_embeddings=False)
         differences.append(f"the head is tied to the token embedding, but {family.unembedding} differs: it is kept")
-    if (config.position_embedding_type == "sinusoidal" and positions in tensors
+    if (has_sinusoidal_positions(config) and positions in tensors
             and not is_sinusoidal(tensors[positions])):
         config = dataclasses.replace(config, position_embedding_type="learned")
         differences.append(f"positions are sinusoidal, but {positions} differs: it is kept, as learned positions")
     return config, differences
+
+
+def is_tied_gpt(config: Any) -> bool:
+    return isinstance(config, GPTConfig) and config.tie_word_embeddings
+
+
+def has_sinusoidal_positions(config: Any) -> bool:
+    """Whether a GPT has them: the positions of a GPT's file are parameters there."""
+    return isinstance(config, GPTConfig) and config.position_embedding_type == "sinusoidal"
 
 
 def is_sinusoidal(positions: np.ndarray) -> bool:

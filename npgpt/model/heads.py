@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npgpt.model.config import GPTConfig
+from npgpt.model.encoder_decoder import encoder_decoder_table
+from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.gpt import GPTParameters, gpt_table
 from npgpt.model.parameters import bias, weight
 
@@ -39,8 +41,10 @@ def head_table(head: Head, config: GPTConfig) -> HeadParameters:
 @functools.cache
 def model_table(config: GPTConfig, heads: tuple[Head, ...] = ()) -> GPTParameters:
     """The parameter table of a GPT with a language-model head, and further heads. A tied language-model head uses wte and
-    has no parameters of its own.
+    has no parameters of its own; nor has that of an encoder-decoder, which takes no further heads.
     """
+    if isinstance(config, EncoderDecoderConfig):
+        return encoder_decoder_table(config)
     untied = weight(config.vocab_size, config.n_embd, deviation=config.initializer_range)
     return gpt_table(config, None if config.tie_word_embeddings else untied,
                      tuple(head_table(head, config) for head in heads))
