@@ -30,3 +30,13 @@ def test_weights_are_those_that_met_the_values(monkeypatch, tile, changes):
         k, v = one.attn.attention[-1].k, one.attn.attention[-1].v
         assert np.allclose(found, attention(q, k, v, causal=True)[1].weights[0], rtol=1e-13)
     assert np.allclose(probabilities, softmax(x[0] @ language_model_head(p).T)[0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("tile", [64, 4])
+def test_a_head_with_a_window_attends_to_nothing_before_it(monkeypatch, tile):
+    monkeypatch.setattr(causal_attention, "QUERY_TILE", tile)
+    config = preset("tiny", n_positions=9, window_size=3)
+    parameters = np.random.default_rng(0).normal(0, 0.5, parameter_count(language_model_table(config)))
+    (whole, banded), _ = attended(np.arange(9), parameters, config)
+    assert np.allclose(banded.sum(axis=-1), 1) and whole[:, 8].all()
+    assert np.array_equal(banded != 0, np.broadcast_to(np.tri(9, dtype=bool) & ~np.tri(9, k=-3, dtype=bool), (3, 9, 9)))

@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from npgpt.inspection.curves import WIDTH, Line, frame, panel
-from npgpt.inspection.metrics import Curve
+from npgpt.inspection.curves import WIDTH, Line, frame, noisy_lines, panel
+from npgpt.inspection.metrics import Curve, smooth
 
 
 def line(steps, values, run=0, kind="train"):
@@ -33,6 +33,16 @@ def test_curves_that_coincide_are_drawn_one_on_top_of_wider_ones():
     lines = [first, other, same]
     classes = re.findall(r'<g class="(c\d)"><path class="([^"]+)"', "".join(panel(lines, frame(lines))))
     assert classes == [("c0", "train under1"), ("c2", "train"), ("c1", "train")]
+
+
+def test_a_noisy_curve_is_averaged_over_a_fiftieth_of_the_run_in_front_of_its_values():
+    noise = Curve(np.arange(300.0), np.random.default_rng(0).random(300))
+    behind, front = noisy_lines(2, noise, "loss", 1)
+    assert (behind.kind, front.kind) == ("raw", "train") and np.array_equal(behind.curve.values, noise.values)
+    assert np.array_equal(front.curve.values, smooth(noise, 6).values)
+    short = Curve(noise.steps[:99], noise.values[:99])
+    only, = noisy_lines(2, short, "loss", 1)
+    assert np.array_equal(only.curve.values, smooth(short, 1).values)
 
 
 def test_curves_of_other_kinds_are_not_taken_for_the_same():

@@ -4,7 +4,7 @@ import pytest
 
 from npgpt.inspection.intermediates import summarise
 from npgpt.inspection.trace import trace
-from npgpt.inspection.trace_table import dimensions, gradient_lines, intermediate_lines, number, numbers
+from npgpt.inspection.trace_table import dimensions, gradient_lines, intermediate_lines, number, numbers, squared_norm
 from npgpt.model.parameters import initial_parameters
 from npgpt.model.presets import preset
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
@@ -38,6 +38,11 @@ def test_statistics_are_in_three_digits():
 @pytest.mark.parametrize("shape, text", [((2, 5, 12), "2x5x12"), ((4,), "4"), ((), "()")])
 def test_shapes_are_short(shape, text):
     assert dimensions(summarise(np.ones(shape))) == text
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_norms_neither_vanish_nor_overflow_in_float32(size):
+    assert squared_norm(np.full(2, size, np.float32)) == pytest.approx(2 * size**2)
 
 
 def test_a_damaged_model_has_a_table_too():
