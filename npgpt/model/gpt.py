@@ -57,20 +57,23 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
         keep: bool = True) -> tuple[np.ndarray, GPTCache]:
     """Hidden states of every position (Radford et al. 2018 and 2019).
 
-    ids (B, T) with T <= n_positions  ->  y (B, T, C)
+    ids (B, T)  ->  y (B, T, C)
 
         x = wte[ids] + wpe[positions]
         x = block_i(x)                          for i = 0 .. n_layer - 1
         y = layer_norm(x)                       with pre-LN blocks; with post-LN blocks, y = x
 
-    positions: (T,) or (B, T), by default 0 .. T - 1. patterns: which positions attend to which, for every block; by
-    default attention_patterns. Dropout acts only where rng is given. layers: which implementation of the layers to use.
-    Without `keep` the blocks' caches are not kept: this needs less memory, and no backward pass is possible.
+    positions: (T,) or (B, T), below n_positions, by default 0 .. T - 1. patterns: which positions attend to which, for
+    every block; by default attention_patterns. Dropout acts only where rng is given. layers: which implementation of the
+    layers to use. Without `keep` the blocks' caches are not kept: this needs less memory, and no backward pass is possible.
 
-    Raises ValueError where T > n_positions or ids is not (B, T), IndexError for an id outside the vocabulary.
+    Raises ValueError for a position outside n_positions or where ids is not (B, T), IndexError for an id outside the
+    vocabulary.
     """
-    if ids.ndim != 2 or not 1 <= ids.shape[1] <= config.n_positions:
-        raise ValueError(f"gpt: ids must be (B, T) with 1 <= T <= n_positions ({config.n_positions}), not {ids.shape}")
+    last = ids.shape[-1] - 1 if positions is None else positions.max()
+    if ids.ndim != 2 or not 0 <= last < config.n_positions:
+        raise ValueError(f"gpt: ids must be (B, T), with positions below n_positions ({config.n_positions}), not {ids.shape} "
+                         f"with positions up to {last}")
     if positions is None:
         positions = np.arange(ids.shape[1])
     if patterns is None:
