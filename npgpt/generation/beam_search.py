@@ -1,6 +1,6 @@
 """Beam search: several continuations at a time are kept and extended, to find likelier texts than token by token."""
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,22 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
     p = groups(parameters, language_model_table(config))
     cache = empty_cache(config, beams, len(prompt) + max_new_tokens, parameters.dtype)
     logits = prefill(np.array(prompt), p, config, cache.text(0))[None]
+
+    def extend(rows: list[int], tokens: list[int], length: int) -> np.ndarray:
+        length += len(prompt) - 1
+        cache.rearrange(np.array(rows + [0] * (beams - len(rows))), length)
+        return next_logits(np.array(tokens)[:, None], p, config, cache.texts(len(rows)), length)
+
+    return best_beams(logits, extend, prompt, beams, max_new_tokens, end, length_penalty, repetition_penalty)
+
+
+def best_beams(logits: np.ndarray, extend: Callable, prompt: list[int], beams: int, max_new_tokens: int,
+               end: Collection[int] = (), length_penalty: float = 1.0, repetition_penalty: float = 1.0) -> list[Beam]:
+    """The search of beam_search, for any model.
+
+    logits (1, V): of the first token. extend(rows, tokens, length): beam i becomes what beam rows[i] was, extended by
+    tokens[i], so that it has `length` tokens; the result is the logits (N, V) of the next token of each.
+    """
     opened, closed = [Beam([], 0.0)], []
     for step in range(1, max_new_tokens + 1):
         texts = [prompt + beam.tokens for beam in opened]
@@ -64,10 +80,7 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         if last or not staying or len(closed) == beams and staying[0][1].score / step**length_penalty <= closed[-1].score:
             return closed
         rows, opened = [row for row, _ in staying], [beam for _, beam in staying]
-        length = len(prompt) + step - 1
-        cache.rearrange(np.array(rows + [0] * (beams - len(rows))), length)
-        ids = np.array([beam.tokens[-1:] for beam in opened])
-        logits = next_logits(ids, p, config, cache.texts(len(opened)), length)
+        logits = extend(rows, [beam.tokens[-1] for beam in opened], step)
 
 
 def greedy_beam(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], max_new_tokens: int,
