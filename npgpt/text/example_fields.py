@@ -15,7 +15,8 @@ WHOLE = 2**53                                   # whole numbers up to this one a
 
 def kind_of(fields: Iterable[str], where: str) -> type[Example]:
     """The kind of example that has these fields. Raises InputError if there is none."""
-    kind = max(KINDS, key=lambda kind: len({*fields} & {*field_names(kind)}))
+    found = {*fields} - IGNORED
+    kind = max(KINDS, key=lambda kind: (len(found & {*field_names(kind)}), found == {*field_names(kind)}))
     if not {*fields} & {*field_names(kind)}:
         known = "; or ".join(", ".join(field_names(kind)) for kind in KINDS)
         raise InputError(f"{where}: found the fields {', '.join(fields) or '(none)'}; they can be {known}")

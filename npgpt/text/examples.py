@@ -43,7 +43,7 @@ class TaggedExample(NamedTuple):
 
 class Answer(NamedTuple):
     text: str
-    start: int                                  # context[start:start + len(text)] == text
+    start: int                                  # context[start:start + len(text)] == text; -1 where there is no context
 
 
 class QuestionExample(NamedTuple):
@@ -54,6 +54,19 @@ class QuestionExample(NamedTuple):
     line: int
 
 
+class OpenQuestionExample(NamedTuple):
+    """A question, and right answers to it, which need not stand in a text; none if it has no answer."""
+    question: str
+    answers: tuple[Answer, ...]
+    line: int
+
+
+class PassageExample(NamedTuple):
+    """A text whose last word can be predicted."""
+    text: str
+    line: int
+
+
 class TranslationExample(NamedTuple):
     """A text and its translation, or its summary."""
     source: str
@@ -61,8 +74,10 @@ class TranslationExample(NamedTuple):
     line: int
 
 
-Example = TextExample | PairExample | ChoiceExample | TaggedExample | QuestionExample | TranslationExample
-KINDS = (TextExample, PairExample, ChoiceExample, TaggedExample, QuestionExample, TranslationExample)
+Example = (TextExample | PairExample | ChoiceExample | TaggedExample | QuestionExample | OpenQuestionExample
+           | TranslationExample | PassageExample)
+KINDS = (TextExample, PairExample, ChoiceExample, TaggedExample, QuestionExample, OpenQuestionExample, TranslationExample,
+         PassageExample)
 
 
 class Labels(NamedTuple):

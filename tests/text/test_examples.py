@@ -1,4 +1,4 @@
-"""Files of examples: six kinds, in JSON lines, CSV and TSV; what is wrong in a file is found, with its line."""
+"""Files of examples: eight kinds, in JSON lines, CSV and TSV; what is wrong in a file is found, with its line."""
 import csv
 import json
 
@@ -7,8 +7,8 @@ from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
 from npgpt.text.example_files import FILE_LIMIT, LINE_LIMIT, read_examples
-from npgpt.text.examples import (LABELS, Answer, ChoiceExample, PairExample, QuestionExample, TaggedExample, TextExample,
-                                 TranslationExample, labels_of)
+from npgpt.text.examples import (LABELS, Answer, ChoiceExample, OpenQuestionExample, PairExample, PassageExample,
+                                 QuestionExample, TaggedExample, TextExample, TranslationExample, labels_of)
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1).filter(str.strip)
 KINDS = [
@@ -18,7 +18,10 @@ KINDS = [
     ({"tokens": ["Ada", "spoke"], "tags": ["B-PER", "O"]}, TaggedExample(("Ada", "spoke"), ("B-PER", "O"), 1)),
     ({"question": "Who?", "context": "Ada spoke. Ada left.", "answers": "Ada"},
      QuestionExample("Who?", "Ada spoke. Ada left.", (Answer("Ada", 0),), 1)),
+    ({"question": "Is it late?", "answers": ["yes", "it is"]},
+     OpenQuestionExample("Is it late?", (Answer("yes", -1), Answer("it is", -1)), 1)),
     ({"source": "cat", "target": "Katze"}, TranslationExample("cat", "Katze", 1)),
+    ({"text": "The cat sat on the mat"}, PassageExample("The cat sat on the mat", 1)),
 ]
 
 
@@ -110,7 +113,7 @@ TAGGED, QUESTION = {"tokens": ["a"], "tags": ["O"]}, {"question": "q", "context"
 
 
 @pytest.mark.parametrize("wrong, complaint", [
-    ({"text": "a"}, "text, label were expected, found text"),
+    ({"text": "a", "lable": "b"}, "text, label were expected, found text, lable"),
     ({**TEXT, "source": "b"}, "text, label were expected, found text, label, source"),
     ({"foo": 1}, "found the fields foo; they can be text, label; or "),
     ({}, "found the fields .none."),
@@ -169,7 +172,7 @@ def test_a_wrong_line_is_named(read, second, complaint):
 
 
 @pytest.mark.parametrize("table, line, complaint", [
-    ("text\na\n", 1, "text, label were expected, found text"),
+    ("text,lable\na,b\n", 1, "text, label were expected, found text, lable"),
     ("text,label,text\n", 1, "the heading has 'text' twice"),
     ("text,label\na,x\n\nb\n", 4, "has 1 cells, but the heading has 2"),
     ("text,label\n,x\n", 2, "text is empty"),
