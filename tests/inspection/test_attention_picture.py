@@ -54,3 +54,5 @@ def test_maps_stay_within_the_picture_and_do_not_overlap(T, L, H):
     assert width <= 851 and len(set(corners)) == L * H
     assert all(0 <= x <= x + size <= width and 0 <= y <= y + size <= height for x, y in corners)
     assert all(abs(x - u) > size or abs(y - v) > size for i, (x, y) in enumerate(corners) for u, v in corners[:i])
+    titles = [(float(one.get("x")) + 30, float(one.get("y"))) for one in root.findall(SVG + "text")]       # 30: within it
+    assert not any(u <= x <= u + size and v < y and y - 25 < v + size for x, y in titles for u, v in corners)
