@@ -2,15 +2,17 @@
 from collections.abc import Mapping
 
 from npgpt.errors import InputError
+from npgpt.interop.bert import BERT
 from npgpt.interop.family import Family
 from npgpt.interop.gpt2 import GPT2
 from npgpt.interop.gpt_neo import GPT_NEO
 from npgpt.interop.marian import MARIAN
 from npgpt.interop.openai_gpt import OPENAI_GPT
-from npgpt.model.config import GPTConfig
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import TransformerConfig
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 
-FAMILIES = {family.model_type: family for family in (OPENAI_GPT, GPT2, GPT_NEO, MARIAN)}
+FAMILIES = {family.model_type: family for family in (OPENAI_GPT, GPT2, GPT_NEO, BERT, MARIAN)}
 
 
 def family_in_file(stored: Mapping) -> Family:
@@ -21,10 +23,12 @@ def family_in_file(stored: Mapping) -> Family:
     return FAMILIES[model_type]
 
 
-def family_of(config: GPTConfig | EncoderDecoderConfig) -> Family:
+def family_of(config: TransformerConfig) -> Family:
     """The family in which a model is stored."""
     if isinstance(config, EncoderDecoderConfig):
         return MARIAN
+    if isinstance(config, BertConfig):
+        return BERT
     if not config.pre_layer_norm:
         return OPENAI_GPT
     return GPT2 if config.qkv_bias and config.window_size is None else GPT_NEO

@@ -2,7 +2,6 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from npgpt.interop.gpt2 import POSITIONS
 from npgpt.interop.heads import head_tensors
 from npgpt.interop.safetensors import BFLOAT16, as_float, precision
 from npgpt.layers.embedding import sinusoidal_positions
-from npgpt.model.config import GPTConfig
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import GPTConfig, TransformerConfig
 from npgpt.model.heads import Head, model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import groups, parameter_count
@@ -71,13 +71,11 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, head
     family = family_of(config)
     table = prefix + family.table
     tensors = family.parameters_alone(tensors, config)
-    moved = {family.unembedding: table} if is_tied_gpt(config) and table not in tensors else {}
+    moved = {family.unembedding: table} if has_tied_head(config) and table not in tensors else {}
     tensors = {moved.get(name, name): tensor for name, tensor in tensors.items() if not family.ignored.fullmatch(name)}
     if config.n_layer * PER_LAYER > len(tensors):                  # a wrong n_layer could make the list of names enormous
         raise InputError(f"{path} holds {len(tensors)} parameters: too few for n_layer {config.n_layer} of its config.json")
-    largest = (dataclasses.replace(config, tie_word_embeddings=False, position_embedding_type="learned")
-               if isinstance(config, GPTConfig) else config)
-    possible = shapes_in_file(largest, heads, prefix)
+    possible = shapes_in_file(with_all_parameters(config), heads, prefix)
     problems = [f"{name} is missing" for name in shapes_in_file(config, heads, prefix) if name not in tensors]
     problems += [f"{name} is unexpected" for name in tensors if name not in possible]
     problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in possible.items()
@@ -96,7 +94,7 @@ def with_changed_parameters(tensors: Mapping[str, np.ndarray], config: GPTConfig
     """
     family, differences = family_of(config), []
     table, positions = prefix + family.table, prefix + POSITIONS
-    if (is_tied_gpt(config) and family.unembedding in tensors
+    if (has_tied_head(config) and family.unembedding in tensors
             and not np.array_equal(as_float(tensors[table]), as_float(tensors[family.unembedding]))):
         config = dataclasses.replace(config, tie_word_embeddings=False)
         differences.append(f"the head is tied to the token embedding, but {family.unembedding} differs: it is kept")
@@ -107,11 +105,19 @@ def with_changed_parameters(tensors: Mapping[str, np.ndarray], config: GPTConfig
     return config, differences
 
 
-def is_tied_gpt(config: Any) -> bool:
-    return isinstance(config, GPTConfig) and config.tie_word_embeddings
+def with_all_parameters(config: TransformerConfig) -> TransformerConfig:
+    """The configuration with those too that a file may repeat: a tied head, and positions."""
+    untied = {"tie_word_embeddings": False} if has_tied_head(config) else {}
+    learned = {"position_embedding_type": "learned"} if has_sinusoidal_positions(config) else {}
+    return dataclasses.replace(config, **untied, **learned)
 
 
-def has_sinusoidal_positions(config: Any) -> bool:
+def has_tied_head(config: TransformerConfig) -> bool:
+    """Whether a GPT or BERT has one: the tied head of an encoder-decoder is never a parameter."""
+    return isinstance(config, (GPTConfig, BertConfig)) and config.tie_word_embeddings
+
+
+def has_sinusoidal_positions(config: TransformerConfig) -> bool:
     """Whether a GPT has them: the positions of a GPT's file are parameters there."""
     return isinstance(config, GPTConfig) and config.position_embedding_type == "sinusoidal"
 

@@ -36,6 +36,12 @@ def bidirectional(mask: np.ndarray | None = None) -> Pattern:
     return Pattern(partial(attention, mask=mask), attention_backward)
 
 
+def padding_mask(ids: np.ndarray, pad_token_id: int | None) -> np.ndarray | None:
+    """ids (B, S)  ->  mask (B, S), True for all tokens except padding; None where nothing is padded"""
+    mask = None if pad_token_id is None else ids != pad_token_id
+    return None if mask is None or mask.all() else mask
+
+
 def banded(window: int) -> Pattern:
     """Every position sees itself and the window - 1 before it: the locally banded layers of GPT-3 (Brown et al. 2020,
     section 2.1). Raises ValueError unless window >= 1."""

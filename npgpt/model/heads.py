@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.model.config import GPTConfig
+from npgpt.model.bert import bert_table
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import GPTConfig, TransformerConfig
 from npgpt.model.encoder_decoder import encoder_decoder_table
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.gpt import GPTParameters, gpt_table
-from npgpt.model.parameters import bias, weight
+from npgpt.model.parameters import Group, bias, weight
 
 KINDS = CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN = (
     "classification", "regression", "multiple-choice", "tagging", "span")
@@ -28,7 +30,7 @@ class HeadParameters(NamedTuple):
     b: Any                                      # (K,); None where there is no bias
 
 
-def head_table(head: Head, config: GPTConfig) -> HeadParameters:
+def head_table(head: Head, config: TransformerConfig) -> HeadParameters:
     """K is the number of labels; 1 for a number or the logit of a choice; 2 for the start and end of a span.
 
     Those of classification and regression have no bias, as in Hugging Face's classes.
@@ -39,15 +41,17 @@ def head_table(head: Head, config: GPTConfig) -> HeadParameters:
 
 
 @functools.cache
-def model_table(config: GPTConfig, heads: tuple[Head, ...] = ()) -> GPTParameters:
-    """The parameter table of a GPT with a language-model head, and further heads. A tied language-model head uses wte and
-    has no parameters of its own; nor has that of an encoder-decoder, which takes no further heads.
+def model_table(config: TransformerConfig, heads: tuple[Head, ...] = ()) -> Group:
+    """The parameter table of a model with a head for the tokens of its vocabulary, and further heads. A tied head uses the
+    embedding, as that of an encoder-decoder always does, which takes no further heads.
     """
     if isinstance(config, EncoderDecoderConfig):
         return encoder_decoder_table(config)
+    further = tuple(head_table(head, config) for head in heads)
+    if isinstance(config, BertConfig):
+        return bert_table(config, further)
     untied = weight(config.vocab_size, config.n_embd, deviation=config.initializer_range)
-    return gpt_table(config, None if config.tie_word_embeddings else untied,
-                     tuple(head_table(head, config) for head in heads))
+    return gpt_table(config, None if config.tie_word_embeddings else untied, further)
 
 
 def language_model_table(config: GPTConfig) -> GPTParameters:
