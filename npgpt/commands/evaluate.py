@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from npgpt.commands import evaluate_labelled
 from npgpt.commands.arguments import OUT, model_directory, path, require_model
 from npgpt.commands.materials import described, read_data, recorded_paths, show_encoded
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
-from npgpt.interop.huggingface import load_model
+from npgpt.interop.huggingface import load_description, load_model
 from npgpt.runs.checkpoint import recorded_settings
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.corpus import Corpus, encode_text, split_text
+from npgpt.text.example_files import SEPARATORS
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 from npgpt.training.evaluation import batch_losses
 
@@ -28,14 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"a model directory (default: {OUT})")
     parser.add_argument("--data", type=path, nargs="+", metavar="FILE",
                         help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin "
-                             "and val.bin (default: those that the run in DIR was trained on)")
+                             "and val.bin; or labelled examples (.jsonl, .csv, .tsv), for a fine-tuned model (default: those that "
+                             "the run in DIR was trained on)")
     parser.add_argument("--split", choices=tuple(SPLITS),
                         help="train is the first nine tenths of the text, validation the last tenth (default: all of "
                              "--data; without --data, validation)")
+    parser.add_argument("--json", type=path, metavar="FILE", help="write the figures of labelled examples there")
 
 
 def run(args: argparse.Namespace) -> int:
     require_model(args.model)
+    if args.data and is_labelled(args.data[0]) and load_description(args.model)[1]:
+        return evaluate_labelled.run(args)
     parameters, config = load_model(args.model)
     paths, data = find_data(args)
     split = args.split or ("all" if args.data else "validation")
@@ -63,6 +69,11 @@ def run(args: argparse.Namespace) -> int:
         size = sum(len(tokenizer.decode_bytes(tokens[start:start + PIECE])) for start in range(1, len(tokens), PIECE))
         print(f"bits per byte  {nats / math.log(2) / size:.4f}")
     return 0
+
+
+def is_labelled(name: Path) -> bool:
+    """Whether a file has examples, and not a text."""
+    return name.suffix.lower() in (".jsonl", *SEPARATORS)
 
 
 def find_data(args: argparse.Namespace) -> tuple[list[Path] | None, str | Corpus]:

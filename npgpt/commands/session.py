@@ -99,7 +99,7 @@ class Session:
             self.progress.line(self.best())
         with contextlib.suppress(InputError, OSError):         # without metrics, there is no curve
             self.progress.line(loss_curve(read_run(self.recorder.folder), sys.stderr.encoding))
-        self.objective.show_result(self.recorder.model, self.settings)
+        self.objective.show_result(self.recorder.published_model(), self.settings)
         self.progress.line(f"next: {self.objective.next_command(self.recorder.folder)}")
 
     def best(self) -> str:

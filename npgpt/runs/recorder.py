@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from npgpt.files import remove_folder
-from npgpt.interop.huggingface import holds_model
+from npgpt.interop.huggingface import holds_model, load
 from npgpt.model.model import Model
 from npgpt.runs.checkpoint import (CHECKPOINTS, Best, Checkpoint, checkpoint_folders, remove_old_checkpoints, step_of,
                                    write_checkpoint)
@@ -69,6 +69,12 @@ class Recorder:
         self.saved_step, self.published_step = self.state.step, step_of(chosen)
         remove_old_checkpoints(self.folder, self.saved_step, self.settings.keep_checkpoints, self.best)
         self.saved_at = time.monotonic()
+
+    def published_model(self) -> Model:
+        """The model of the run's folder."""
+        if self.published_step == self.state.step:
+            return self.model
+        return load(self.folder)
 
     def remove_outdated(self) -> None:
         while self.outdated:

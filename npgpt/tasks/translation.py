@@ -12,6 +12,7 @@ from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import groups
 from npgpt.tasks.epochs import Epochs
+from npgpt.text.tokenizer import Tokenizer
 
 SMOOTHING = 0.1                                 # section 5.4
 EVALUATION_SIZE = 32                            # pairs in a batch of default size
@@ -116,6 +117,11 @@ class Translation:
         for ids_read, drows in encoder_decoder_backward(dy, cache, g, free=True):
             g.shared[ids_read] += drows
         return fraction * float(loss), gradients
+
+
+def token_ids(text: str, tokenizer: Tokenizer, config: EncoderDecoderConfig) -> np.ndarray:
+    """A source or a target as ids, with the end token. Raises InputError for a text that the vocabulary cannot represent."""
+    return np.append(tokenizer.encode(text), config.end_tokens[:1]).astype(np.int64)
 
 
 def sides(pairs: Sequence[Pair]) -> tuple[list[np.ndarray], list[np.ndarray]]:
