@@ -43,6 +43,7 @@ def test_shapes_are_short(shape, text):
 @pytest.mark.parametrize("size", [1e-30, 1e30])
 def test_norms_neither_vanish_nor_overflow_in_float32(size):
     assert squared_norm(np.full(2, size, np.float32)) == pytest.approx(2 * size**2)
+    assert summarise(np.array([size, -size], np.float32)).deviation == pytest.approx(size)
 
 
 def test_a_damaged_model_has_a_table_too():
