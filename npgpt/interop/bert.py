@@ -62,7 +62,7 @@ def head(p: BertParameters, config: BertConfig) -> dict[str, Stored]:
     tensors = {"cls.predictions.transform.dense.weight": transposed(p.head.w),
                "cls.predictions.transform.dense.bias": plain(p.head.b),
                **layer_norm("cls.predictions.transform.LayerNorm", p.head.ln), BIAS: plain(p.head.bias)}
-    return tensors if p.unembedding is None else {**tensors, UNEMBEDDING: plain(p.unembedding)}
+    return tensors if p.unembedding is None else {**tensors, UNEMBEDDING: plain(p.unembedding), REPEATED_BIAS: tensors[BIAS]}
 
 
 def layer_norm(name: str, p: LayerNormParameters) -> dict[str, Stored]:
@@ -70,15 +70,14 @@ def layer_norm(name: str, p: LayerNormParameters) -> dict[str, Stored]:
 
 
 def parameters_alone(tensors: Mapping[str, np.ndarray], config: BertConfig) -> dict[str, np.ndarray]:
-    """The tensors under their present names, and the bias of the logits once. Raises InputError where it stands in the file
-    under both of its names, with different values.
+    """The tensors under their present names, and the bias of the logits under both of its own: as in transformers, that of an
+    untied head is the decoder's. Raises InputError where the two differ in a file with a tied head.
     """
     tensors = {present_name(name): tensor for name, tensor in tensors.items()}
-    repeated = tensors.pop(REPEATED_BIAS, None)
-    if repeated is not None and not np.array_equal(as_float(tensors.setdefault(BIAS, repeated)), as_float(repeated),
-                                                   equal_nan=True):
-        raise InputError(f"{BIAS} and {REPEATED_BIAS} must be equal: both are added to the logits in their place")
-    return tensors
+    biases = [tensors[name] for name in (REPEATED_BIAS, BIAS) if name in tensors]
+    if len(biases) == 2 and config.tie_word_embeddings and not np.array_equal(*map(as_float, biases), equal_nan=True):
+        raise InputError(f"{BIAS} and {REPEATED_BIAS} differ, but are the same where the head is tied to the embedding")
+    return {**tensors, **dict.fromkeys((BIAS, REPEATED_BIAS), biases[0])} if biases else tensors
 
 
 def present_name(name: str) -> str:
