@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands import evaluate_labelled
-from npgpt.commands.arguments import OUT, model_directory, path, require_model
+from npgpt.commands import evaluate_labelled, evaluate_prompted
+from npgpt.commands.arguments import OUT, count, model_directory, path, require_model
 from npgpt.commands.materials import described, read_data, recorded_paths, show_encoded
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_description, load_model
 from npgpt.runs.checkpoint import recorded_settings
+from npgpt.scoring.perplexity import text_loss
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.corpus import Corpus, encode_text, split_text
 from npgpt.text.example_files import SEPARATORS
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
-from npgpt.training.evaluation import batch_losses
 
 SPLITS = {"train": "the training split of ", "validation": "the validation split of ", "all": ""}
 
@@ -35,13 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=tuple(SPLITS),
                         help="train is the first nine tenths of the text, validation the last tenth (default: all of "
                              "--data; without --data, validation)")
+    parser.add_argument("--stride", type=count, metavar="N",
+                        help="measure a text in overlapping windows, each beginning N tokens after the one before it "
+                             "(default: windows side by side)")
     parser.add_argument("--json", type=path, metavar="FILE", help="write the figures of labelled examples there")
+    evaluate_prompted.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     require_model(args.model)
-    if args.data and is_labelled(args.data[0]) and load_description(args.model)[1]:
-        return evaluate_labelled.run(args)
+    if args.data and is_labelled(args.data[0]):
+        return (evaluate_labelled if load_description(args.model)[1] else evaluate_prompted).run(args)
     parameters, config = load_model(args.model)
     paths, data = find_data(args)
     split = args.split or ("all" if args.data else "validation")
@@ -53,22 +57,23 @@ def run(args: argparse.Namespace) -> int:
     except InputError as error:
         raise InputError(f"{measured}: {error}") from None
 
-    task, nats, count = LanguageModelling(config), 0.0, 0
     with Progress() as progress:
-        for loss, targets in batch_losses(task, parameters, task.batches(tokens)):
-            nats += loss * targets
-            count += targets
-            progress.status(f"{count:,} of {len(tokens) - 1:,} tokens  loss {nats / count:.4f}")
-
-    loss = nats / count
+        found = text_loss(LanguageModelling(config), parameters, tokens, args.stride, lambda done, loss: progress.status(
+            f"{done:,} of {len(tokens) - 1:,} tokens  loss {loss:.4f}"))
     print(f"text           {harmless(measured, sys.stdout)}")
-    print(f"tokens         {count:,} predicted: all but the first")
-    print(f"loss           {loss:.4f} nats a token")
-    print(f"perplexity     {math.exp(loss) if loss < 700 else math.inf:.3f}")
-    if tokenizer:
+    print(f"tokens         {found.targets:,} predicted{': all but the first' * (found.targets == len(tokens) - 1)}")
+    print(f"loss           {found.loss:.4f} nats a token")
+    print(f"perplexity     {perplexity(found.loss):.3f}")
+    if found.guide_loss is not None:
+        print(f"  as weighted  {perplexity(found.guide_loss):.3f} in the guide of transformers")
+    if tokenizer and found.targets == len(tokens) - 1:
         size = sum(len(tokenizer.decode_bytes(tokens[start:start + PIECE])) for start in range(1, len(tokens), PIECE))
-        print(f"bits per byte  {nats / math.log(2) / size:.4f}")
+        print(f"bits per byte  {found.loss * found.targets / math.log(2) / size:.4f}")
     return 0
+
+
+def perplexity(loss: float) -> float:
+    return math.exp(loss) if loss < 700 else math.inf
 
 
 def is_labelled(name: Path) -> bool:
