@@ -84,7 +84,7 @@ def prepare(args: argparse.Namespace, stack: contextlib.ExitStack, gather: Calla
         occupy(folder, args.overwrite, stack, say)
     say(describe(objective, settings, need))
     if args.dry_run:
-        say(time_to_expect(objective, settings, origin.step if origin else 0) if fits(need) else "time   not measured")
+        say(time_to_expect(objective, settings, origin.step if origin else 0))
         return None
     if origin and origin.step > settings.steps:
         raise InputError(f"--{objective.length} {getattr(settings, objective.length)} is fewer than {folder} has made: "

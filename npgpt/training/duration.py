@@ -6,6 +6,7 @@ import statistics
 import numpy as np
 
 from npgpt.model.config import GPTConfig
+from npgpt.model.gpt import attention_windows
 from npgpt.model.heads import language_model_table
 from npgpt.model.parameters import initial_parameters, parameter_count
 from npgpt.parallel.data_parallel import parallel_gradients
@@ -33,8 +34,8 @@ def step_seconds(config: GPTConfig, settings: TrainingSettings, threads: int, dt
 
 
 def reduced(config: GPTConfig, batch_size: int, threads: int) -> tuple[GPTConfig, int]:
-    """A model of the same width and a batch size for which a step is measured quickly; still an example for each thread,
-    if there were as many, because fewer are computed in another way.
+    """A smaller model and a batch size for which a step is measured quickly; still an example for each thread, if there
+    were as many, because fewer are computed in another way. Only where a single layer is too large, it has fewer heads.
     """
     while operations(config, batch_size) > LARGEST:
         if batch_size > threads:
@@ -43,9 +44,18 @@ def reduced(config: GPTConfig, batch_size: int, threads: int) -> tuple[GPTConfig
         name = next((name for name, least in (("n_layer", 1), ("vocab_size", 1024), ("n_positions", 64))
                      if getattr(config, name) > least), None)
         if name is None:
-            break
-        config = dataclasses.replace(config, **{name: getattr(config, name) // 2}, bos_token_id=None, eos_token_id=None)
+            config = narrower(config)
+        else:
+            config = dataclasses.replace(config, **{name: getattr(config, name) // 2}, bos_token_id=None, eos_token_id=None)
     return config, batch_size
+
+
+def narrower(config: GPTConfig) -> GPTConfig:
+    """Half the heads, of as many channels as before; or half the channels, if there is one head."""
+    H, D = config.n_head, config.n_embd // config.n_head
+    C = H // 2 * D if H > 1 else max(D // 2, 1)
+    inner = None if config.n_inner is None else max(config.n_inner * C // config.n_embd, 1)
+    return dataclasses.replace(config, n_head=max(H // 2, 1), n_embd=C, n_inner=inner)
 
 
 def operations(config: GPTConfig, batch_size: int) -> float:
@@ -55,11 +65,12 @@ def operations(config: GPTConfig, batch_size: int) -> float:
 
 def gradient_operations(config: GPTConfig, batch_size: int) -> float:
     """Each weight of a matrix takes part in a multiplication and an addition for each token, in the forward pass and twice
-    in the backward pass; so does each channel with each position, in both products of attention.
+    in the backward pass; so does each channel with each position that is attended to, in both products of attention.
     """
     C, T = config.n_embd, config.n_positions
-    layer = 4 * C * C + 2 * C * config.inner + 2 * T * C
-    return 6 * batch_size * T * (config.n_layer * layer + config.vocab_size * C)
+    attended = sum(min(window or T, T) for window in attention_windows(config))
+    weights = config.n_layer * (4 * C * C + 2 * C * config.inner) + config.vocab_size * C
+    return 6 * batch_size * T * (weights + 2 * C * attended)
 
 
 def update_operations(config: GPTConfig) -> float:

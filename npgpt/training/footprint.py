@@ -50,7 +50,8 @@ def activation_bytes(task: Task, batch_size: int, dtype: np.dtype) -> int:
 
     The small model has one head, and so 1 / n_head of all channels, of the vocabulary and of the attention weights.
     Every large array is proportional to one of these, so the whole is n_head times as large. It is measured with one
-    layer and with two, to know what each further layer adds, and with a few sequences.
+    layer and with two, to know what each further layer adds, or with three if every second one has a window, and with a
+    few sequences.
     """
     config, ids = task.config, task.largest_batch(1)[0]
     H, T = config.n_head, ids.shape[-1]
@@ -62,9 +63,10 @@ def activation_bytes(task: Task, batch_size: int, dtype: np.dtype) -> int:
     narrow = {"n_head": 1, "n_embd": config.n_embd // H, "n_inner": math.ceil(config.inner / H),
               "vocab_size": math.ceil(config.vocab_size / H), "bos_token_id": None, "eos_token_id": None,
               "pad_token_id": None}
-    one, two = (measured_bytes(task.with_config(dataclasses.replace(config, n_layer=n, **narrow)), sequences, dtype)
-                for n in (1, 2))
-    return round(H * (one + (config.n_layer - 1) * (two - one)) * batch_size / sequences)
+    more = 1 if config.window_size is None else 2
+    one, several = (measured_bytes(task.with_config(dataclasses.replace(config, n_layer=n, **narrow)), sequences, dtype)
+                    for n in (1, 1 + more))
+    return round(H * (one + (config.n_layer - 1) * (several - one) / more) * batch_size / sequences)
 
 
 def measured_bytes(task: Task, batch_size: int, dtype: np.dtype) -> int:

@@ -288,10 +288,14 @@ def test_the_time_to_expect_is_that_of_all_steps_that_are_left_and_of_validation
     assert "\ntime   about 8:29, 10,000 ms a step," in err
 
 
-def test_where_the_memory_is_too_small_no_time_is_measured(npgpt, text, monkeypatch):
-    monkeypatch.setattr("npgpt.commands.train.machine_memory", lambda: 2**20)
-    monkeypatch.setattr("npgpt.commands.materials.step_seconds", lambda *arguments: pytest.fail("measured"))
-    assert npgpt(*QUICK, "--dry-run").err.endswith("\ntime   not measured\n")
+def test_of_the_largest_preset_memory_and_time_are_told_and_it_is_not_trained(npgpt, refused, tmp_path):
+    """The time, by a part of it that is small enough to be computed."""
+    (tmp_path / "text.txt").write_text("the quick brown fox\n" * 1000)
+    arguments = ["train", "--preset", "gpt3-175b", "--data", "text.txt"]
+    said = npgpt(*arguments, "--dry-run").err
+    assert re.search(r"model  173,\d{3},\d{3},\d{3} parameters .* 96 layers, 96 heads, 12288 channels, context 2048", said)
+    assert ", more than the " in said and re.search(r"\ntime   about [\d:,]+, [\d,]{9,} ms a step", said)
+    assert "training needs about" in refused(*arguments)
 
 
 MEMORY = r" of memory(.*?) \(parameters "

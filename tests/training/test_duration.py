@@ -1,8 +1,11 @@
 """Duration: the time that is foretold is the time that is taken."""
+import dataclasses
+
 import numpy as np
 import pytest
 
 from npgpt.model.config import GPTConfig
+from npgpt.model.presets import preset
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.training import duration
 from npgpt.training.duration import gradient_operations, operations, reduced, step_seconds, update_operations
@@ -18,6 +21,21 @@ def test_operations_are_those_of_the_matrix_products():
     config = GPTConfig(vocab_size=V, n_positions=T, n_embd=C, n_layer=3, n_head=2, n_inner=F)
     products = [(B * T, C, 3 * C), (B * T, C, C), (B * T, C, F), (B * T, F, C), (B * T, C, T), (B * T, T, C)] * 3 + [(B * T, C, V)]
     assert gradient_operations(config, B) == 3 * sum(2 * m * k * n for m, k, n in products)
+
+
+def test_of_a_banded_layer_only_the_band_is_counted():
+    """Two of five layers attend to W positions instead of T, in two products."""
+    dense = GPTConfig(vocab_size=7, n_positions=20, n_embd=6, n_layer=5, n_head=2)
+    for window, saved in ((3, 17), (20, 0), (99, 0)):
+        banded = dataclasses.replace(dense, window_size=window)
+        assert gradient_operations(dense, 4) - gradient_operations(banded, 4) == 2 * 2 * 6 * 4 * 20 * 6 * saved
+
+
+@pytest.mark.parametrize("config", [preset("gpt3-175b"), GPTConfig(n_embd=2**20, n_head=1), GPTConfig(n_inner=3 * 2**20)])
+def test_of_a_model_with_huge_layers_a_narrower_one_is_measured(config):
+    part, _ = reduced(config, 4, 2)
+    assert operations(part, 2) <= duration.LARGEST and part.n_embd < config.n_embd
+    assert part.inner / part.n_embd == config.inner / config.n_embd
 
 
 def test_a_small_model_is_measured_as_it_is():
