@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 try:
     from npgpt import __version__
-    from npgpt.commands import attention, classify, evaluate, finetune, generate, gradcheck, plot, tokenize, trace, train
+    from npgpt.commands import (attention, classify, evaluate, fill, finetune, generate, gradcheck, plot, tokenize, trace,
+                                train)
     from npgpt.errors import InputError
 except KeyboardInterrupt:                                          # Ctrl-C while NumPy is imported
     sys.exit(130)
@@ -19,6 +20,7 @@ COMMANDS = {
     "finetune": (finetune, "train a pretrained model on labelled examples"),
     "generate": (generate, "write text with a trained model"),
     "classify": (classify, "answer with a fine-tuned model: labels and probabilities"),
+    "fill": (fill, "show the likeliest tokens in the places of [MASK], by a masked language model"),
     "evaluate": (evaluate, "measure how well a model predicts a text"),
     "tokenize": (tokenize, "show how a text is split into tokens"),
     "gradcheck": (gradcheck, "compare every hand-written gradient with numerical ones, and show the errors"),

@@ -1,6 +1,5 @@
 """Language modelling on the command line: the text, a tokenizer, and a model to train."""
 import argparse
-import dataclasses
 import hashlib
 import itertools
 import sys
@@ -16,13 +15,13 @@ from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
-from npgpt.model.config import GPTConfig
+from npgpt.model.config import GPTConfig, TransformerConfig
 from npgpt.model.model import Model
 from npgpt.model.presets import preset
 from npgpt.runs.checkpoint import Checkpoint
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
-from npgpt.tasks.task import Batch
+from npgpt.tasks.task import Batch, Task
 from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.byte_pair import BytePairTokenizer
@@ -51,6 +50,23 @@ class LanguageModel(Objective):
     @property
     def bytes_in_memory(self) -> int:
         return self.task.corpus.bytes_in_memory
+
+    kind = GPTConfig                           # of its models
+    preset = "small"                           # of a new one
+
+    @classmethod
+    def tokenizer_for(cls, tokenizer: Tokenizer | None) -> Tokenizer | None:
+        """A new tokenizer with the special tokens that such a model needs."""
+        return tokenizer
+
+    @classmethod
+    def special_ids(cls, tokenizer: Tokenizer | None) -> dict[str, int | None]:
+        """The fields of a configuration that name special tokens."""
+        return {"bos_token_id": None, "eos_token_id": None}
+
+    @classmethod
+    def task_for(cls, config: TransformerConfig, corpus: Corpus, tokenizer: Tokenizer | None) -> Task:
+        return LanguageModelling(config, corpus)
 
     def data_line(self) -> str:
         corpus = self.task.corpus
@@ -81,7 +97,8 @@ class LanguageModel(Objective):
         return f"npgpt generate --model {for_shell(folder)}"
 
 
-def gather_text(args: argparse.Namespace, origin: Checkpoint | None = None) -> LanguageModel:
+def gather_text(args: argparse.Namespace, origin: Checkpoint | None = None,
+                objective: type[LanguageModel] = LanguageModel) -> LanguageModel:
     """What a new run needs, or one resumed from the checkpoint `origin`. Raises InputError or OSError."""
     start, dtype, paths = None, np.dtype(args.dtype or "float32"), args.data
     if origin:
@@ -89,19 +106,20 @@ def gather_text(args: argparse.Namespace, origin: Checkpoint | None = None) -> L
         paths = args.data or recorded_paths(origin.settings)
         require_agreement(args, {**properties(start), "dtype": str(dtype), "seed": origin.settings.seed}, origin.folder)
     elif args.init:
-        start = Model(*load_model(args.init, dtype), load_tokenizer(args.init))
+        start = Model(*load_model(args.init, dtype, objective.kind), load_tokenizer(args.init))
         require_agreement(args, properties(start), args.init)
     data, digest = read_data(paths)
     if origin and digest != origin.settings.sha256:
         raise InputError(f"{described(paths)}: not the data that the run was trained on, "
                          f"{described(origin.settings.data)}, or changed since")
-    tokenizer = start.tokenizer if start else new_tokenizer(args, paths, data)
-    config = start.config if start else new_config(args, tokenizer)
+    tokenizer = start.tokenizer if start else objective.tokenizer_for(new_tokenizer(args, paths, data))
+    config = start.config if start else new_config(args, tokenizer, objective)
     if args.dropout is not None:
         config = config.with_dropout(args.dropout)
-    task = LanguageModelling(config, data if isinstance(data, Corpus) else encode(data, tokenizer, args))
+    corpus = data if isinstance(data, Corpus) else encode(data, tokenizer, args)
+    task = objective.task_for(config, corpus, tokenizer)
     require_length(task.corpus.validation, 1, "validation text (the last tenth)")
-    return LanguageModel(task, tokenizer, start, dtype, paths, digest)
+    return objective(task, tokenizer, start, dtype, paths, digest)
 
 
 def properties(model: Model) -> dict[str, object]:
@@ -119,13 +137,19 @@ def require_agreement(args: argparse.Namespace, own: Mapping[str, object], folde
                              "train a new model in another folder")
 
 
-def sizes(config: GPTConfig) -> dict[str, int]:
+def sizes(config: TransformerConfig) -> dict[str, int]:
     return {name: getattr(config, name) for name in SIZES}
 
 
-def new_config(args: argparse.Namespace, tokenizer: Tokenizer | None) -> GPTConfig:
+def new_config(args: argparse.Namespace, tokenizer: Tokenizer | None, objective: type[LanguageModel]) -> TransformerConfig:
+    """Raises InputError for a preset of another kind of model."""
     vocab_size = tokenizer.vocab_size if tokenizer else GPT2_VOCABULARY if args.vocab_size is None else args.vocab_size
-    return preset(args.preset or "small", vocab_size=vocab_size, bos_token_id=None, eos_token_id=None, **given(args, SIZES))
+    name = args.preset or objective.preset
+    config = preset(name, vocab_size=vocab_size, **objective.special_ids(tokenizer), **given(args, SIZES))
+    if not isinstance(config, objective.kind):
+        raise InputError(f"--preset {name} is not for --objective {objective.name}: choose --preset {objective.preset}, for "
+                         "example")
+    return config
 
 
 def described(paths: Iterable | None) -> str:

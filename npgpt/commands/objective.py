@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Objective:
     length = "steps"                           # its argument for how long to train
     examples = "sequences"                     # what a batch has
     bytes_in_memory = 0                        # of the data
+    defaults = MappingProxyType({})            # of settings, where they differ from TrainingSettings
 
     @property
     def heads(self) -> tuple[Head, ...]:

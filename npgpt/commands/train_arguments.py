@@ -5,10 +5,11 @@ import os
 
 from npgpt.commands.arguments import OUT, count, for_shell, given, model_directory, path
 from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, described, gather_text
+from npgpt.commands.masked import gather_masked_text
 from npgpt.commands.objective import Objective
 from npgpt.errors import InputError
 from npgpt.model.config import GPTConfig
-from npgpt.model.presets import PRESETS, preset
+from npgpt.model.presets import BERT_PRESETS, PRESETS, preset
 from npgpt.parallel.threads import available_cores
 from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint
 from npgpt.runs.recorder import MINUTES
@@ -37,7 +38,7 @@ PACE = {                                        # the other fields of RunSetting
                         "beside the one with the smallest validation loss",
     "threads": "threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger (default: as "
                f"many as there are cores, {available_cores()} here)"}
-OBJECTIVES = {"causal": gather_text}            # what --objective can be, and what gathers its data and model
+OBJECTIVES = {"causal": gather_text, "masked": gather_masked_text}      # what --objective can be, and what gathers its data and model
 FURTHER = f"{RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd"       # learning rate at which a trained model is trained further
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {FURTHER}",
            "warmup": "a fifth of --steps"}
@@ -65,8 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     model, small = parser.add_argument_group("model"), preset("small")
     model.add_argument("--objective", choices=tuple(OBJECTIVES),
-                       help="what the model learns: to predict the next token (causal, the default)")
-    model.add_argument("--preset", choices=tuple(PRESETS), help="a configuration by name (default: small)")
+                       help="what the model learns: to predict the next token (causal, the default), or tokens that are masked, "
+                            "from those on both sides (masked)")
+    model.add_argument("--preset", choices=(*PRESETS, *BERT_PRESETS),
+                       help="a configuration by name (default: small; of masked, bert-small)")
     for name, text in (("n_layer", "blocks"), ("n_head", "attention heads in each"), ("n_embd", "channels"),
                        ("n_positions", "context: how many tokens are seen at once")):
         model.add_argument(flag(name), type=count, metavar="N", help=f"{text} (default: {getattr(small, name)})")
@@ -110,7 +113,8 @@ def resolve(args: argparse.Namespace, objective: Objective, origin: Checkpoint |
     if origin:
         return dataclasses.replace(origin.settings, **given(args, PACE), **data,
                                    **continued(origin, given(args, TRAINING), objective.task.config))
-    training = vars(default_settings(objective.task.config, objective.start is not None, **given(args, TRAINING)))
+    chosen = {**objective.defaults, **given(args, TRAINING)}
+    training = vars(default_settings(objective.task.config, objective.start is not None, **chosen))
     pace = {"threads": available_cores(), "eval_every": max(training["steps"] // 10, 1), **given(args, PACE)}
     return RunSettings(**training, **pace, **data, objective=objective.name)
 

@@ -12,12 +12,14 @@ from npgpt.interop.families import family_in_file, family_of
 from npgpt.interop.family import tokens_that_occur
 from npgpt.interop.heads import head_fields, parse_heads
 from npgpt.interop.safetensors import as_float, write_safetensors
-from npgpt.interop.template import template
+from npgpt.interop.template import bert_template, template
 from npgpt.interop.tensors import (parameter_tensors, prefix_in_file, stored_tensors, tensors_to_save,
                                    with_changed_parameters)
 from npgpt.interop.weights import INDEX, WEIGHTS, read_weights, weights_file
 from npgpt.json_files import read_json, write_json
-from npgpt.model.config import GPTConfig
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import GPTConfig, TransformerConfig
+from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.heads import Head, model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import parameter_count
@@ -31,6 +33,9 @@ CONFIG, GENERATION_CONFIG, TOKENIZER_CONFIG = "config.json", "generation_config.
 # All files that describe a model. In a folder, files of two models must not be mixed.
 MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE, VOCABULARY_TEXT, TOKENIZER_CONFIG,
                "special_tokens_map.json", "added_tokens.json", GENERATION_CONFIG)
+USES = {GPTConfig: "a GPT, which generates text: npgpt generate",
+        BertConfig: "a masked language model: npgpt fill uses it, and npgpt train --objective masked trains it",
+        EncoderDecoderConfig: "an encoder-decoder, which translates: npgpt translate"}
 # The special tokens whose names say what they are for.
 ROLES = {"unk_token": ("<unk>", "[UNK]"), "pad_token": ("<pad>", "[PAD]"), "cls_token": ("[CLS]",), "sep_token": ("[SEP]",),
          "mask_token": ("<mask>", "[MASK]")}
@@ -50,14 +55,23 @@ def load(folder: Path | str, dtype: np.dtype | None = None) -> Model:
     return Model(parameters, config, load_tokenizer(folder) if holds_tokenizer(folder) else None, heads)
 
 
-def load_model(folder: Path | str, dtype: np.dtype | None = None) -> tuple[np.ndarray, GPTConfig]:
+def load_model(folder: Path | str, dtype: np.dtype | None = None,
+               kinds: type | tuple[type, ...] = GPTConfig) -> tuple[np.ndarray, TransformerConfig]:
     """Read a language model, as load does  ->  the flat vector of its parameters, configuration
 
-    The parameters of further heads, which stand at the end of the vector, are left out.
+    The parameters of further heads, which stand at the end of the vector, are left out. kinds: the classes of configurations
+    that the caller can use. Raises InputError for a model of another kind.
     """
     config, heads = load_description(folder)
+    require_kind(folder, config, kinds)
     parameters, config = load_parameters(Path(folder), config, heads, dtype)
     return parameters[:parameter_count(model_table(config))], config
+
+
+def require_kind(folder: Path | str, config: TransformerConfig, kinds: type | tuple[type, ...]) -> None:
+    """Raise InputError, saying what a model can be used for, unless its configuration is of one of these classes."""
+    if not isinstance(config, kinds):
+        raise InputError(f"{folder} holds {USES[type(config)]}")
 
 
 def holds_model(folder: Path) -> bool:
@@ -84,8 +98,10 @@ def write_model(folder: Path, model: Model) -> None:
                                  "dtype": str(parameters.dtype)})
     if tokenizer is not None:
         tokenizer.save(folder)
-        if heads and (fields := template(tokenizer, config.n_positions)):
-            write_json(folder / TOKENIZER_FILE, {**read_json(folder / TOKENIZER_FILE), **fields})
+        around = (bert_template(tokenizer) if isinstance(config, BertConfig) else
+                  template(tokenizer, config.n_positions) if heads else {})
+        if around:
+            write_json(folder / TOKENIZER_FILE, {**read_json(folder / TOKENIZER_FILE), **around})
         write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
                                                "model_max_length": config.n_positions,
                                                "clean_up_tokenization_spaces": False,

@@ -1,5 +1,6 @@
-"""The special tokens of fine-tuning in tokenizer.json, so that transformers puts them around a text as npgpt does."""
+"""The special tokens around a text in tokenizer.json, so that transformers puts them there as npgpt does."""
 from npgpt.tasks.inputs import SPECIAL, special_ids
+from npgpt.tasks.masking import BEGIN, END
 from npgpt.text.tokenizer import Tokenizer
 
 START, DELIMITER, CLASSIFY, PAD = SPECIAL
@@ -21,9 +22,21 @@ def template(tokenizer: Tokenizer, context: int) -> dict[str, object]:
                         "pad_type_id": 0, "pad_token": PAD}}
 
 
-def token(name: str) -> dict:
-    return {"SpecialToken": {"id": name, "type_id": 0}}
+def bert_template(tokenizer: Tokenizer) -> dict[str, object]:
+    """The field of tokenizer.json that adds [CLS] and [SEP]. A second text is of segment 1. Nothing for a tokenizer without
+    these tokens.
+    """
+    if not {BEGIN, END} <= tokenizer.special_tokens.keys():
+        return {}
+    single = [token(BEGIN), text("A"), token(END)]
+    tokens = {name: {"id": name, "ids": [tokenizer.special_tokens[name]], "tokens": [name]} for name in (BEGIN, END)}
+    return {"post_processor": {"type": "TemplateProcessing", "single": single, "pair": [*single, text("B", 1), token(END, 1)],
+                               "special_tokens": tokens}}
 
 
-def text(which: str) -> dict:
-    return {"Sequence": {"id": which, "type_id": 0}}
+def token(name: str, segment: int = 0) -> dict:
+    return {"SpecialToken": {"id": name, "type_id": segment}}
+
+
+def text(which: str, segment: int = 0) -> dict:
+    return {"Sequence": {"id": which, "type_id": segment}}

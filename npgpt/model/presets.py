@@ -1,10 +1,11 @@
-"""Configurations by name: small ones to learn with, and those of GPT-1, GPT-2 and GPT-3."""
+"""Configurations by name: small ones to learn with, and those of GPT-1, GPT-2, GPT-3 and BERT."""
 import dataclasses
 import math
 from functools import partial
 
 from npgpt.errors import InputError
-from npgpt.model.config import GPTConfig
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import GPTConfig, TransformerConfig
 
 GPT2_WIDTH, GPT2_RANGE = 768, 0.02       # the narrowest GPT-2, and its initializer_range
 
@@ -37,15 +38,23 @@ PRESETS = {
     "gpt3-13b": GPT3(n_embd=5120, n_layer=40, n_head=40),
     "gpt3-175b": GPT3(n_embd=12288, n_layer=96, n_head=96),
 }
+# Devlin et al. 2019, section 3.
+BERT_PRESETS = {
+    "bert-small": BertConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=4, n_head=4,
+                             activation_function="gelu_new").without_dropout(),
+    "bert-base": BertConfig(n_embd=768, n_layer=12, n_head=12),
+    "bert-large": BertConfig(n_embd=1024, n_layer=24, n_head=16),
+}
 
 
-def preset(name: str, **changes) -> GPTConfig:
+def preset(name: str, **changes) -> TransformerConfig:
     """A configuration by name, with some fields changed. A new model is initialised as its width asks for, unless
     initializer_range is among the changes. Raises InputError for an unknown name.
     """
-    if name not in PRESETS:
-        raise InputError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
-    config = dataclasses.replace(PRESETS[name], **changes)
+    presets = PRESETS | BERT_PRESETS
+    if name not in presets:
+        raise InputError(f"no preset is called {name!r}; there are {', '.join(presets)}")
+    config = dataclasses.replace(presets[name], **changes)
     return dataclasses.replace(config, **{"initializer_range": initializer_range(config.n_embd), **changes})
 
 

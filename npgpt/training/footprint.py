@@ -63,7 +63,7 @@ def activation_bytes(task: Task, batch_size: int, dtype: np.dtype) -> int:
     narrow = {"n_head": 1, "n_embd": config.n_embd // H, "n_inner": math.ceil(config.inner / H),
               "vocab_size": math.ceil(config.vocab_size / H), "bos_token_id": None, "eos_token_id": None,
               "pad_token_id": None}
-    more = 1 if config.window_size is None else 2
+    more = 1 if getattr(config, "window_size", None) is None else 2
     one, several = (measured_bytes(task.with_config(dataclasses.replace(config, n_layer=n, **narrow)), sequences, dtype)
                     for n in (1, 1 + more))
     return round(H * (one + (config.n_layer - 1) * (several - one) / more) * batch_size / sequences)
