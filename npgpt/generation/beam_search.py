@@ -51,7 +51,7 @@ def beam_search(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int]
         return [greedy_beam(parameters, config, prompt, max_new_tokens, end, length_penalty, repetition_penalty)]
     p = groups(parameters, language_model_table(config))
     cache = empty_cache(config, beams, len(prompt) + max_new_tokens, parameters.dtype)
-    logits = prefill(np.array(prompt), p, config, cache.text(0))[None]
+    logits = prefill(np.array(prompt), p, config, cache.texts(1))[None]
 
     def extend(rows: list[int], tokens: list[int], length: int) -> np.ndarray:
         length += len(prompt) - 1

@@ -77,7 +77,7 @@ def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[
         if length == config.n_positions:
             length, first = slide_windows(texts, slide, p, config, cache, first)
         elif length == cache.columns:
-            cache.widen(min(2 * length, config.n_positions))
+            cache.widen(config, min(2 * length, config.n_positions))
         logits = next_logits(np.array([text[-1:] for text in texts]), p, config, cache, length, first)
         length += 1
 
@@ -101,14 +101,14 @@ def prefill_texts(texts: list[list[int]], p: GPTParameters, config: GPTConfig,
     logits = []
     for b, text in enumerate(texts):
         start = length - len(text)
-        for array in cache.arrays():
-            array[b, :, :start] = 0              # unused memory may be NaN, and NaN times a weight of 0 is NaN
         if b and text == texts[b - 1]:
             for array in cache.arrays():
-                array[b, :, start:length] = array[b - 1, :, start:length]
+                array[b, :, :length] = array[b - 1, :, :length]
             logits.append(logits[-1])
         else:
-            logits.append(prefill(np.array(text), p, config, cache.text(b, start)))
+            for array in cache.arrays():
+                array[b, :, :start] = 0          # unused memory may be NaN, and NaN times a weight of 0 is NaN
+            logits.append(prefill(np.array(text), p, config, cache.texts(1, b), start))
     return np.stack(logits), length, first_columns([len(text) for text in texts])
 
 
@@ -126,10 +126,9 @@ def slide_windows(texts: list[list[int]], slide: int, p: GPTParameters, config: 
     length = int(kept.max())
     for b, size in enumerate(kept.tolist()):
         if size == used[b]:
-            for array in cache.arrays():
-                array[b, :, length - size:length] = array[b, :, columns - size:]
+            cache.move(b, size, columns, length)
         elif size:
-            prefill(np.array(texts[b][-size - 1:-1]), p, config, cache.text(b, length - size))
+            prefill(np.array(texts[b][-size - 1:-1]), p, config, cache.texts(1, b), length - size)
     return length, first_columns(kept)
 
 

@@ -21,8 +21,8 @@ def next_logits(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: Key
     """ids (B, T), the next tokens of B texts  ->  logits (B, V) of the token that follows them
 
     The first `length` columns of the cache are in use; keys and values of ids are written into the next T. first (B,),
-    for texts that differ in length: the column of each text's first token, at most `length`. No token attends to the
-    columns before it, and positions count from it.
+    for texts that do not begin in column 0: the column of each text's first token, at most `length`. No token attends to
+    the columns before it, and positions count from it.
 
     Raises ValueError where length + T > n_positions, IndexError for an id outside the vocabulary.
     """
@@ -31,25 +31,27 @@ def next_logits(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: Key
         raise ValueError(f"{length} + {ids.shape[1]} tokens do not fit n_positions ({config.n_positions})")
     if ids.size == 1 and first is None and is_gpt2(config):
         return decode_step(int(ids[0, 0]), p, config, cache, length)[None]
-    mask, positions = None, np.arange(length, end)                                     # (T,)
+    mask, earliest, positions = None, 0, np.arange(length, end)                        # (T,)
     if first is not None:
-        mask = (np.arange(end) >= first[:, None])[:, None, None, :]                    # (B, 1, 1, S)
-        positions = positions - first[:, None]                                         # (B, T)
-    x, _ = gpt(ids, p, config, None, layers, positions, cache.patterns(config, length, mask), keep=False)
+        earliest, positions = int(first.min()), positions - first[:, None]             # (B, T)
+        if first.max() > earliest:
+            mask = (np.arange(end) >= first[:, None])[:, None, None, :]                # (B, 1, 1, end)
+    x, _ = gpt(ids, p, config, None, layers, positions, cache.patterns(config, length, mask, earliest), keep=False)
     logits, _ = layers.unembedding(x[:, -1], language_model_head(p))                   # (B, V)
     return logits
 
 
-def prefill(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: KeyValueCache) -> np.ndarray:
-    """Fill the first T columns of a cache for one text  ->  logits (V,) of the token that follows it
+def prefill(ids: np.ndarray, p: GPTParameters, config: GPTConfig, cache: KeyValueCache, start: int = 0) -> np.ndarray:
+    """Fill T columns of a cache for one text, from column `start` on  ->  logits (V,) of the token that follows it
 
     ids (T,). A long prompt is computed by tensor-parallel layers on as many threads as BLAS has, because BLAS's own
     threads divide only the matrix products.
     """
     switch = find_blas_threads() if len(ids) * config.n_embd >= PARALLEL_SIZE else None
     threads = switch.get() if switch else 1
+    first = np.array([start]) if start else None
     if threads == 1:
-        return next_logits(ids[None], p, config, cache, 0)[0]
+        return next_logits(ids[None], p, config, cache, start, first)[0]
     keep_freed_scratch()
     with blas_threads(1), ThreadPoolExecutor(threads) as pool:
-        return next_logits(ids[None], p, config, cache, 0, layers=TensorParallelLayers(pool, threads))[0]
+        return next_logits(ids[None], p, config, cache, start, first, TensorParallelLayers(pool, threads))[0]

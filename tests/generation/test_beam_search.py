@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import language_model, logits_of, seeds
+from helpers import language_model, logits_of, seeds, small_configs
 from npgpt.errors import InputError
 from npgpt.generation import beam_search as search
-from npgpt.generation.beam_search import Beam, beam_search, likeliest
+from npgpt.generation.beam_search import Beam, beam_search, best_beams, likeliest
 from npgpt.generation.generate import generate
 from npgpt.generation.sampling import log_probabilities
 from npgpt.model.config import GPTConfig
@@ -87,6 +87,42 @@ def test_enough_continuations_are_considered(monkeypatch, seed):
     monkeypatch.setattr(search, "likeliest", lambda opened, texts, logits, count, penalty:
                         likeliest(opened, texts, logits, logits.size, penalty))
     assert beam_search(*arguments) == found
+
+
+@given(small_configs, seeds, st.integers(2, 4), st.data())
+def test_models_of_every_kind_find_what_a_search_without_a_cache_finds(config, seed, beams, data):
+    """Several times the window: beams take over the keys and values of others."""
+    parameters, prompt = language_model(config, seed, np.float64), [1, 2]
+    new, texts = data.draw(st.integers(1, config.n_positions - 2)), [prompt]
+
+    def extend(rows, tokens, length):
+        texts[:] = [texts[row] + [token] for row, token in zip(rows, tokens, strict=True)]
+        return logits_of(np.array(texts), parameters, config)[:, -1]
+    expected = best_beams(logits_of(np.array(texts), parameters, config)[:, -1], extend, prompt, beams, new, [END])
+    found = beam_search(parameters, config, prompt, beams, new, [END])
+    assert [beam.score for beam in found] == pytest.approx([beam.score for beam in expected], rel=1e-5)
+    if len(set(np.float32([beam.score for beam in expected]))) == len(expected):
+        assert [beam.tokens for beam in found] == [beam.tokens for beam in expected]
+
+
+def test_the_search_goes_on_while_an_open_beam_is_better_than_the_worst_closed_one():
+    """A model by hand: what follows a token has these probabilities."""
+    after = {1: [0.45, 0.55, 0.0], 2: [0.1, 0.9, 0.0], 11: [0.9, 0.1, 0.0], 21: [0.5, 0.5, 0.0]}
+    texts = [0]
+
+    def extend(rows, tokens, length):
+        texts[:] = [10 * texts[row] + token for row, token in zip(rows, tokens, strict=True)]
+        return np.log(np.maximum([after[text] for text in texts], 1e-9))
+    found = best_beams(np.log([[0.5, 0.4, 0.1]]), extend, [1], 2, 3, [END], length_penalty=0.0)
+    assert [beam.tokens for beam in found] == [[0], [1, 1, 0]]          # .5 and .198, after .5 and .18
+
+
+def test_of_equal_scores_the_smaller_token_comes_first():
+    logits = np.zeros((1, 300))
+    equal = np.random.default_rng(0).choice(300, 40, replace=False)
+    logits[0, equal] = 1
+    found = [beam.tokens[-1] for _, beam in likeliest([Beam([], 0.0)], [[1]], logits, 40, 1.0)]
+    assert found == sorted(equal.tolist())
 
 
 def test_scores_are_compared_in_float32():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import language_model, logits_of, seeds
+from helpers import language_model, logits_of, seeds, small_configs
 from npgpt.errors import InputError
 from npgpt.generation import generate as generation
 from npgpt.generation.beam_search import beam_search
@@ -127,10 +127,26 @@ def test_the_window_slides_by_the_number_of_tokens_asked_for(prompt, slide, gree
             begin += slide
 
 
+@given(small_configs, st.lists(prompts, min_size=1, max_size=3), seeds, st.data())
+def test_models_of_every_kind_write_what_the_full_computation_finds_likeliest(config, several, seed, data):
+    """Blocks of all kinds, with windows and without: past the end of the context, where each text slides by itself."""
+    parameters, slide = language_model(config, seed, np.float64), data.draw(st.integers(1, config.n_positions))
+    texts, begins = [list(prompt) for prompt in several], [max(len(prompt) - config.n_positions, 0) for prompt in several]
+    steps = generate_batch(parameters, config, several, [None] * len(several), greedy=True, slide=slide)
+    for step in itertools.islice(steps, 2 * config.n_positions):
+        for b, (text, choice) in enumerate(zip(texts, step, strict=True)):
+            logits = logits_of(np.array([text[begins[b]:]]), parameters, config)[0, -1]
+            assert logits[choice.token] >= logits.max() - 1e-9
+            assert choice.log_probability == pytest.approx(log_probabilities(logits)[choice.token], abs=1e-9)
+            text.append(choice.token)
+            if len(text) - begins[b] > config.n_positions:
+                begins[b] += slide
+
+
 @pytest.mark.parametrize("length", [3, 1])
 def test_a_cache_that_is_widened_makes_no_difference(monkeypatch, length):
     """It has one column more than the prompt, then twice as many, and in the end those of the whole context."""
-    config = dataclasses.replace(CONFIG, n_positions=11)
+    config = dataclasses.replace(CONFIG, n_positions=11, n_layer=2, window_size=6)
     parameters, several = language_model(config, 1), [[1, 2, 3], [4] * length]
 
     def texts():
@@ -151,6 +167,23 @@ def test_memory_is_allocated_for_the_tokens_in_use_not_for_the_longest_text_that
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**19
+
+
+def test_a_banded_layer_keeps_its_window_only():
+    """Of a text of 300 tokens: 364 columns in two layers, 16 in one. A token takes 2 x 64 numbers in each."""
+    config = GPTConfig(vocab_size=7, n_positions=512, n_embd=64, n_layer=3, n_head=1, n_inner=1)
+
+    def kept(config):
+        parameters = language_model(config)
+        tracemalloc.start()
+        steps = generate(parameters, config, [1] * 300, None, greedy=True)
+        next(steps)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return size
+    kept(config)
+    saved = kept(config) - kept(dataclasses.replace(config, window_size=16))
+    assert saved == pytest.approx((300 + generation.NEW_COLUMNS - 16) * 2 * 64 * 4, rel=0.02)
 
 
 def test_the_window_slides_by_an_eighth_of_the_context_by_default():

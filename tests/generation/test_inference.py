@@ -1,4 +1,6 @@
 """Inference with a key-value cache computes what the whole model computes, however a text is divided."""
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -17,6 +19,8 @@ from npgpt.parallel.tensor_parallel import TensorParallelLayers
 
 LONG = 128            # tokens of a prompt that is computed by tensor-parallel layers, in these tests
 CONFIG = GPTConfig(vocab_size=7, n_positions=2 * LONG + 10, n_embd=6, n_layer=3, n_head=2, initializer_range=0.5)
+kinds = st.sampled_from([CONFIG, dataclasses.replace(CONFIG, pre_layer_norm=False),
+                         dataclasses.replace(CONFIG, window_size=30, qkv_bias=False)])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,7 +47,7 @@ def test_however_a_text_is_divided_the_logits_are_those_of_the_whole(config, pre
     expected, cache = logits_of(ids, parameters, config), unwritten_cache(config, B, dtype)
     for start, end in zip([0, *ends], ends):
         require_close(next_logits(ids[:, start:end], p, config, cache, start), expected[:, end - 1], tolerance)
-    assert all(np.isnan(array[:, :, T:]).all() for array in cache.arrays())
+    assert all(np.isnan(array[:, :, T:]).all() for array in cache.arrays() if array.shape[2] == config.n_positions)
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-12)])
@@ -70,7 +74,8 @@ def test_texts_of_different_lengths_do_not_see_each_other(config, precision, see
     cache = unwritten_cache(config, len(texts), dtype)
     first = max(lengths) - np.array(lengths)
     for b, (text, length) in enumerate(zip(texts, lengths)):
-        next_logits(text[:, :length], p, config, cache.text(b, first[b]), 0)
+        start = int(first[b])
+        next_logits(text[:, :length], p, config, cache.texts(1, b), start, np.array([start]))
     for array in cache.arrays():
         array[np.isnan(array)] = 1e6                   # its weight is 0, but 0 * NaN is not 0
     ids = np.concatenate([text[:, length:] for text, length in zip(texts, lengths)])
@@ -103,17 +108,19 @@ def with_blas_threads(patch, threads):
     patch.setattr(inference, "find_blas_threads", lambda: switch)
 
 
-@given(st.integers(1, CONFIG.n_positions), st.sampled_from([None, 1, 2, 3]), precisions, seeds)
-def test_prefill_gives_logits_keys_and_values_of_one_pass_on_any_number_of_threads(T, threads, precision, seed):
+@given(kinds, st.integers(1, CONFIG.n_positions), st.sampled_from([None, 1, 2, 3]), precisions, seeds, st.data())
+def test_prefill_gives_logits_keys_and_values_of_one_pass_on_any_number_of_threads(config, T, threads, precision, seed, data):
+    """Wherever in the cache the text begins."""
     dtype, tolerance = precision
+    start = data.draw(st.integers(0, CONFIG.n_positions - T))
     ids = np.random.default_rng(seed).integers(7, size=T)
-    parameters, p = model(seed=seed, dtype=dtype)
-    cache, expected_cache = unwritten_cache(CONFIG, 1, dtype), unwritten_cache(CONFIG, 1, dtype)
+    parameters, p = model(config, seed, dtype)
+    cache, expected_cache = unwritten_cache(config, 1, dtype), unwritten_cache(config, 1, dtype)
     with pytest.MonkeyPatch.context() as patch:
         with_blas_threads(patch, threads)
-        logits = prefill(ids, p, CONFIG, cache)
-    require_close(logits, logits_of(ids[None], parameters, CONFIG)[0, -1], tolerance)
-    next_logits(ids[None], p, CONFIG, expected_cache, 0)
+        logits = prefill(ids, p, config, cache, start)
+    require_close(logits, logits_of(ids[None], parameters, config)[0, -1], tolerance)
+    next_logits(ids[None], p, config, expected_cache, start, np.array([start]))
     for array, expected in zip(cache.arrays(), expected_cache.arrays()):
         require_close(array, expected, tolerance)
 

@@ -29,20 +29,47 @@ def test_an_empty_cache_has_room_for_the_columns_asked_for():
 
 def test_a_wider_cache_keeps_its_content():
     cache, before = filled(3), filled(3)
-    cache.widen(8)
+    cache.widen(CONFIG, 8)
     assert cache.columns == 8 and {(array.shape, array.dtype) for array in cache.arrays()} == {((3, 3, 8, 2), np.dtype(float))}
     assert all((array[:, :, :5] == old).all() for array, old in zip(cache.arrays(), before.arrays(), strict=True))
 
 
 def test_writing_into_a_part_writes_into_the_whole():
     cache = filled(3)
-    part = cache.text(1, first=2)
-    assert {array.shape for array in part.arrays()} == {(1, 3, 3, 2)}
+    part = cache.texts(1, 1)
+    assert {array.shape for array in part.arrays()} == {(1, 3, 5, 2)}
     part.values[1][...] = 7
-    assert (cache.values[1][1, :, 2:] == 7).all()
+    assert (cache.values[1][1] == 7).all()
     assert sum((array == 7).sum() for array in cache.arrays()) == part.values[1].size
     two = cache.texts(2)
     assert all(np.shares_memory(*pair) for pair in zip(two.arrays(), cache.arrays())) and len(two.keys[0]) == 2
+
+
+def test_a_layer_with_a_window_has_no_more_slots_than_that():
+    """In a cache of fewer columns it has a slot for each, and gets others when the cache is widened."""
+    banded, (first, second) = dataclasses.replace(CONFIG, window_size=6), draw(0, *[(1, 3, 5, 2)] * 2)
+    cache = empty_cache(banded, 1, 5, np.float64)
+    cache.keys[0][...], cache.keys[1][...] = first, second
+    for columns, slots in ((5, (5, 5)), (7, (7, 6)), (9, (9, 6))):
+        cache.widen(banded, columns)
+        assert tuple(keys.shape[2] for keys in cache.keys) == tuple(values.shape[2] for values in cache.values) == slots
+        assert (cache.keys[0][:, :, :5] == first).all() and (cache.keys[1][:, :, :5] == second).all()
+
+
+@pytest.mark.parametrize("count, end, new_end", [(4, 9, 7), (9, 9, 4), (2, 13, 12), (3, 5, 8)])
+def test_a_text_moves_to_other_columns_of_all_layers(count, end, new_end):
+    """Column c holds c before, in the slots of dense and banded layers; those that are still there move."""
+    cache = empty_cache(dataclasses.replace(CONFIG, window_size=4), 2, 13, np.float64)
+    for array in cache.arrays():
+        for c in range(end):
+            array[:, :, c % array.shape[2]] = c
+    before = [array[0].copy() for array in cache.arrays()]
+    cache.move(1, count, end, new_end)
+    for array, old in zip(cache.arrays(), before, strict=True):
+        S = array.shape[2]
+        for back in range(1, min(count, S) + 1):
+            assert (array[1, :, (new_end - back) % S] == end - back).all()
+        assert (array[0] == old).all()
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=4), st.integers(0, 5))
@@ -116,6 +143,44 @@ def test_gradients_with_nothing_cached_are_those_of_causal_attention(seed):
     (y, cache), (_, plain) = cached_attention(q, k, v), attention(q, k, v, causal=True)
     for d, expected in zip(cached_attention_backward(y, cache), attention_backward(y, plain), strict=True):
         np.testing.assert_allclose(d, expected, rtol=0, atol=1e-13)
+
+
+@given(st.lists(st.integers(1, 23), max_size=12), st.integers(1, 8), seeds)
+def test_attention_through_a_ring_is_banded_attention_however_the_text_is_divided(ends, window, seed):
+    """W slots hold a text of several times W, the last W columns of it in the end."""
+    q, k, v = draw(seed, *[(B, H, 24, D)] * 3)
+    keys, values = np.full((2, B, H, window, D), np.nan)
+    expected, _ = attention(q, k, v, causal=True, window=window)
+    ends = sorted({*ends, 24})
+    for start, end in zip([0, *ends], ends):
+        part = slice(start, end)
+        pattern = CachedAttention(keys, values, start, window=window)
+        y, _ = pattern.forward(q[:, :, part], k[:, :, part], v[:, :, part])
+        np.testing.assert_allclose(y, expected[:, :, part], rtol=1e-12, atol=1e-14)
+    for c in range(24 - window, 24):
+        assert (keys[:, :, c % window] == k[:, :, c]).all() and (values[:, :, c % window] == v[:, :, c]).all()
+
+
+@given(seeds)
+def test_a_ring_that_wraps_gives_the_gradients_of_banded_attention(seed):
+    """Of the new positions; those in the ring before are constants."""
+    q, k, v = draw(seed, *[(B, H, 9, D)] * 3)
+    keys, values = np.empty((2, B, H, 3, D))
+    CachedAttention(keys, values, 0, window=3).forward(q[:, :, :5], k[:, :, :5], v[:, :, :5])
+    pattern = CachedAttention(keys, values, 5, window=3)
+    y, cache = pattern.forward(q[:, :, 5:], k[:, :, 5:], v[:, :, 5:])
+    _, whole = attention(q, k, v, causal=True, window=3)
+    dy = np.concatenate([np.zeros_like(y[:, :, :1]).repeat(5, axis=2), y], axis=2)
+    for d, expected in zip(pattern.backward(y, cache), attention_backward(dy, whole), strict=True):
+        np.testing.assert_allclose(d, expected[:, :, 5:], rtol=1e-12, atol=1e-13)
+
+
+def test_a_step_through_a_ring_looks_at_the_window_only():
+    """Not at all columns under a mask: the work is the same wherever in the text it is."""
+    q, k, v = draw(0, *[(1, 1, 5, D)] * 3)
+    keys, values = np.zeros((2, 1, 1, 4, D))
+    _, cache = CachedAttention(keys, values, 1000, window=4).forward(q, k, v)
+    assert sum(tile.k.shape[-2] for tile in cache) == 3 + 5
 
 
 def test_the_pattern_of_some_heads_writes_their_part_of_the_cache():

@@ -179,6 +179,12 @@ def test_log_probabilities_are_those_of_the_softmax(V, seed, scale):
     assert (logits - logsumexp(logits)).tolist() == pytest.approx(result[0].tolist(), rel=1e-12, abs=1e-12)
 
 
+def test_log_probabilities_of_float32_logits_are_summed_in_float64():
+    logits = np.random.default_rng(0).standard_normal(50257).astype(np.float32)
+    z = logits - logits.max()
+    np.testing.assert_allclose(log_probabilities(logits), z - np.float64(math.log(math.fsum(np.exp(z)))), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("logits", [[1.0, math.nan], [1.0, math.inf], [math.inf, -math.inf], [-math.inf, -math.inf]])
 def test_logsumexp_of_logits_that_are_no_distribution_is_nan_or_infinite(logits):
     with np.errstate(all="ignore"):
