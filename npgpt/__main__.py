@@ -10,7 +10,7 @@ from collections.abc import Sequence
 try:
     from npgpt import __version__
     from npgpt.commands import (attention, classify, evaluate, fill, finetune, generate, gradcheck, plot, tokenize, trace,
-                                train)
+                                train, translate)
     from npgpt.errors import InputError
 except KeyboardInterrupt:                                          # Ctrl-C while NumPy is imported
     sys.exit(130)
@@ -21,6 +21,7 @@ COMMANDS = {
     "generate": (generate, "write text with a trained model"),
     "classify": (classify, "answer with a fine-tuned model: labels and probabilities"),
     "fill": (fill, "show the likeliest tokens in the places of [MASK], by a masked language model"),
+    "translate": (translate, "translate or summarise texts, by an encoder-decoder"),
     "evaluate": (evaluate, "measure how well a model predicts a text"),
     "tokenize": (tokenize, "show how a text is split into tokens"),
     "gradcheck": (gradcheck, "compare every hand-written gradient with numerical ones, and show the errors"),

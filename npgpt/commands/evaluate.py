@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands import evaluate_labelled, evaluate_prompted
+from npgpt.commands import evaluate_labelled, evaluate_pairs, evaluate_prompted
 from npgpt.commands.arguments import OUT, count, model_directory, path, require_model
 from npgpt.commands.materials import described, read_data, recorded_paths, show_encoded
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_description, load_model
+from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.runs.checkpoint import recorded_settings
 from npgpt.scoring.perplexity import text_loss
 from npgpt.tasks.language_modelling import LanguageModelling
@@ -45,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     require_model(args.model)
     if args.data and is_labelled(args.data[0]):
-        return (evaluate_labelled if load_description(args.model)[1] else evaluate_prompted).run(args)
+        config, heads = load_description(args.model)
+        if isinstance(config, EncoderDecoderConfig):
+            return evaluate_pairs.run(args)
+        return (evaluate_labelled if heads else evaluate_prompted).run(args)
     parameters, config = load_model(args.model)
     paths, data = find_data(args)
     split = args.split or ("all" if args.data else "validation")

@@ -7,14 +7,15 @@ from npgpt.commands.arguments import OUT, count, for_shell, given, model_directo
 from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, described, gather_text
 from npgpt.commands.masked import gather_masked_text
 from npgpt.commands.objective import Objective
+from npgpt.commands.translation import gather_pairs
 from npgpt.errors import InputError
 from npgpt.model.config import GPTConfig
-from npgpt.model.presets import BERT_PRESETS, PRESETS, preset
+from npgpt.model.presets import ALL_PRESETS, preset
 from npgpt.parallel.threads import available_cores
 from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint
 from npgpt.runs.recorder import MINUTES
 from npgpt.runs.settings import RunSettings
-from npgpt.training.schedule import learning_rate
+from npgpt.training.schedule import INVERSE_SQRT, SCHEDULES, learning_rate
 from npgpt.training.settings import PRETRAINED, RATE_TIMES_WIDTH, TrainingSettings, default_settings
 
 TRAINING = {                                    # the fields of TrainingSettings
@@ -38,7 +39,8 @@ PACE = {                                        # the other fields of RunSetting
                         "beside the one with the smallest validation loss",
     "threads": "threads that divide each batch, or each layer; 1 computes in the main thread, for the debugger (default: as "
                f"many as there are cores, {available_cores()} here)"}
-OBJECTIVES = {"causal": gather_text, "masked": gather_masked_text}      # what --objective can be, and what gathers its data and model
+# What --objective can be, and what gathers its data and model.
+OBJECTIVES = {"causal": gather_text, "masked": gather_masked_text, "translate": gather_pairs}
 FURTHER = f"{RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd"       # learning rate at which a trained model is trained further
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {FURTHER}",
            "warmup": "a fifth of --steps"}
@@ -49,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=path, nargs="+", metavar="FILE",
                       help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin and "
-                           f"val.bin (default: {described(None)})")
+                           f"val.bin (default: {described(None)}); of translate, files of pairs, such as JSON lines with "
+                           "source and target (default: docstrings of Python's library, and their first lines)")
     data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {OUT})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR; other files stay")
     data.add_argument("--resume", type=path, metavar="DIR",
@@ -66,10 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     model, small = parser.add_argument_group("model"), preset("small")
     model.add_argument("--objective", choices=tuple(OBJECTIVES),
-                       help="what the model learns: to predict the next token (causal, the default), or tokens that are masked, "
-                            "from those on both sides (masked)")
-    model.add_argument("--preset", choices=(*PRESETS, *BERT_PRESETS),
-                       help="a configuration by name (default: small; of masked, bert-small)")
+                       help="what the model learns: to predict the next token (causal, the default), tokens that are masked, from "
+                            "those on both sides (masked), or a text from another one (translate): a translation, or a summary")
+    model.add_argument("--preset", choices=tuple(ALL_PRESETS),
+                       help="a configuration by name (default: small; of masked, bert-small; of translate, transformer-small)")
     for name, text in (("n_layer", "blocks"), ("n_head", "attention heads in each"), ("n_embd", "channels"),
                        ("n_positions", "context: how many tokens are seen at once")):
         model.add_argument(flag(name), type=count, metavar="N", help=f"{text} (default: {getattr(small, name)})")
@@ -83,6 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         whole = isinstance(default, int)
         training.add_argument(flag(name), type=float if not whole else int if name == "seed" else count,
                               metavar="N" if whole else "X", help=f"{text} (default: {DERIVED.get(name, default)})")
+    training.add_argument("--schedule", choices=tuple(SCHEDULES),
+                          help="how the learning rate falls after the warm-up: along a cosine (the default) or a line, or as "
+                               f"that of Vaswani et al. 2017 ({INVERSE_SQRT})")
     for name, text in PACE.items():
         training.add_argument(flag(name), type=count, metavar="N", help=text)
     training.add_argument("--any-memory", action="store_true",
@@ -112,8 +118,8 @@ def resolve(args: argparse.Namespace, objective: Objective, origin: Checkpoint |
     data = {"data": [os.path.abspath(path) for path in paths] if paths else None, "sha256": objective.sha256}
     if origin:
         return dataclasses.replace(origin.settings, **given(args, PACE), **data,
-                                   **continued(origin, given(args, TRAINING), objective.task.config))
-    chosen = {**objective.defaults, **given(args, TRAINING)}
+                                   **continued(origin, given(args, (*TRAINING, "schedule")), objective.task.config))
+    chosen = {**objective.defaults, **given(args, (*TRAINING, "schedule"))}
     training = vars(default_settings(objective.task.config, objective.start is not None, **chosen))
     pace = {"threads": available_cores(), "eval_every": max(training["steps"] // 10, 1), **given(args, PACE)}
     return RunSettings(**training, **pace, **data, objective=objective.name)
@@ -125,7 +131,7 @@ def continued(origin: Checkpoint, asked: dict[str, object], config: GPTConfig) -
     reached by a finished run is 0. In terms of settings, the steps made are the warm-up, and this rate is the largest one.
     """
     was, steps = origin.settings, asked.get("steps", origin.settings.steps)
-    if steps == was.steps or origin.step < was.warmup or "warmup" in asked:
+    if steps == was.steps or origin.step < was.warmup or "warmup" in asked or INVERSE_SQRT in (was.schedule, asked.get("schedule")):
         return asked
     rate = learning_rate(origin.step, was.steps, was.learning_rate, was.min_learning_rate, was.warmup)
     if steps > was.steps:
@@ -137,7 +143,7 @@ def changes(origin: Checkpoint, objective: Objective, settings: RunSettings) -> 
     """The settings that a resumed run changes, for a message."""
     before = {**vars(origin.settings), "dropout": origin.model.config.resid_pdrop}
     after = {**vars(settings), "dropout": objective.task.config.resid_pdrop}
-    names = [name for name in (*TRAINING, *PACE, "dropout") if before[name] != after[name]]
+    names = [name for name in (*TRAINING, "schedule", *PACE, "dropout") if before[name] != after[name]]
     falls = ""
     if "warmup" in names and settings.warmup == origin.step:
         names.remove("warmup")

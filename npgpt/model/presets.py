@@ -1,4 +1,4 @@
-"""Configurations by name: small ones to learn with, and those of GPT-1, GPT-2, GPT-3 and BERT."""
+"""Configurations by name: small ones to learn with, and those of GPT-1, GPT-2, GPT-3, BERT and the first Transformer."""
 import dataclasses
 import math
 from functools import partial
@@ -6,6 +6,7 @@ from functools import partial
 from npgpt.errors import InputError
 from npgpt.model.bert_config import BertConfig
 from npgpt.model.config import GPTConfig, TransformerConfig
+from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 
 GPT2_WIDTH, GPT2_RANGE = 768, 0.02       # the narrowest GPT-2, and its initializer_range
 
@@ -45,16 +46,22 @@ BERT_PRESETS = {
     "bert-base": BertConfig(n_embd=768, n_layer=12, n_head=12),
     "bert-large": BertConfig(n_embd=1024, n_layer=24, n_head=16),
 }
+# Vaswani et al. 2017, table 3.
+TRANSLATION_PRESETS = {
+    "transformer-small": EncoderDecoderConfig(vocab_size=65, n_positions=256, n_embd=64, n_layer=2, n_head=4).without_dropout(),
+    "transformer-base": EncoderDecoderConfig(),
+    "transformer-big": EncoderDecoderConfig(n_embd=1024, n_head=16, resid_pdrop=0.3),
+}
+ALL_PRESETS = PRESETS | BERT_PRESETS | TRANSLATION_PRESETS
 
 
 def preset(name: str, **changes) -> TransformerConfig:
     """A configuration by name, with some fields changed. A new model is initialised as its width asks for, unless
     initializer_range is among the changes. Raises InputError for an unknown name.
     """
-    presets = PRESETS | BERT_PRESETS
-    if name not in presets:
-        raise InputError(f"no preset is called {name!r}; there are {', '.join(presets)}")
-    config = dataclasses.replace(presets[name], **changes)
+    if name not in ALL_PRESETS:
+        raise InputError(f"no preset is called {name!r}; there are {', '.join(ALL_PRESETS)}")
+    config = dataclasses.replace(ALL_PRESETS[name], **changes)
     return dataclasses.replace(config, **{"initializer_range": initializer_range(config.n_embd), **changes})
 
 

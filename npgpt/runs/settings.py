@@ -57,7 +57,7 @@ class FineTuningSettings(RunSettings):
         return True
 
 
-OBJECTIVES = {"causal": RunSettings, "masked": RunSettings, "finetune": FineTuningSettings}
+OBJECTIVES = {"causal": RunSettings, "masked": RunSettings, "translate": RunSettings, "finetune": FineTuningSettings}
 
 
 def settings_of(stored: dict) -> RunSettings:

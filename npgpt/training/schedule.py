@@ -1,4 +1,4 @@
-"""Learning rate: a linear warm-up, then down along half a cosine, or along a straight line."""
+"""Learning rate: a linear warm-up, then down along half a cosine, along a straight line, or as one over a square root."""
 import math
 
 
@@ -25,4 +25,17 @@ def linear_learning_rate(step: int, steps: int, peak: float, floor: float, warmu
     return rate * step / warmup if step < warmup else rate
 
 
-SCHEDULES = {"cosine": learning_rate, "linear": linear_learning_rate}
+def inverse_sqrt_learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
+    """The learning rate of step 0 .. steps - 1 (Vaswani et al. 2017, eq. 3): with t = step + 1 and
+    peak = (n_embd warmup)^-0.5 it is
+
+        n_embd^-0.5 min(t^-0.5, t warmup^-1.5)  =  peak min((warmup / t)^0.5, t / warmup)
+
+    but no less than the floor after the warm-up. A warm-up of 0 is taken as 1.
+    """
+    warmup = max(warmup, 1)
+    return peak * (step + 1) / warmup if step < warmup else max(peak * math.sqrt(warmup / (step + 1)), floor)
+
+
+INVERSE_SQRT = "inverse-sqrt"
+SCHEDULES = {"cosine": learning_rate, "linear": linear_learning_rate, INVERSE_SQRT: inverse_sqrt_learning_rate}
