@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 try:
     from npgpt import __version__
-    from npgpt.commands import (attention, classify, evaluate, fill, finetune, generate, gradcheck, plot, tokenize, trace,
-                                train, translate)
+    from npgpt.commands import (attention, classify, evaluate, exercise, fill, finetune, generate, gradcheck, plot, tokenize,
+                                trace, train, translate)
     from npgpt.errors import InputError
 except KeyboardInterrupt:                                          # Ctrl-C while NumPy is imported
     sys.exit(130)
@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": (evaluate, "measure how well a model predicts a text"),
     "tokenize": (tokenize, "show how a text is split into tokens"),
     "gradcheck": (gradcheck, "compare every hand-written gradient with numerical ones, and show the errors"),
+    "exercise": (exercise, "write backward passes yourself and find mistakes, with a check and hints"),
     "trace": (trace, "show everything that one forward and backward pass computes"),
     "attention": (attention, "show what each head of a model attends to"),
     "plot": (plot, "draw how training went"),

@@ -1,0 +1,1 @@
+"""Exercises: backward passes for the reader to write, and mistakes to find in a GPT."""

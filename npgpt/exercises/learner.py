@@ -1,0 +1,63 @@
+"""The learner's file: it is run, and what goes wrong in it is described by its own lines."""
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from npgpt.errors import InputError
+from npgpt.text.corpus import decode_text
+
+FIRST_LINE = re.compile(r'"""Exercise ([\w-]+):')
+
+
+class Unfinished(Exception):
+    """What keeps an exercise from being checked: something is missing in the file, or fails. The message is for the learner."""
+
+
+def exercise_in(path: Path) -> str:
+    """The name of the exercise, from the first line of its file. Raises InputError if there is none."""
+    found = FIRST_LINE.match(source_of(path))
+    if not found:
+        raise InputError(f'{path} is not the file of an exercise: its first line is not """Exercise NAME: ... '
+                         "(npgpt exercise NAME writes one)")
+    return found[1]
+
+
+def source_of(path: Path) -> str:
+    return decode_text(path.read_bytes(), str(path)).replace("\r\n", "\n")
+
+
+def definitions(path: Path) -> dict[str, object]:
+    """Run the file  ->  the names that it defines. Raises Unfinished if it cannot be run."""
+    namespace: dict[str, object] = {"__name__": "exercise", "__file__": str(path)}
+    with errors_in(path):
+        exec(compile(source_of(path), str(path), "exec"), namespace)
+    return namespace
+
+
+def function_in(names: dict[str, object], name: str) -> Callable:
+    function = names.get(name)
+    if not callable(function):
+        raise Unfinished(f"the file does not define the function {name}")
+    return function
+
+
+@contextmanager
+def errors_in(path: Path) -> Iterator[None]:
+    """Errors that the file's code raises become Unfinished, with the last of its lines that was running."""
+    try:
+        yield
+    except SyntaxError as error:
+        if error.filename != str(path):
+            raise
+        raise Unfinished(f"{path}, line {error.lineno}: {error.msg}\n    {(error.text or '').strip()}") from None
+    except (Exception, SystemExit) as error:
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        if not lines or type(error).__name__ == "BdbQuit":                 # q in the debugger
+            raise
+        last, source = lines[-1], source_of(path).splitlines()
+        if isinstance(error, NotImplementedError):
+            raise Unfinished(f"{path}, line {last.lineno}: {last.name} is still to be written") from None
+        raise Unfinished(f"{path}, line {last.lineno}, in {last.name}:\n    {source[last.lineno - 1].strip()}\n"
+                         f"{type(error).__name__}: {error}") from None
