@@ -68,17 +68,17 @@ def frame(lines: Sequence[Line], from_zero: bool = False, logarithmic: bool = Fa
     return Frame(x, y, LEFT + DIGIT * max(len(figure(tick)) for tick in y.ticks))
 
 
-def panel(lines: Sequence[Line], where: Frame) -> list[str]:
-    """The elements of a panel: its axes and its curves. Curves that coincide are drawn on top of wider ones."""
-    return grid(where) + [drawn(line, where, sum(coincide(line, other) for other in lines[i + 1:]))
-                          for i, line in enumerate(lines)]
+def panel(lines: Sequence[Line], where: Frame, label: str = "step") -> list[str]:
+    """The elements of a panel: its axes and its curves. Curves that coincide are drawn on top of wider ones. label: of x."""
+    return grid(where, label) + [drawn(line, where, sum(coincide(line, other) for other in lines[i + 1:]))
+                                 for i, line in enumerate(lines)]
 
 
 def coincide(one: Line, other: Line) -> bool:
     return one.kind == other.kind != "raw" and all(map(np.array_equal, one.curve, other.curve))
 
 
-def grid(where: Frame) -> list[str]:
+def grid(where: Frame, label: str) -> list[str]:
     """Both axes, with lines across the panel at the ticks of y."""
     bottom, right, left = HEIGHT - BOTTOM, WIDTH - RIGHT, where.left
     parts = [f'<path class="grid" d="M{left} {where.down(tick):.1f}H{right}"/>'
@@ -86,11 +86,11 @@ def grid(where: Frame) -> list[str]:
              for tick in where.y.ticks]
     for tick in where.x.ticks:
         place = f"{where.across(tick):.1f}"
-        label, anchor = (WIDTH - 2, "end") if where.x.place(tick) > 0.97 else (place, "middle")      # not beyond the edge
+        edge, anchor = (WIDTH - 2, "end") if where.x.place(tick) > 0.97 else (place, "middle")       # not beyond the edge
         parts.append(f'<path class="tick" d="M{place} {bottom}v5"/>'
-                     f'<text x="{label}" y="{bottom + 21}" text-anchor="{anchor}">{figure(tick)}</text>')
+                     f'<text x="{edge}" y="{bottom + 21}" text-anchor="{anchor}">{figure(tick)}</text>')
     return [*parts, f'<path class="axis" d="M{left} {TOP}V{bottom}H{right}"/>'
-                    f'<text x="{(left + right) / 2}" y="{HEIGHT - 6}" text-anchor="middle">step</text>']
+                    f'<text x="{(left + right) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{label}</text>']
 
 
 def drawn(line: Line, where: Frame, above: int) -> str:
