@@ -1,6 +1,6 @@
 """Check a whole model: the gradient of its task's loss with respect to every parameter."""
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -14,11 +14,12 @@ DIRECTIONS = 3               # for each parameter
 
 
 def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] = tuple(METHODS), name: str = "model",
-                loss_and_gradients: Callable | None = None) -> Report:
+                loss_and_gradients: Callable | None = None, zero: Collection[str] = ()) -> Report:
     """Compare a task's loss_and_gradients with the derivatives of its loss on a batch.
 
     Parameters are drawn from the seed. In small models every entry is checked, in large ones each parameter along
-    random directions. Dropout has the same masks in every call. loss_and_gradients: by default the task's own.
+    random directions. Dropout has the same masks in every call. loss_and_gradients: by default the task's own. zero: names
+    of parameters on which the loss does not depend; errors of their gradients are relative to the largest gradient of all.
     """
     rng = np.random.default_rng(seed)
     parameters = unit_scale_parameters(task.table, rng)
@@ -34,8 +35,9 @@ def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] 
         x = named_views(parameters, task.table)[argument]
         if len(parameters) <= COORDINATES:
             numeric = {method: numerical_gradient(loss, x, method) for method in methods}
-            scale = largest([gradient, *numeric.values()])
-            comparisons.append(Comparison(name, argument, gradient.shape, gradient, numeric, scale))
+            known = argument in zero
+            scale = largest([gradients]) if known else largest([gradient, *numeric.values()])
+            comparisons.append(Comparison(name, argument, gradient.shape, gradient, numeric, scale, known))
         else:
             comparisons.append(along_directions(name, argument, gradient, loss, x, methods, rng))
     return Report(comparisons, breaches=[])

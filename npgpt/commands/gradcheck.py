@@ -3,10 +3,14 @@ import argparse
 import sys
 import time
 
-from npgpt.checking.catalogue import CASES, GPT_VARIANTS, NAMES, check_case, check_variant
+from npgpt.checking import catalogue
+from npgpt.checking.catalogue import CASES, GPT_VARIANTS, check_case, check_variant
 from npgpt.checking.derivatives import IN_WORDS, METHODS, TOLERANCES
 from npgpt.checking.report import HEADER, Report, comparison_row, table_row
+from npgpt.checking.tasks import TASKS, check_task
 from npgpt.errors import InputError
+
+NAMES = [*catalogue.NAMES, *dict.fromkeys(name.partition(",")[0] for name in TASKS)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +40,11 @@ def run(args: argparse.Namespace) -> int:
     for variant in GPT_VARIANTS if "gpt" in wanted else ():
         reports.append(check_variant(variant, methods, args.seed))
         show(reports[-1], variant if variant != "gpt" and reports[-1].right else None)
+
+    for name in TASKS:
+        if name.partition(",")[0] in wanted:
+            reports.append(check_task(name, methods, args.seed))
+            show(reports[-1], name if reports[-1].right else None)
 
     gradients = [comparison for report in reports for comparison in report.comparisons]
     wrong = sum(not comparison.right for comparison in gradients) + sum(len(report.breaches) for report in reports)
