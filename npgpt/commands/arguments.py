@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from npgpt.errors import InputError
+from npgpt.files import destination
 from npgpt.interop.huggingface import require_folder
 from npgpt.text.corpus import decode_text
 from npgpt.training.settings import LARGEST_COUNT
@@ -33,6 +34,14 @@ def model_directory(text: str) -> Path:
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return folder
+
+
+def output_file(text: str) -> Path:
+    """The name of a file to write, which is new or a file already."""
+    try:
+        return destination(path(text))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def require_model(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.commands import evaluate_labelled, evaluate_pairs, evaluate_prompted
-from npgpt.commands.arguments import OUT, count, model_directory, path, require_model
+from npgpt.commands.arguments import OUT, count, model_directory, output_file, path, require_model
 from npgpt.commands.materials import described, read_data, recorded_paths, show_encoded
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stride", type=count, metavar="N",
                         help="measure a text in overlapping windows, each beginning N tokens after the one before it "
                              "(default: windows side by side)")
-    parser.add_argument("--json", type=path, metavar="FILE", help="write the figures of labelled examples there")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="write the figures of labelled examples there")
     evaluate_prompted.add_arguments(parser)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from npgpt.commands.arguments import count, path
+from npgpt.commands.arguments import count, output_file, path
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.files import write_whole
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help=f"the longest free answer (default: {NEW_TOKENS})")
     group.add_argument("--stop", metavar="TEXT", type=line_breaks, default=STOP,
                        help="ends a free answer (default: \\n, the end of the line)")
-    group.add_argument("--items", type=path, metavar="FILE", help="write what was found for each example there (JSON lines)")
+    group.add_argument("--items", type=output_file, metavar="FILE", help="write what was found for each example there (JSON lines)")
 
 
 def line_breaks(text: str) -> str:

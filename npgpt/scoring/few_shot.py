@@ -13,6 +13,7 @@ from npgpt.text.examples import (ChoiceExample, Example, OpenQuestionExample, Pa
 BETWEEN = "\n\n"                                # between examples; between a question and its answer stands a space
 SEED = 1234                                     # the harness's own
 FIELD = re.compile(r"\{(\w+)\}")
+ANSWERS = {"label", "answer", "answers", "target"}             # fields that a question must not show
 TEMPLATES = {TextExample: "{text}", PairExample: "{sentence1}\n{sentence2}", ChoiceExample: "{context}",
              QuestionExample: "{context}\nQ: {question}\nA:", OpenQuestionExample: "Q: {question}\nA:",
              TranslationExample: "{source} =>", PassageExample: "{text}"}
@@ -32,18 +33,19 @@ class Item(NamedTuple):
 def items_of(examples: Sequence[Example], template: str | None = None) -> list[Item]:
     """Examples of one kind. template: the question, with the names of fields in braces; by default that of TEMPLATES.
 
-    Labels are choices, as text. Raises InputError for a kind that is no text with an answer, for a template with a field
-    that the examples do not have, and, naming the line, for a passage of a single word.
+    Labels are choices, as text. Raises InputError for a kind that is no text with an answer, for a template with other
+    fields than those of a question, and, naming the line, for a passage of a single word.
     """
     kind = type(examples[0])
     if kind not in TEMPLATES:
         raise InputError(f"a language model cannot be asked for {kind._fields[1]} of {kind._fields[0]}: fine-tune one with "
                          "npgpt finetune")
     template = TEMPLATES[kind] if template is None else template
-    unknown = [name for name in FIELD.findall(template) if name not in kind._fields[:-1]]
-    if unknown or not FIELD.search(template):
-        raise InputError(f"the prompt {template!r} must name fields of the examples in braces, such as "
-                         f"{{{kind._fields[0]}}}" + f", and they have no {unknown[0]}" * bool(unknown))
+    named, fields = FIELD.findall(template), [name for name in kind._fields[:-1] if name not in ANSWERS]
+    unknown = next((name for name in named if name not in fields), None)
+    if unknown or not named:
+        raise InputError(f"the prompt {template!r} names {unknown or 'no field of the examples'}: it can name "
+                         f"{', '.join(f'{{{name}}}' for name in fields)}")
     labels = tuple(map(str, labels_of(examples).values)) if "label" in kind._fields else ()
     return [item_of(example, template, labels) for example in examples]
 
