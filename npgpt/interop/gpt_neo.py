@@ -19,7 +19,7 @@ FIELDS = (*NAMES.values(), *SAME)
 
 
 def parse_config(stored: dict) -> GPTConfig:
-    """Raises InputError unless attention is global in every layer, or global and local in turn."""
+    """Raises InputError unless attention is global in every layer, or global and local in turn, with a window."""
     config = configuration(GPTConfig, renamed({"max_position_embeddings": 2048, "hidden_size": 2048, "num_layers": 24,
                                                "num_heads": 16, **stored}, NAMES), FIELDS)
     kinds = attention_kinds(stored, config.n_layer)
@@ -27,6 +27,8 @@ def parse_config(stored: dict) -> GPTConfig:
         raise InputError(f"attention_types must be {GLOBAL!r} in all {config.n_layer} layers, or {GLOBAL!r} and {LOCAL!r} "
                          "in turn")
     window = stored.get("window_size", LOCAL_WINDOW) if LOCAL in kinds else None
+    if LOCAL in kinds and window is None:
+        raise InputError(f"window_size must be a whole number where attention is {LOCAL!r}, not None")
     return dataclasses.replace(config, window_size=window, qkv_bias=False)
 
 
@@ -35,10 +37,16 @@ def attention_kinds(stored: dict, n_layer: int) -> list:
     types = stored.get("attention_types")
     if types is None:
         return stored.get("attention_layers", alternating(n_layer))
+    kinds = []
     try:
-        return [kind for kinds, times in types if 0 < times <= n_layer for kind in kinds * times]
+        for some, times in types:
+            if not isinstance(some, list) or not 0 <= times * len(some) <= n_layer - len(kinds):
+                raise ValueError
+            kinds += some * times
     except (TypeError, ValueError):
-        raise InputError("attention_types must be a list of [[kinds of attention], how many times]") from None
+        raise InputError("attention_types must be a list of [[kinds of attention], how many times], for no more than "
+                         f"{n_layer} layers in all") from None
+    return kinds
 
 
 def alternating(n_layer: int) -> list[str]:

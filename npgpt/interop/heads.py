@@ -82,6 +82,7 @@ def parse_several(stored: object) -> tuple[Head, ...]:
         heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"], head.get("both_orders", False))
                       for head in stored)
         right = (all(head.kind in KINDS and all(isinstance(label, str) for label in head.labels)
+                     and (head.labels or head.kind not in (CLASSIFICATION, TAGGING))
                      and isinstance(head.name, str) and isinstance(head.both_orders, bool) for head in heads)
                  and 1 <= len(heads) <= MOST_LABELS and len({head.name for head in heads}) == len(heads))
     except (TypeError, KeyError, AttributeError):

@@ -9,7 +9,8 @@ from npgpt.model.config import GPTConfig
 
 # OpenAIGPTConfig calls the activation afn; its "gelu" is the tanh form, and so was the original code's.
 SYNONYMS = {**gpt2.SYNONYMS, "afn": "activation_function"}
-ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "silu"}
+ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu", "silu": "silu", "swish": "swish"}
+NAMES = {ours: name for name, ours in ACTIVATIONS.items()}
 OTHERS = ("activation_function", "n_inner", "position_embedding_type", "pre_layer_norm", "qkv_bias", "window_size")
 FIELDS = tuple(field.name for field in dataclasses.fields(GPTConfig) if field.name not in OTHERS)
 TABLE = "tokens_embed.weight"
@@ -27,11 +28,11 @@ def parse_config(stored: dict) -> GPTConfig:
 def fields(config: GPTConfig) -> dict[str, object]:
     """Raises InputError for what this format cannot hold."""
     if (config.inner != 4 * config.n_embd or config.position_embedding_type != "learned" or not config.qkv_bias
-            or config.window_size):
+            or config.window_size or config.activation_function not in NAMES):
         raise InputError("a model with post-LN blocks is stored as OpenAIGPTModel, which has n_inner 4 n_embd, learned "
-                         "positions, biases of q, k and v, and no window")
-    afn = {ours: name for name, ours in reversed(ACTIVATIONS.items())}[config.activation_function]
-    return {"afn": afn, **{name: getattr(config, name) for name in FIELDS}}
+                         "positions, biases of q, k and v, no window, and one of the activation functions "
+                         f"{', '.join(NAMES)}")
+    return {"afn": NAMES[config.activation_function], **{name: getattr(config, name) for name in FIELDS}}
 
 
 OPENAI_GPT = Family("openai-gpt", "OpenAIGPT", "LMHeadModel", GPTConfig, parse_config, fields, "transformer.",
