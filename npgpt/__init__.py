@@ -19,6 +19,7 @@ The rooms, in reading order:
     generation/ sampling, beam search, key-value cache
     scoring/    how good predictions are: accuracy, F1, BLEU and others
     checking/   gradient checks, for layers of your own too
+    exercises/  backward passes to write, and mistakes to find
     interop/    model directories of Hugging Face's transformers
     inspection/ every intermediate result of a pass, attention maps, loss curves
     commands/   the command line

@@ -19,7 +19,7 @@ import pytest
 import npgpt
 
 PROJECT = Path(__file__).parent.parent
-FOLDERS = ("", "npgpt/layers/", "npgpt/model/", "npgpt/", "npgpt/scoring/", "tests/", "benchmarks/")
+FOLDERS = ("", "npgpt/layers/", "npgpt/model/", "npgpt/", "npgpt/scoring/", "npgpt/exercises/", "tests/", "benchmarks/")
 NAMES = [f"{folder}README.md" for folder in FOLDERS]
 PAGES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in NAMES}
 TEXT = "\n".join(PAGES.values())

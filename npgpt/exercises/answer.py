@@ -15,12 +15,12 @@ from npgpt.model.parameters import named_leaves
 ALIKE = 1e-9             # relative difference up to which two gradients are those of the same mistake
 # What to do about a breach of the contract, by a part of its sentence.
 CONTRACT = {
-    "changes dy": "An in-place operator (+=, *= and so on) acts on dy. The caller may need dy again: make a new array first.",
-    "changes an argument": "An in-place operator acts on an argument of forward, which the cache holds: make a new array first.",
+    "changes dy": "An in-place operator (+=, *= and so on) acts on dy. The caller may need it: make a new array first.",
+    "changes an argument": "An in-place operator acts on an argument of forward in the cache: make a new array first.",
     "changes its cache": "An in-place operator acts on an array of the cache: make a new array first.",
     "shares memory": "What is returned is dy itself, an argument, or a view of one; a change of it would change both: "
                      "return a copy.",
-    "not linear": "Every gradient is linear in the upstream gradient: twice dy gives twice dx. A term lacks dy, or has it twice.",
+    "not linear": "Every gradient is linear in the upstream gradient: twice dy gives twice dx. A term has it twice or not.",
     "comes out": "The results have another dtype than the input: an array was made without dtype=, or by np.float64.",
 }
 
@@ -41,7 +41,7 @@ def answer(exercise: Exercise, path: Path) -> tuple[bool, list[str]]:
 
 
 def checked(exercise: Exercise, case: Case, forward: Callable, backward: Callable) -> Report:
-    """Raises Unfinished if forward is not npgpt's, or if backward does not return gradients of the right number and shapes."""
+    """Raises Unfinished if forward is not npgpt's, or if backward returns gradients of another number or other shapes."""
     rng = np.random.default_rng(0)
     arguments = case.draw(rng)
     theirs, _ = call(case.forward, arguments, case.settings)
@@ -116,14 +116,16 @@ def named(report: Report, which: list[int]) -> str:
 def general(comparison: Comparison) -> str:
     """What can be said of a wrong gradient without knowing the mistake."""
     numeric, analytic = comparison.numeric["complex"], comparison.analytic
+    if not np.isfinite(analytic).all():
+        return "it has entries that are NaN or infinite."
     if comparison.vanishes:
         return "it is zero everywhere."
     factor = (numeric * analytic).sum() / (analytic * analytic).sum()
     if close(factor * analytic, numeric, ALIKE):
         if abs(factor + 1) < ALIKE:
             return "its sign is wrong."
-        return (f"all of it must be multiplied by {factor:.4g}. A factor of forward's is missing or is there twice, or a mean "
-                "is in the place of a sum, or a sum in the place of a mean.")
+        return (f"all of it must be multiplied by {factor:.4g}. A factor of forward's is missing or is there twice, or a "
+                "mean is in the place of a sum, or a sum in the place of a mean.")
     missing = numeric - analytic
     if analytic.ndim and close(missing, np.broadcast_to(missing[..., :1], missing.shape), ALIKE):
         return ("what is missing is the same number for all entries of a row: a term such as the sum or the mean of "

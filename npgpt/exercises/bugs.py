@@ -37,8 +37,8 @@ BUGS = {
     "bug-1": Bug(
         linear_backward, "dy.sum(axis=0, out=db)", "dy.mean(axis=0, out=db)",
         ("What do the names of all wrong gradients have in common? Which of the names with `bias` or `b_` are right?",
-         "A gradient that is wrong in one place and right before it, in the backward pass, does no harm to others: nothing is "
-         "computed from it. Which function makes all of these, and no other?"),
+         "A gradient that is wrong in one place and right before it, in the backward pass, does no harm to others: "
+         "nothing is computed from it. Which function makes all of these, and no other?"),
         "Only the biases of linear layers are wrong, all by the same factor, the number of rows: db is a mean, not a sum."),
     "bug-2": Bug(
         gpt_backward, "dx.sum(axis=0)", "dx[-1]",
@@ -65,8 +65,8 @@ BUGS = {
         ("The backward pass goes from the last layer to the first. What are the last parameters that are right?",
          "ln_f's gain and bias are right. b_down of the last block is wrong, and it is only a sum of the gradient that the "
          "block is given. Which function returned that?"),
-        "Only ln_f's own parameters are right, and everything before them is wrong: the gradient of layer norm's input lacks "
-        "a term."),
+        "Only ln_f's own parameters are right, and everything before them is wrong: the gradient of layer norm's input "
+        "lacks a term."),
     "bug-6": Bug(
         attention_backward, "dq = dscaled_q * (1 / math.sqrt(k.shape[-1]))", "dq = dscaled_q",
         ("The backward pass goes from the last layer to the first. Which is the first wrong gradient on this way?",
@@ -80,9 +80,9 @@ BUGS = {
         ("Exactly one gradient is wrong. How often is this parameter used?",
          "wte is used twice: as the embedding, and as the head. Which of its rows are wrong? "
          "`broken_gradients(...).comparisons` has the arrays: analytic, and numeric by method.",
-         "The rows of the tokens that were read are wrong, those of all others are right. Where are the two uses put together?"),
-        "wte is the embedding and the head, so that two gradients add up. One replaced the other in the rows of the ids that "
-        "were read."),
+         "The rows of the tokens that were read are wrong, all others right. Where are the two uses put together?"),
+        "wte is the embedding and the head, so that two gradients add up. One replaced the other in the rows of the ids "
+        "that were read."),
     "bug-8": Bug(
         embedding_backward_rows, "np.add.reduceat(dy[order], starts, axis=0)", "dy[order][starts]",
         ("Exactly one gradient is wrong, as in bug-7. But it is not the same mistake: in which rows is it?",
@@ -94,7 +94,7 @@ BUGS = {
         ("All gradients are wrong. Are they wrong in the same way?",
          "All are wrong by the same factor. The backward pass is linear: where does a factor act on everything?",
          "The factor is a fraction of two small numbers. How many targets does the batch have, and how many count?"),
-        "Everything is wrong by 20/18: the loss is a mean over the 18 targets that count, and the gradient was divided by all 20.",
+        "Everything is wrong by 20/18: the loss is a mean over the 18 targets that count; the gradient was divided by 20.",
         same=("loss_and_gradients",)),
 }
 
@@ -153,7 +153,7 @@ def broken(bug: Bug) -> Iterator[None]:
 
 
 def broken_gradients(name: str) -> Report:
-    """Every gradient of a small GPT that has the mistake, beside the numerical one. Raises InputError for an unknown name."""
+    """Every gradient of a small GPT that has the mistake, beside the numerical one. Raises InputError for any other name."""
     if name not in BUGS:
         raise InputError(f"no mistake is called {name!r}; there are {', '.join(BUGS)}")
     with broken(BUGS[name]):

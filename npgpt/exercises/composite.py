@@ -49,26 +49,28 @@ COMPOSITE = [
         causal_attention, causal_attention_backward,
         "Queries are computed in tiles of QUERY_TILE; each tile attends to the keys up to its own last one.\n"
         "The cache holds one cache of attention for each tile: return the gradients of q, k and v.",
-        ("attention_backward gives each tile's dq, dk and dv. Every query is in one tile, so that the dqs stand side by side.",
+        ("attention_backward gives each tile's dq, dk and dv. Every query is in one tile: the dqs stand side by side.",
          "A key is seen by its own tile and by later ones: its gradients add up. Begin with zeros and add each tile's part.",
-         "A tile's keys end where its queries end: at past + stop, with past = S - T. With a window they need not begin at 0: "
-         "their number is cache.k.shape[-2]. The first tile sees all keys from 0 on, which gives past."),
+         "A tile's keys end where its queries end: at past + stop, with past = S - T. With a window they need not begin "
+         "at 0: their number is cache.k.shape[-2]. The first tile sees all keys from 0 on, which gives past."),
         (Mistake("dk[..., keys, :] += dk_tile", "dk[..., keys, :] = dk_tile",
                  "a key is seen by several tiles of queries: their gradients must be added up."),
          Mistake("dv[..., keys, :] += dv_tile", "dv[..., keys, :] = dv_tile",
                  "a value is seen by several tiles of queries: their gradients must be added up."))),
     Exercise(
         self_attention, self_attention_backward,
-        "One linear layer gives queries, keys and values, every head attends by itself, and another linear layer mixes the heads."
-        "\nReturn the gradients of x and the parameters; the attention is cache.pattern.backward(dheads, cache.attention).",
+        "One linear layer gives queries, keys and values, every head attends by itself, and another linear layer mixes "
+        "the heads.\n"
+        "Return the gradients of x and the parameters; the attention is cache.pattern.backward(dheads, cache.attention).",
         ("Go through forward's lines from the last to the first. split_heads is the inverse of merge_heads.",
          "The pattern gives dq, dk and dv, each (B, H, T, D). They must be put together as split_qkv took them apart.",
-         "split_qkv returns a view: make an empty dqkv (B, T, 3A) and write dq, dk and dv into split_qkv(dqkv, n_head). The sum "
-         "of x's three gradients is then part of one product."),
+         "split_qkv returns a view: make an empty dqkv (B, T, 3A) and write dq, dk and dv into split_qkv(dqkv, n_head). "
+         "The sum of x's three gradients is then part of one product."),
         (Mistake("        view[...] = gradient\n", "        view[...] = gradient[:1]\n",
                  "the gradients of the first sequence are used for all sequences."),
          Mistake("zip(split_qkv(dqkv, H), cache.pattern.backward(dheads, cache.attention))",
-                 "zip(dqkv.reshape(B, T, 3, H, D).transpose(2, 0, 3, 1, 4), cache.pattern.backward(dheads, cache.attention))",
+                 "zip(dqkv.reshape(B, T, 3, H, D).transpose(2, 0, 3, 1, 4), "
+                 "cache.pattern.backward(dheads, cache.attention))",
                  "dq, dk and dv are put together in another order than split_qkv takes: the columns are those of the first "
                  "head's q, k and v, then those of the second's."),
          Mistake("dheads = split_heads(dmerged, cache.n_head)",
@@ -110,12 +112,12 @@ COMPOSITE = [
                  "the gradients of keys and values have changed places."),)),
     Exercise(
         block, block_backward,
-        "Two branches, attention and feed-forward, each applied to a normalised copy of the residual stream and added to it.\n"
-        "Return the gradients of x and, in groups, of the parameters; cache.layers has the backward functions of the branches.",
+        "Two branches, attention and feed-forward, each applied to a normalised copy of the residual stream and added.\n"
+        "Return the gradients of x and, in groups, of the parameters; cache.layers has the branches' backward functions.",
         ("Go through forward's lines from the last to the first. y = m + branch: dy is the gradient of both.",
          "m is used twice, in the residual stream and by the layer norm of the branch. What becomes of its two gradients?",
          "They add up: dm is dy plus what comes back through feed_forward and ln_2. It is the same for x in the first half.",
-         "Where the caches of dropout are not None, dropout_backward comes before the branch, but not in the residual stream."),
+         "Where the caches of dropout are not None, dropout_backward comes before the branch, not in the residual stream."),
         (Mistake("    dm += dy\n", "", "the gradient of the residual stream, past the feed-forward branch, is missing."),
          Mistake("    dx += dm\n", "", "the gradient of the residual stream, past the attention branch, is missing."),
          Mistake("layer_norm_backward(dnormed, cache.ln_2, out.ln_2)\n    dm += dy",
@@ -126,8 +128,8 @@ COMPOSITE = [
         given=GROUPS),
     Exercise(
         post_ln_block, post_ln_block_backward,
-        "Two branches, attention and feed-forward, each added to the residual stream, which is normalised after the addition.\n"
-        "Return the gradients of x and, in groups, of the parameters; cache.layers has the backward functions of the branches.",
+        "Two branches, attention and feed-forward, each added to the residual stream, which is then normalised.\n"
+        "Return the gradients of x and, in groups, of the parameters; cache.layers has the branches' backward functions.",
         ("Go through forward's lines from the last to the first: y comes from a layer norm, so that it is first here.",
          "The sum n + branch has one gradient, which is that of both terms.",
          "n is used twice, so that two gradients add up; and so is x."),

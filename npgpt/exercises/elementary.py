@@ -18,10 +18,10 @@ ELEMENTARY = [
         linear, linear_backward,
         "Every row of x is multiplied by the same w, and the same b is added.\n"
         "Return the gradients of all three; x may have any number of leading axes, and b is never None here.",
-        ("Write one entry of the result: y_ro = sum_i x_ri w_io + b_o. In which entries of y does x_ri occur? In which w_io?",
+        ("Write one entry of the result: y_ro = sum_i x_ri w_io + b_o. In which entries of y is x_ri, in which w_io?",
          "x_ri occurs in row r of y only, w_io and b_o in every row: their gradients are sums over the rows.",
-         "Flatten the leading axes of x and dy, so that both are matrices. Each sum over i, o or r is then a matrix product, "
-         "and the shapes tell which of the two is transposed; give dx the shape of x at the end."),
+         "Flatten the leading axes of x and dy, so that both are matrices. Each sum over i, o or r is then a matrix "
+         "product, and the shapes tell which of the two is transposed; give dx the shape of x at the end."),
         (Mistake("dy.sum(axis=0, out=db)", "dy.mean(axis=0, out=db)",
                  "it is a mean over the rows, and must be their sum: b is added to every row."),
          Mistake("np.matmul(rows.T, dy, out=dw)", "np.matmul(rows.T, dy, out=dw) / len(rows)",
@@ -34,7 +34,7 @@ ELEMENTARY = [
         relu, relu_backward, ACTIVATION,
         ("What is the slope of max(x, 0) where x is positive, and where it is negative?",
          "It is 1 or 0. Look at what forward puts into the cache."),
-        (Mistake("dy * positive", "dy * ~positive", "it is kept where x was negative, and must be kept where x was positive."),
+        (Mistake("dy * positive", "dy * ~positive", "it is 0 where x was positive, and must be 0 where x was negative."),
          Mistake("dy * positive", "dy.copy()", "it is 0 where x was negative, because y does not depend on x there."),
          Mistake("dy * positive", "positive.astype(dy.dtype)",
                  "this is the derivative; by the chain rule it must be multiplied by dy."))),
@@ -48,8 +48,8 @@ ELEMENTARY = [
         silu, silu_backward, ACTIVATION,
         ("y = x sigmoid(x) is a product of two functions of x: use the product rule.",
          "The derivative of the sigmoid s is s (1 - s)."),
-        (Mistake("slope += 1", "slope += 0", "the product rule gives two terms; the one in which x itself is differentiated, "
-                 "sigmoid(x), is missing."),
+        (Mistake("slope += 1", "slope += 0",
+                 "the product rule gives two terms; the one in which x itself is differentiated, sigmoid(x), is missing."),
          Mistake("slope *= x", "slope *= 0",
                  "the product rule gives two terms; the one in which the sigmoid is differentiated is missing."))),
     Exercise(
@@ -106,7 +106,7 @@ ELEMENTARY = [
         (Mistake("dtable[distinct] = drows", "dtable[cache[0]] += dy",
                  "the row of a repeated id must get the sum of the gradients of all its occurrences; dtable[ids] += dy adds "
                  "only the last of them."),
-         Mistake("dtable[distinct] = drows", "dtable[distinct] = drows / np.unique(cache[0], return_counts=True)[1][:, None]",
+         Mistake("dtable[distinct] = drows", "dtable[distinct] = drows / np.bincount(cache[0].flat)[distinct, None]",
                  "the gradients of a repeated id must be added up, not averaged."))),
     Exercise(
         unembedding, unembedding_backward,
@@ -123,20 +123,20 @@ ELEMENTARY = [
         "Return the gradient of the scores; a masked score has a gradient of 0.",
         ("First find the derivative of y_i with respect to x_j, by the quotient rule, for i = j and for i different from j.",
          "It is y_i (1[i = j] - y_j). dx_j is the sum over i of dy_i times this.",
-         "Of the two terms of the sum, one has only i = j left. In the other, y_j can be taken out of the sum: what remains is "
-         "one number for each row."),
+         "Of the two terms of the sum, one has only i = j left. In the other, y_j can be taken out of the sum: what "
+         "remains is one number for each row."),
         (Mistake('dx = dy - np.einsum("...i,...i->...", dy, y)[..., None]', "dx = dy.copy()",
                  "every weight depends on all scores of its row: the term with the sum over the row is missing."),
          Mistake('dx = dy - np.einsum("...i,...i->...", dy, y)[..., None]', "dx = dy * (1 - y)",
                  "y (1 - y) is the derivative of y_i with respect to x_i only; y_i depends on the other scores too."),
          Mistake('np.einsum("...i,...i->...", dy, y)[..., None]', "dy.sum(axis=-1, keepdims=True)",
                  "the sum over the row is of dy times y, not of dy."),
-         Mistake('np.einsum("...i,...i->...", dy, y)[..., None]', 'np.einsum("...i,...i->...", dy, y)[..., None] / y.shape[-1]',
+         Mistake('np.einsum("...i,...i->...", dy, y)[..., None]', "(dy * y).mean(axis=-1, keepdims=True)",
                  "there is a mean over the row where there must be a sum."))),
     Exercise(
         cross_entropy, cross_entropy_backward,
         "The loss is the mean of ln sum_v exp z_v - z_target over the rows whose target counts, or a weighted sum of it.\n"
-        "Return its gradient with respect to the logits; dloss is a number, and rows that do not count have a gradient of 0.",
+        "Return its gradient with respect to the logits, which is 0 in rows that do not count; dloss is a number.",
         ("Differentiate ln sum_v exp z_v with respect to one z_v. You know the result by another name.",
          "It is the softmax. The derivative of -z_target is -1 at the target and 0 elsewhere.",
          "The cache has exp z and its sum for each row (total). weight is what each row counts: 1/N, or an entry for each "
@@ -146,7 +146,7 @@ ELEMENTARY = [
          Mistake("dlosses = dloss * weight", "dlosses = dloss * np.ones(len(counted))",
                  "forward takes a mean of the rows that count: the factor 1/N is missing."),
          Mistake("dlosses = dloss * weight", "dlosses = dloss / len(total) * np.ones(len(counted))",
-                 "N is the number of the targets that count, or there are weights in its place; it is not the number of rows."),
+                 "N is the number of the targets that count, not of all rows; with weights, they are in its place."),
          Mistake("dlogits[counted, chosen] -= dlosses * (1 - smoothing)", "dlogits[counted, chosen] -= dlosses",
                  "with smoothing, the probability of the target is 1 - smoothing."),
          Mistake("dlogits -= share[:, None]", "pass",
@@ -159,7 +159,7 @@ ELEMENTARY = [
          "Then let dxhat = dy * gain. xhat_i = (x_i - m) rstd depends on x_j in three ways: directly if i = j, through the "
          "mean m, and through rstd.",
          "The derivative of rstd = (variance + eps)^(-1/2) with respect to x_j is -rstd^2 xhat_j / C.",
-         "The three ways give three terms, all times rstd: dxhat itself, minus its mean, minus xhat times a mean of a product."),
+         "The three ways give three terms, all times rstd: dxhat itself, minus its mean, minus xhat times another mean."),
         (Mistake("    dx -= xhat * along_xhat\n", "",
                  "the standard deviation depends on x too: the term with the mean of dxhat * xhat is missing."),
          Mistake("dx = dxhat - mean(dxhat)", "dx = dxhat.copy()",

@@ -44,14 +44,14 @@ class Exercise(NamedTuple):
 
 
 def gradients(case: Case, forward: Callable, backward: Callable) -> list[np.ndarray]:
-    """The gradients that a pair of functions computes, of arguments and an upstream gradient that depend on the case alone."""
+    """The gradients that a pair of functions computes. Arguments and upstream gradient depend on the case alone."""
     rng = np.random.default_rng(0)
     y, cache = call(forward, case.draw(rng), case.settings)
     return call_backward(backward, np.asarray(rng.standard_normal(y.shape)), cache)
 
 
 def changed(function: Callable, right: str, wrong: str) -> Callable:
-    """A function from the source of another one, with a part of it replaced. Raises ValueError unless it has that part once."""
+    """A function from the source of another one, with a part replaced that it has once. Raises ValueError if not."""
     source = textwrap.dedent(inspect.getsource(function))
     if source.count(right) != 1:
         raise ValueError(f"{function.__name__} has {right!r} {source.count(right)} times")

@@ -1,11 +1,13 @@
 """The file of an exercise: forward as it is in npgpt, and a backward function that is still empty."""
 import ast
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 
 from npgpt.exercises.exercise import Exercise
 
+WIDTH = 110
 PAGE = '''"""Exercise {name}: write the backward pass.
 
 {task}
@@ -34,11 +36,10 @@ def exercise_file(exercise: Exercise, file: str) -> str:
 
 def described(results: list[str]) -> str:
     """What backward is to return."""
-    listed = ", ".join(results)
-    if results[-1] == "dp":
-        return f"Return {listed}: the gradient of the loss with respect to x, and those of the parameters, in the same groups."
-    each = "each has the shape of its argument" if len(results) > 1 else "it has the shape of its argument"
-    return f"Return {listed}, the gradient{'s' * (len(results) > 1)} of the loss; {each}."
+    if results == ["dx", "dp"]:
+        return "Return dx, and the gradients of the parameters in the same groups as p."
+    shape = "which has the shape of" if len(results) == 1 else "each with the shape of"
+    return f"Return {', '.join(results)}, {shape} the argument."
 
 
 def imports(exercise: Exercise) -> Iterator[str]:
@@ -51,11 +52,19 @@ def imports(exercise: Exercise) -> Iterator[str]:
     if helpers:
         yield ""
     for home in sorted(set(helpers.values())):
-        yield f"from {home} import {', '.join(sorted(name for name in helpers if helpers[name] == home))}"
+        names = ", ".join(sorted(name for name in helpers if helpers[name] == home))
+        yield wrapped(f"from {home} import ", names)
+
+
+def wrapped(statement: str, names: str) -> str:
+    """An import statement, in parentheses if it is too long for one line."""
+    if len(statement + names) <= WIDTH:
+        return statement + names
+    return f"{statement}(\n{textwrap.fill(names, WIDTH, initial_indent='    ', subsequent_indent='    ')})"
 
 
 def helpers_of(exercise: Exercise) -> dict[str, str]:
-    """What forward uses, the backward functions of the layers that it calls, and what else is given: each with its module."""
+    """What forward uses, the backward functions of the layers that it calls, and what else is given, with its module."""
     module = exercise.forward.__globals__
     helpers = {name: getattr(module[name], "__module__", exercise.forward.__module__)
                for name in globals_of(exercise.forward) if not isinstance(module[name], ModuleType)}

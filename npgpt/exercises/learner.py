@@ -1,6 +1,7 @@
 """The learner's file: it is run, and what goes wrong in it is described by its own lines."""
 import re
 import traceback
+from bdb import BdbQuit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ FIRST_LINE = re.compile(r'"""Exercise ([\w-]+):')
 
 
 class Unfinished(Exception):
-    """What keeps an exercise from being checked: something is missing in the file, or fails. The message is for the learner."""
+    """The learner's file cannot be checked: something is missing in it, or fails. The message is for the learner."""
 
 
 def exercise_in(path: Path) -> str:
@@ -54,8 +55,10 @@ def errors_in(path: Path) -> Iterator[None]:
         raise Unfinished(f"{path}, line {error.lineno}: {error.msg}\n    {(error.text or '').strip()}") from None
     except (Exception, SystemExit) as error:
         lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        if not lines or type(error).__name__ == "BdbQuit":                 # q in the debugger
+        if isinstance(error, (Unfinished, BdbQuit)):                       # q in a debugger
             raise
+        if not lines:                                                      # such as a function with too few arguments
+            raise Unfinished(f"{path}: {type(error).__name__}: {error}") from None
         last, source = lines[-1], source_of(path).splitlines()
         if isinstance(error, NotImplementedError):
             raise Unfinished(f"{path}, line {last.lineno}: {last.name} is still to be written") from None
