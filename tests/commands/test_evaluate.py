@@ -12,6 +12,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.heads import language_model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import groups, parameter_count
+from npgpt.scoring.perplexity import text_loss
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
@@ -57,6 +58,24 @@ def test_every_token_of_the_file_counts(npgpt, model, text):
     task = LanguageModelling(config)
     expected = evaluate(task, parameters, task.batches(tokens))
     assert (count, loss, perplexity) == (len(tokens) - 1, round(expected, 4), round(math.exp(expected), 3))
+
+
+def test_overlapping_windows_predict_from_more_and_tell_the_figure_of_the_guide(npgpt, model, text):
+    """Eight positions, a window every three; with one every eight, the first token of each is not predicted."""
+    parameters, config = load_model(model)
+    tokens = load_tokenizer(model).encode(text.read_text())
+    found = text_loss(LanguageModelling(config), parameters, tokens, 3)
+    out = npgpt("evaluate", "--model", model, "--data", text, "--stride", 3).out
+    assert f"tokens         {len(tokens) - 1} predicted: all but the first\n" in out
+    assert (f"perplexity     {math.exp(found.loss):.3f}\n"
+            f"  as weighted  {math.exp(found.guide_loss):.3f} in the guide of transformers\nbits per byte" in out)
+    apart = npgpt("evaluate", "--model", model, "--data", text, "--stride", 8).out
+    assert f"tokens         {len(tokens) * 7 // 8} predicted\n" in apart and "bits per byte" not in apart
+
+
+def test_a_stride_longer_than_the_context_is_refused(refused, model, text):
+    assert "the stride must be from 1 to the model's context (8), not 9" in refused(
+        "evaluate", "--model", model, "--data", text, "--stride", 9)
 
 
 def test_several_files_are_one_text(npgpt, model, tmp_path):
