@@ -4,10 +4,12 @@ import itertools
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 
 from npgpt.commands.arguments import OUT, count, model_directory, path, require_model, text_of
+from npgpt.commands.interactive import converse
 from npgpt.commands.tokenize import printable
 from npgpt.errors import InputError
 from npgpt.generation.beam_search import beam_search
@@ -35,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="begin with the text of a UTF-8 file, without the line break at its end; - is standard input")
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
                         help=f"(default: {NEW_TOKENS}; with --beams, no more than fit into the context)")
+    parser.add_argument("--interactive", action="store_true",
+                        help="continue each line of standard input, up to a stop text (default: a new line), then read the "
+                             "next; the model sees all that came before. --prompt is what the text begins with. Ctrl-C ends "
+                             "an answer, Ctrl-D the conversation")
     parser.add_argument("--num-samples", type=count, default=1, metavar="N", help="how many texts (default: 1)")
     parser.add_argument("--stop", action="append", metavar="TEXT", help="end before TEXT; may be given more than once")
     parser.add_argument("--ignore-end", action="store_true", help="continue after the model's end-of-text token")
@@ -59,14 +65,19 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     text = text_of(args.prompt_file).removesuffix("\n").removesuffix("\r") if args.prompt_file else args.prompt
     model = Model(*load_model(args.model), load_tokenizer(args.model))
+    keep_freed_memory()
+    threads = blas_threads(1) if model.config.n_embd < NARROW else nullcontext()
+    if args.interactive:
+        with threads:
+            converse(args, model, text, args.max_new_tokens or NEW_TOKENS)
+        return 0
     ids = model.tokenizer.encode(text) if text else default_prompt(model.config, model.tokenizer)
     prompt = checked_prompt(ids, model.config)
     if len(prompt) > model.config.n_positions and not args.beams:
         print(f"npgpt: the prompt has {len(prompt):,} tokens; the model sees the last {model.config.n_positions:,}",
               file=sys.stderr)
 
-    keep_freed_memory()
-    with blas_threads(1) if model.config.n_embd < NARROW else nullcontext():
+    with threads:
         for sample, choices in enumerate(samples(args, model, prompt)):
             if sample:
                 print(SEPARATOR, end="")
@@ -91,6 +102,10 @@ def check(args: argparse.Namespace) -> None:
     for wrong, complaint in (
             ("" in (args.stop or ()), "--stop must not be empty"),
             (args.stop and args.show_log_probabilities, "--stop and --show-log-probabilities cannot be combined"),
+            (args.interactive and args.prompt_file == Path("-"),
+             "--interactive and --prompt-file - both read standard input"),
+            (args.interactive and (args.beams or args.num_samples > 1 or args.show_log_probabilities),
+             "--interactive cannot be combined with --beams, --num-samples or --show-log-probabilities"),
             (args.beams and args.greedy, "--greedy and --beams cannot be combined: --greedy is the same as --beams 1"),
             (args.beams and args.show_log_probabilities, "--show-log-probabilities and --beams cannot be combined"),
             (args.beams and args.num_samples > args.beams,
