@@ -1,4 +1,6 @@
 """What tests in several rooms draw and compute."""
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +8,14 @@ from hypothesis import strategies as st
 
 from npgpt.checking.layer import check_layer
 from npgpt.generation.kv_cache import KeyValueCache, empty_cache
+from npgpt.interop.huggingface import WEIGHTS
 from npgpt.layers.embedding import unembedding
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt
 from npgpt.model.heads import language_model_head, language_model_table
 from npgpt.model.parameters import groups, initial_parameters
+from npgpt.runs.checkpoint import MOMENTS, RECORD
+from npgpt.runs.metrics import METRICS_FILE
 from npgpt.tasks.language_modelling import TokenBatch
 
 seeds = st.integers(0, 10**6)
@@ -78,3 +83,24 @@ def separate_qkv(array, n_head):
     """w_qkv (C, 3A) or b_qkv (3A,)  ->  (3, C, A) or (3, A): those of the queries, of the keys, of the values"""
     by_head = array.reshape(*array.shape[:-1], n_head, 3, -1)
     return np.stack([by_head[..., i, :].reshape(*array.shape[:-1], -1) for i in range(3)])
+
+
+def history(run):
+    """metrics.jsonl without the times."""
+    lines = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds" and not key.endswith("_per_second")} for line in lines]
+
+
+def end_state(run):
+    """The result of a finished run, without the times."""
+    newest = max((run / "checkpoints").iterdir())
+    record = json.loads((newest / RECORD).read_text())
+    return {"model": (run / WEIGHTS).read_bytes(), "moments": (newest / MOMENTS).read_bytes(), "history": history(run),
+            **{name: record[name] for name in ("step", "updates", "generators", "best", "norms")}}
+
+
+def forget(run, after):
+    """Remove the checkpoints after a step, as if a crash had prevented them."""
+    for folder in (run / "checkpoints").iterdir():
+        if int(folder.name.removeprefix("step-")) > after:
+            shutil.rmtree(folder)

@@ -3,17 +3,24 @@ import argparse
 import dataclasses
 import math
 import os
-from functools import partial
+import sys
 from pathlib import Path
+
+import numpy as np
 
 from npgpt.commands import train
 from npgpt.commands.arguments import OUT, count, given, model_directory, path
 from npgpt.commands.labelled import DROPOUT, HELD_OUT, FineTune, gather_examples
 from npgpt.commands.train_arguments import PACE, TRAINING, flag
+from npgpt.interop.huggingface import load, save
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import model_table
+from npgpt.model.model import Model
+from npgpt.model.parameters import groups, named_leaves, parameter_count
 from npgpt.model.presets import PRESETS
 from npgpt.parallel.threads import available_cores
 from npgpt.runs.checkpoint import Checkpoint
+from npgpt.runs.folder import TASK_FOLDERS
 from npgpt.runs.settings import FineTuningSettings
 from npgpt.tasks.fine_tuning import LM_WEIGHT
 from npgpt.tasks.labelled import TASKS
@@ -110,4 +117,24 @@ def absolute(paths: list[Path]) -> list[str]:
     return [os.path.abspath(name) for name in paths]
 
 
-run = partial(train.run, gather=gather_examples, resolve=resolve, out=FINETUNED)
+def run(args: argparse.Namespace) -> int:
+    status = train.run(args, gather_examples, resolve, FINETUNED)
+    if status == 0 and not args.dry_run:
+        save_each_task(args.resume or args.out or FINETUNED)
+    return status
+
+
+def save_each_task(folder: Path) -> None:
+    """For a model with several heads, write a model directory with each of them alone. transformers knows one head."""
+    model = load(folder)
+    if len(model.heads) > 1:
+        for which, head in enumerate(model.heads):
+            save(folder / TASK_FOLDERS / head.name, with_one_head(model, which))
+        print(f"for transformers, each task has a model directory in {folder / TASK_FOLDERS}", file=sys.stderr)
+
+
+def with_one_head(model: Model, which: int) -> Model:
+    body = parameter_count(model_table(model.config))
+    head = groups(model.parameters, model.table).heads[which]
+    arrays = [model.parameters[:body], *(array.ravel() for _, array in named_leaves(head))]
+    return Model(np.concatenate(arrays), model.config, model.tokenizer, (model.heads[which]._replace(name=""),))

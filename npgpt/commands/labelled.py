@@ -88,11 +88,12 @@ class FineTune(Objective):
                             for one in self.data)
 
     def show_result(self, model: Model, settings: RunSettings) -> None:
-        """Print the figures of the validation data."""
+        """Print the main figures of the validation data."""
         for which, (head, inputs) in enumerate(zip(self.heads, self.task.validation)):
-            print(f"\nvalidation{f' of {head.name}' if head.name else ''}")
-            print(report(head, inputs, predictions(model, which, inputs)), flush=True)
-        print(flush=True)
+            found = report(head, inputs, predictions(model, which, inputs))
+            figures = (f"Pearson's correlation {found.pearson:.4f}, Spearman's {found.spearman:.4f}" if head.kind == REGRESSION
+                       else f"accuracy {found.accuracy:.4f}, macro F1 {found.macro.f1:.4f}")
+            print(f"validation{f' of {head.name}' if head.name else ''}: {figures}", flush=True)
 
     def next_command(self, folder: Path) -> str:
         example = self.data[0].validation[0]

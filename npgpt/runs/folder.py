@@ -14,6 +14,7 @@ from npgpt.runs.lock import LOCK_FILE
 from npgpt.runs.metrics import METRICS_FILE
 from npgpt.runs.settings import RunSettings
 
+TASK_FOLDERS = "tasks"                          # of a model with several heads: a model directory for each
 OTHER_WEIGHTS = ("model-*.safetensors", "pytorch_model*.bin")
 
 
@@ -27,7 +28,7 @@ def occupants(folder: Path) -> list[str]:
 
 def strange_entries(folder: Path) -> list[str]:
     """What a folder holds that is neither a run's nor a model's."""
-    own = {*MODEL_FILES, METRICS_FILE, CHECKPOINTS, LOCK_FILE, *(path.name for path in temporaries(folder))}
+    own = {*MODEL_FILES, METRICS_FILE, CHECKPOINTS, LOCK_FILE, TASK_FOLDERS, *(path.name for path in temporaries(folder))}
     return sorted(set(os.listdir(folder)) - own) if folder.is_dir() else []
 
 

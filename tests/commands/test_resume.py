@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from helpers import write_tokens
+from helpers import end_state, forget, history, write_tokens
 from npgpt.commands.progress import TrainingProgress
 from npgpt.files import sha256
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load_config
@@ -20,27 +20,6 @@ from npgpt.text.base_tokenizer import TOKENIZER_FILE
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2]
 RUN = ["train", "--data", "text.txt", *SMALL, "--dropout", 0.1, "--steps", 8, "--eval-every", 4, "--checkpoint-every", 2]
-
-
-def history(run):
-    """metrics.jsonl without the times."""
-    lines = [json.loads(line) for line in (run / METRICS_FILE).read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in ("seconds", "tokens_per_second")} for line in lines]
-
-
-def end_state(run):
-    """The result of a finished run, without the times."""
-    newest = max((run / "checkpoints").iterdir())
-    record = json.loads((newest / RECORD).read_text())
-    return {"model": (run / WEIGHTS).read_bytes(), "moments": (newest / MOMENTS).read_bytes(), "history": history(run),
-            **{name: record[name] for name in ("step", "updates", "generators", "best", "norms")}}
-
-
-def forget(run, after):
-    """Remove the checkpoints after a step, as if a crash had prevented them."""
-    for folder in (run / "checkpoints").iterdir():
-        if int(folder.name.removeprefix("step-")) > after:
-            shutil.rmtree(folder)
 
 
 def write_record(checkpoint, record):
