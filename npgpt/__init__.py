@@ -3,6 +3,7 @@
 As a library:
 
     train, generate, load, save     a Model: parameters, configuration and tokenizer in one named tuple
+    attention_maps                  what each head of a model attends to in a text
     preset, GPTConfig               what a model is made of
     check_layer, check_model        hand-written gradients against numerical ones
     linear, linear_backward, ...    the layers, each a pair of functions
@@ -31,6 +32,7 @@ __version__ = "0.2.0"
 
 _NAMES = {
     "npgpt.library": ["train", "generate", "load", "save"],
+    "npgpt.inspection.attention_maps": ["attention_maps"],
     "npgpt.model.model": ["Model"],
     "npgpt.model.config": ["GPTConfig"],
     "npgpt.model.presets": ["preset"],

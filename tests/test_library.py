@@ -11,6 +11,7 @@ import pytest
 
 import npgpt
 from npgpt.errors import InputError
+from npgpt.inspection.trace import trace
 from npgpt.training.settings import default_settings
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 20
@@ -76,6 +77,15 @@ def test_a_saved_model_is_loaded_again(model, tmp_path):
 
 def test_a_model_shows_its_sizes(model):
     assert all(str(number) in repr(model).replace(",", "") for number in (len(model.parameters), SIZES.n_embd, "float32"))
+
+
+def test_a_tokenizer_and_a_trace_show_their_sizes(model):
+    assert repr(model.tokenizer) == f"CharacterTokenizer(vocabulary size {model.tokenizer.vocab_size})"
+    ids = model.tokenizer.encode("the quick")[None]
+    task = npgpt.LanguageModelling(model.config)
+    traced = trace(task, npgpt.TokenBatch(ids[:, :-1], ids[:, 1:]), model.parameters)
+    assert f"loss {traced.loss:.6g}" in repr(traced) and f"{len(model.parameters):,} parameters" in repr(traced)
+    assert len(repr(traced)) < 250
 
 
 @pytest.mark.parametrize("work, complaint", [

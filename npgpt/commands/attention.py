@@ -3,29 +3,29 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from npgpt.commands.arguments import OUT, count, model_directory, path, require_model
 from npgpt.commands.reading import add_text_arguments, read_tokens
-from npgpt.commands.tokenize import printable, visible
 from npgpt.errors import InputError
 from npgpt.files import destination, write_whole
 from npgpt.inspection.attention import attended
+from npgpt.inspection.attention_maps import chosen
 from npgpt.inspection.attention_page import attention_page
 from npgpt.inspection.attention_picture import attention_picture
-from npgpt.inspection.heat_map import heat_map, legend, map_width
+from npgpt.inspection.heat_map import heat_maps, legend, map_width
 from npgpt.inspection.page import in_bytes
 from npgpt.interop.huggingface import load_model
 from npgpt.terminal import harmless
+from npgpt.text.shown import printable, visible
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
 
 LONGEST = 512            # tokens
 LARGEST = 50 * 2**20     # bytes of a page
 PLAIN = 160              # columns, if the output is not a terminal
-BETWEEN = 3              # columns between two maps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,27 +69,11 @@ def run(args: argparse.Namespace) -> int:
         write_whole(file, [page])
         print(f"{harmless(str(asked), sys.stdout)}: {in_bytes(len(page))}; open it in a browser")
     else:
-        print_maps(weights, layers, heads, reading.shown, cell, width)
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        print("each row is a token that attends, each column a token that it attends to, up to itself\n" + legend(colour))
+        for line in heat_maps(weights, layers, heads, reading.shown, cell, width, colour):
+            print(line)
     return 0
-
-
-def print_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int], shown: Sequence[str], cell: int,
-               width: int) -> None:
-    """weights (L, H, T, T). The maps of a layer's heads are printed side by side, as many as fit."""
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    print("each row is a token that attends, each column a token that it attends to, up to itself\n" + legend(colour))
-    for layer in layers:
-        maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], shown, cell, colour)) for head in heads]
-        for line in side_by_side(maps, map_width(shown, cell), width):
-            print(line.rstrip())
-
-
-def chosen(flag: str, wanted: Sequence[int] | None, number: int) -> list[int]:
-    """The numbers of layers or heads, by default all. Raises InputError for one that the model does not have."""
-    for one in wanted or ():
-        if not 0 <= one < number:
-            raise InputError(f"{flag} must be from 0 to {number - 1} in this model, not {one}")
-    return list(dict.fromkeys(wanted)) if wanted else list(range(number))
 
 
 def cell_width(shown: Sequence[str], width: int) -> int:
@@ -99,15 +83,3 @@ def cell_width(shown: Sequence[str], width: int) -> int:
             return cell
     raise InputError(f"a map of {len(shown)} tokens is {map_width(shown, 1)} columns wide and the terminal {width}: "
                      "write a page with --html FILE, or give a shorter text")
-
-
-def side_by_side(maps: Sequence[tuple[str, list[str]]], map_columns: int, width: int) -> Iterator[str]:
-    """The lines of the maps, each under its title."""
-    column = max(map_columns, max(len(title) for title, _ in maps))
-    room = max((width + BETWEEN) // (column + BETWEEN), 1)
-    for start in range(0, len(maps), room):
-        some = maps[start:start + room]
-        yield ""
-        yield (" " * BETWEEN).join(title.ljust(column) for title, _ in some)
-        for lines in zip(*(lines for _, lines in some)):
-            yield (" " * BETWEEN).join(line + " " * (column - map_columns) for line in lines)

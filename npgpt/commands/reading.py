@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.commands.arguments import count
-from npgpt.commands.tokenize import known_part, printable
+from npgpt.commands.tokenize import known_part
 from npgpt.errors import InputError
 from npgpt.model.config import GPTConfig
 from npgpt.text.corpus import require_ids
+from npgpt.text.shown import printable
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
 
 SENTENCE = "The gradient flows back through every layer."

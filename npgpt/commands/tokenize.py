@@ -6,14 +6,13 @@ from pathlib import Path
 
 from npgpt.commands.arguments import OUT, model_directory, path, text_of
 from npgpt.errors import InputError
-from npgpt.terminal import escape
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.corpus import python_documentation
+from npgpt.text.shown import printable
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 
 LEARNED_MERGES = 1000                # of the vocabulary that is learned if there is none; takes half a second
 SAMPLE = "The gradient isn't magic: 2 + 2 = 4.\n\tA naïve 模型 learns   it 🤗"
-SPACE = "␣"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,14 +61,3 @@ def known_part(text: str, tokenizer: Tokenizer) -> str:
         return True
 
     return "".join(filter(known, text))
-
-
-def printable(token: int, tokenizer: Tokenizer | None) -> str:
-    """A token as it can be printed: its text, or its number if the tokenizer has no such token."""
-    return visible(tokenizer.decode_bytes([token])) if tokenizer and token < tokenizer.vocab_size else f"#{token}"
-
-
-def visible(token: bytes) -> str:
-    """␣ for a space, \\n and the like for what cannot be printed, \\xf0 for a byte of an incomplete character, \\\\ for \\."""
-    text = token.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
-    return "".join(SPACE if c == " " else c if c.isprintable() else escape(c) for c in text)

@@ -1,6 +1,6 @@
-"""Heat map: attention weights as text, a darker character for a larger weight. Colour is optional."""
+"""Heat maps: attention weights as text, a darker character for a larger weight. Colour is optional."""
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ STEPS = (0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.45, 0.65, 0.85)     # a weight at or
 CHARACTERS = " .:-=+*#%@"
 SHADES = (None, 17, 18, 19, 25, 31, 37, 43, 49, 158)             # of the 256 colours of terminals, from dark to light
 LABEL = 12                                                       # columns at most
+BETWEEN = 3                                                      # columns between two maps
 
 
 def heat_map(weights: np.ndarray, shown: Sequence[str], cell: int = 2, colour: bool = False) -> list[str]:
@@ -22,6 +23,26 @@ def heat_map(weights: np.ndarray, shown: Sequence[str], cell: int = 2, colour: b
         cells = "".join(painted(level(weight), cell, colour) for weight in row[:t + 1])
         lines.append(" " * (side - columns(label)) + label + " " + cells + " " * cell * (len(shown) - t - 1))
     return lines
+
+
+def heat_maps(weights: np.ndarray, layers: Sequence[int], heads: Sequence[int], shown: Sequence[str], cell: int, width: int,
+              colour: bool = False) -> Iterator[str]:
+    """weights (L, H, T, T)  ->  lines. The maps of a layer's heads are side by side, as many as fit the width."""
+    for layer in layers:
+        maps = [(f"layer {layer} head {head}", heat_map(weights[layer, head], shown, cell, colour)) for head in heads]
+        yield from side_by_side(maps, map_width(shown, cell), width)
+
+
+def side_by_side(maps: Sequence[tuple[str, list[str]]], map_columns: int, width: int) -> Iterator[str]:
+    """The lines of the maps, each under its title."""
+    column = max(map_columns, max(len(title) for title, _ in maps))
+    room = max((width + BETWEEN) // (column + BETWEEN), 1)
+    for start in range(0, len(maps), room):
+        some = maps[start:start + room]
+        yield ""
+        yield (" " * BETWEEN).join(title.ljust(column) for title, _ in some).rstrip()
+        for lines in zip(*(lines for _, lines in some)):
+            yield (" " * BETWEEN).join(line + " " * (column - map_columns) for line in lines).rstrip()
 
 
 def map_width(shown: Sequence[str], cell: int) -> int:

@@ -23,6 +23,10 @@ class Trace(NamedTuple):
     gradients: np.ndarray
     intermediates: dict[str, Intermediate]
 
+    def __repr__(self) -> str:
+        return (f"Trace(loss {self.loss:.6g}; {len(self.parameters):,} parameters in {self.parameters.dtype} and their "
+                f"gradients; {len(self.intermediates)} intermediates: {', '.join([*self.intermediates][:3])}, ...)")
+
 
 def trace(task: Task, batch: Batch, parameters: np.ndarray, keep: bool = False) -> Trace:
     """Run and observe task.loss_and_gradients, without dropout. keep: keep all intermediates, not only their statistics."""

@@ -26,6 +26,9 @@ class Tokenizer(ABC):
     def vocab_size(self) -> int:
         return len(self.token_bytes)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(vocabulary size {self.vocab_size:,})"
+
     @abstractmethod
     def encode_plain(self, text: str) -> np.ndarray:
         """text  ->  ids (N,), none of them of a special token, except for one that stands for what is unknown"""

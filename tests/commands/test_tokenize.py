@@ -7,10 +7,11 @@ import sys
 import pytest
 from hypothesis import example, given, strategies as st
 
-from npgpt.commands.tokenize import SAMPLE, visible
+from npgpt.commands.tokenize import SAMPLE
 from npgpt.text.byte_pair_training import tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
+from npgpt.text.shown import visible
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.word_training import train_word_bpe
 
