@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from npgpt.layers.erf import erf
+from npgpt.layers.erf import normal_cdf
 
 CUBIC = 0.044715
 SLOPE = 2 * math.sqrt(2 / math.pi)
@@ -53,9 +53,7 @@ def gelu_exact(x: np.ndarray) -> tuple[np.ndarray, tuple]:
 
         y = x * cdf,   cdf = (1 + erf(x / sqrt 2)) / 2,   the normal distribution function
     """
-    cdf = erf(x * math.sqrt(0.5))
-    cdf += 1
-    cdf *= 0.5
+    cdf = normal_cdf(x)
     return x * cdf, (x, cdf)
 
 

@@ -1,4 +1,8 @@
-"""The error function, which NumPy does not have: erf(x) = 2/sqrt(pi) * integral of exp(-t^2) for t from 0 to x."""
+"""The error function, which NumPy does not have: erf(x) = 2/sqrt(pi) * integral of exp(-t^2) for t from 0 to x; and the
+normal distribution function, (1 + erf(x / sqrt 2)) / 2."""
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23 (1969), pages
@@ -13,17 +17,36 @@ FAR_P = (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 
 FAR_Q = (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
          3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3)
 ONE = 6.0                                # from here on erf x is 1 in float64: 1 - erf 6 = 2e-17
-CHUNK = 8192                             # entries computed together, so that they stay in the processor's cache
+# ln(cdf / (1 - cdf)) / x as a polynomial in x^2, for |x| up to FARTHEST, fitted so that the largest error of cdf is smallest.
+# The highest power first.
+LOGIT = (3.508393747e-9, -2.643753119e-7, 7.927403905e-6, -1.105994856e-4, -6.522659134e-5, 7.266621236e-2, 1.595769868)
+FARTHEST = 5.0
+CHUNK = 16384                            # entries computed together, so that they stay in the processor's cache
 
 
 def erf(x: np.ndarray) -> np.ndarray:
     """x (...)  ->  erf(x) (...), with a relative error below 1e-15 in float64. The real part of a complex x decides which
     approximation is used, so that the function is analytic within each."""
+    return in_chunks(erf_of_chunk, x)
+
+
+def normal_cdf(x: np.ndarray) -> np.ndarray:
+    """x (...)  ->  (1 + erf(x / sqrt 2)) / 2 (...). In float32, by a fit with an error below 2e-7, five times as fast."""
+    if x.dtype == np.float32:
+        with np.errstate(over="ignore"):          # where exp overflows to infinity, 1/infinity = 0 is right
+            return in_chunks(normal_cdf_of_chunk, x)
+    y = erf(x * math.sqrt(0.5))
+    y += 1
+    y *= 0.5
+    return y
+
+
+def in_chunks(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     flat = x.reshape(-1)
     y = np.empty_like(flat)
     for start in range(0, flat.size, CHUNK):
         part = slice(start, start + CHUNK)
-        y[part] = erf_of_chunk(flat[part])
+        y[part] = function(flat[part])
     return y.reshape(x.shape)
 
 
@@ -42,10 +65,21 @@ def erf_of_chunk(x: np.ndarray) -> np.ndarray:
     return np.where(z.real <= NEAR, near, sign * (1 - far))
 
 
+def normal_cdf_of_chunk(x: np.ndarray) -> np.ndarray:
+    """sigmoid(u) with u = ln(cdf / (1 - cdf)), which grows linearly beyond FARTHEST."""
+    square = np.minimum(x * x, FARTHEST**2)
+    y = polynomial(LOGIT, square)
+    y *= -x
+    np.exp(y, out=y)
+    y += 1
+    return np.reciprocal(y, out=y)
+
+
 def polynomial(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
     """By Horner's rule; np.polyval would make float64 of float32."""
-    y = np.full_like(x, coefficients[0])
-    for coefficient in coefficients[1:]:
+    y = x * coefficients[0]
+    y += coefficients[1]
+    for coefficient in coefficients[2:]:
         y *= x
         y += coefficient
     return y

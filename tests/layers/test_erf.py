@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.layers.erf import CHUNK, NEAR, ONE, erf
+from npgpt.layers.erf import CHUNK, FARTHEST, NEAR, ONE, erf, normal_cdf
 
 # Both sides of the borders between the approximations, and all sizes down to the smallest numbers.
 BORDERS = [border * factor for border in (NEAR, 4.0, ONE) for factor in (1 - 1e-15, 1, 1 + 1e-15)]
@@ -21,6 +21,21 @@ def test_it_is_accurate_everywhere():
 def test_it_is_accurate_in_float32(x):
     y = erf(np.array([x], np.float32))
     assert y.dtype == np.float32 and y[0] == pytest.approx(math.erf(x), rel=5e-7)
+
+
+def test_the_normal_distribution_function_is_accurate_in_both_precisions():
+    x = np.concatenate([np.linspace(-9, 9, 4001), [FARTHEST, -FARTHEST, 0.0, 1e-30]])
+    expected = [0.5 * math.erfc(-z / math.sqrt(2)) for z in x]
+    np.testing.assert_allclose(normal_cdf(x), expected, rtol=0, atol=4e-16)
+    y = normal_cdf(x.astype(np.float32))
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, expected, rtol=0, atol=2e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_limits_of_the_normal_distribution_function(dtype):
+    y = normal_cdf(np.array([np.inf, -np.inf, 1e38, -1e38, np.nan], dtype))
+    assert y[:4].tolist() == [1, 0, 1, 0] and np.isnan(y[4])
 
 
 def test_limits():
