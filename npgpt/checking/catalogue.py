@@ -32,6 +32,7 @@ from npgpt.layers.self_attention import self_attention, self_attention_backward
 from npgpt.layers.softmax import softmax, softmax_backward
 from npgpt.model.block import block, block_backward
 from npgpt.model.config import GPTConfig
+from npgpt.model.decoder_block import DecoderBlockParameters, decoder_block, decoder_block_backward, decoder_block_table
 from npgpt.model.parameters import BlockParameters, block_table, groups
 from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
@@ -100,6 +101,11 @@ def some_ignored(rng: np.random.Generator) -> np.ndarray:
 
 def block_parameters(rng: np.random.Generator) -> BlockParameters:
     table = block_table(C, I, 1.0, 1.0)
+    return groups(unit_scale_parameters(table, rng), table)
+
+
+def decoder_block_parameters(rng: np.random.Generator) -> DecoderBlockParameters:
+    table = decoder_block_table(C, I, 1.0)
     return groups(unit_scale_parameters(table, rng), table)
 
 
@@ -177,6 +183,10 @@ CASES = [
     case("", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
     case("dropout", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters,
          config=DROPPING_GPT, rng=np.random.default_rng(0)),
+    case("", decoder_block, decoder_block_backward, normal(B, T, C), normal(2, B, H, S, 3), decoder_block_parameters,
+         config=SMALL_GPT),
+    case("dropout, padded", decoder_block, decoder_block_backward, normal(B, T, C), normal(2, B, H, S, 3),
+         decoder_block_parameters, config=DROPPING_GPT, mask=MEMORY_PADDING, rng=np.random.default_rng(0)),
 ]
 NAMES = [*dict.fromkeys(c.layer for c in CASES), "gpt"]
 

@@ -11,6 +11,7 @@ from npgpt.tasks.task import Batch, Task
 
 COORDINATES = 5000           # models with more parameters are checked along random directions
 DIRECTIONS = 3               # for each parameter
+STACKS = ("encoder.", "memory.", "decoder.")      # many post-LN blocks: with large biases, all positions would become alike
 
 
 def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] = tuple(METHODS), name: str = "model",
@@ -66,6 +67,6 @@ def unit_scale_parameters(table: Group, rng: np.random.Generator) -> np.ndarray:
         if row.mean:
             view *= 0.3
             view += row.mean
-        elif row.decays and name.startswith("blocks."):
+        elif name.startswith(STACKS) or row.decays and name.startswith("blocks."):
             view /= math.sqrt(view.shape[0])
     return parameters

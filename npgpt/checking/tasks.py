@@ -9,10 +9,12 @@ from npgpt.checking.catalogue import DROPPING_GPT, SMALL_GPT, V
 from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
 from npgpt.model.config import GPTConfig
+from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, Head
 from npgpt.tasks.fine_tuning import FineTuning
 from npgpt.tasks.inputs import Inputs
 from npgpt.tasks.task import Batch, Task
+from npgpt.tasks.translation import Pair, Translation
 
 LABELS = Head(CLASSIFICATION, ("a", "b", "c"))
 PAIRS = Head(CLASSIFICATION, ("a", "b", "c"), both_orders=True)
@@ -44,6 +46,20 @@ def fine_tuning(*heads: Head, config: GPTConfig = SMALL_GPT, lm_weight: float = 
     return TaskCase(make, zero)
 
 
+def translation(**changes) -> TaskCase:
+    """Three pairs whose texts differ in length, with ids that occur several times."""
+    def make(rng: np.random.Generator) -> tuple[Task, Batch]:
+        task = Translation(dataclasses.replace(SMALL_ENCODER_DECODER, **changes))
+        pairs = [Pair(*(np.append(rng.integers(END, size=length), END) for length in lengths))
+                 for lengths in ((LONGEST - 1, 3), (2, LONGEST - 2), (3, 1))]
+        return task, task.batch(pairs)
+    return TaskCase(make)
+
+
+END, PAD = V - 2, V - 1
+SMALL_ENCODER_DECODER = EncoderDecoderConfig(
+    vocab_size=V, n_positions=LONGEST, n_embd=SMALL_GPT.n_embd, n_layer=2, n_head=SMALL_GPT.n_head,
+    n_inner=SMALL_GPT.n_inner, eos_token_id=END, pad_token_id=PAD).without_dropout()
 POST_LN_GPT = dataclasses.replace(SMALL_GPT, pre_layer_norm=False)
 BIAS = "heads.0.b"                              # of a choice's logit: added to all of them, it changes no probability
 # What is checked, by name; the part of the name before the comma is its name on the command line.
@@ -56,6 +72,9 @@ TASKS = {
     "fine_tuning, post-LN": fine_tuning(LABELS, config=POST_LN_GPT),
     "fine_tuning, untied head": fine_tuning(LABELS, config=dataclasses.replace(SMALL_GPT, tie_word_embeddings=False)),
     "fine_tuning, dropout": fine_tuning(CHOICE, config=DROPPING_GPT, zero=(BIAS,)),
+    "translation": translation(),
+    "translation, one block in the decoder": translation(n_decoder_layer=1),
+    "translation, dropout": translation(resid_pdrop=0.1, attn_pdrop=0.3),
 }
 
 

@@ -57,14 +57,14 @@ def test_the_batch_of_a_model_has_repeated_ids_and_ignored_targets(variant, seed
 def test_all_layers_with_parameters_take_out():
     assert {case.layer for case in WITH_PARAMETERS} == {
         "linear", "embedding", "unembedding", "layer_norm", "self_attention", "cross_attention", "memory_keys_values",
-        "attend_to_memory", "feed_forward", "block", "post_ln_block"}
+        "attend_to_memory", "feed_forward", "block", "post_ln_block", "decoder_block"}
 
 
 @pytest.mark.parametrize("case", WITH_PARAMETERS, ids=lambda case: case.name)
 def test_gradients_are_written_into_out_and_nowhere_else(case):
     """out holds views of larger arrays, as of the flat vector."""
     arguments = case.draw(np.random.default_rng(0))
-    inputs = 2 if case.layer in ("cross_attention", "attend_to_memory") else 1
+    inputs = 2 if case.layer in ("cross_attention", "attend_to_memory", "decoder_block") else 1
     parameters = arguments[inputs:]
     y, cache = call(case.forward, arguments, case.settings)
     dy, = draw(1, y.shape)

@@ -79,7 +79,6 @@ def test_loss_and_every_gradient(folder):
         keys_bias = name.endswith("k_proj.bias")
         scale = abs(tensors[name.replace("bias", "weight")]).max() if keys_bias else None
         require_equal(gradient, expected[f"gradient.{name}"], name, scale)
-        assert not keys_bias or abs(gradient).max() < 1e-12 * scale
 
 
 def test_greedy_and_beam_search(folder):
