@@ -41,6 +41,7 @@ INSTEAD = {
 NOT_RUN = {
     r"python3 -m venv \.venv|\.venv/bin/pip install .+": "needs the network; .ci/ runs the second such line",
     r"(\.venv/bin/)?python -m pytest": "is this suite",
+    r"python -m build": "needs the network; test_packaging.py builds both distributions",
     r"(\.venv/bin/)?python -m benchmarks.*": "takes minutes; its arguments are parsed in benchmarks/test_benchmarks.py",
 }
 OTHERS_LIBRARIES = "import torch"        # examples that import it are compiled, not run: the tests need NumPy alone
