@@ -7,14 +7,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import generate, layers, scaling, train, versus_torch
+from benchmarks import attention_band, generate, layers, scaling, train, versus_torch
 from benchmarks.machine import describe, measure_peaks, print_peaks
 from benchmarks.shapes import Plan
 from benchmarks.table import WIDTH, paragraph
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.parallel.threads import available_cores
 
-BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling": scaling, "versus_torch": versus_torch}
+BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling": scaling,
+              "attention_band": attention_band, "versus_torch": versus_torch}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure npgpt on this machine. Only npgpt and NumPy are needed; versus_torch also needs PyTorch, and\n"
                     "is left out where there is none. Start with: python -m benchmarks --short",
-        epilog="benchmarks:\n" + "\n".join(f"  {name:14}{text}" for name, _, text in summaries)
+        epilog="benchmarks:\n" + "\n".join(f"  {name:16}{text}" for name, _, text in summaries)
                + "\n\nOther work on the machine changes the figures: each is shown with its spread.")
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help="which benchmarks to run (default: all, in the order below)")

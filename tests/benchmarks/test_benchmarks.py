@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
 
 from benchmarks.__main__ import make_parser  # noqa: E402
+from benchmarks.attention_band import pairs  # noqa: E402
 from benchmarks.layers import cases, least_work, upstream  # noqa: E402
 from benchmarks.machine import thread_counts  # noqa: E402
 from benchmarks.peer import Peer, PeerError  # noqa: E402
@@ -24,6 +25,7 @@ from benchmarks.shapes import SHAPES, Shape, write_problem  # noqa: E402
 from benchmarks.table import WIDTH, Table, number  # noqa: E402
 from benchmarks.timing import Effort, measure, speed, summarise, take_turns  # noqa: E402
 from benchmarks.versus_torch import DifferentLoss, require_equal  # noqa: E402
+from npgpt.layers.attention import causal_mask  # noqa: E402
 from npgpt.model.parameters import parameter_count  # noqa: E402
 from npgpt.model.presets import preset  # noqa: E402
 
@@ -32,7 +34,7 @@ TINY = Shape("small", "as small as can be", preset("tiny"), 2, 8)
 # Runs the command line in a process of its own, with sizes that take no time.
 QUICKLY = """
 import sys
-from benchmarks import layers, machine, scaling, shapes, train
+from benchmarks import attention_band, layers, machine, scaling, shapes, train
 from benchmarks.__main__ import main
 from benchmarks.timing import Effort, Rounds
 from npgpt.model.presets import preset
@@ -42,6 +44,7 @@ layers.SHORT_EFFORT = scaling.SHORT_EFFORT = Effort(warmup=0, least=2, seconds=0
 train.SHORT_EFFORT = Rounds(warmup=1, rounds=2, least=2, seconds=0)
 scaling.BASE.update(T=4, C=64, L=1, B=1, V=8)
 scaling.POINTS = {"T": [2, 4, 8], "L": [1, 2]}
+attention_band.LENGTHS, attention_band.WINDOW = [8, 16], 4
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -54,23 +57,24 @@ def quickly(*arguments: object, **environment: str) -> subprocess.CompletedProce
 def test_help_names_every_benchmark_and_how_to_begin():
     answer = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0
-    for word in ("layers", "train", "generate", "scaling", "versus_torch", "Start with: python -m benchmarks --short"):
+    for word in ("layers", "train", "generate", "scaling", "attention_band", "versus_torch", "Start with: python -m benchmarks --short"):
         assert word in answer.stdout
 
 
 def test_a_run_prints_tables_and_writes_figures(tmp_path):
-    answer = quickly("layers", "train", "generate", "scaling", "--json", tmp_path / "figures.json")
+    answer = quickly("layers", "train", "generate", "scaling", "attention_band", "--json", tmp_path / "figures.json")
     assert answer.returncode == 0, answer.stderr
     assert max(map(len, answer.stdout.splitlines())) <= WIDTH
     for word in ("BLAS", "NumPy", "float32", "threads", "feed_forward", "2 threads are", "ms/token", "Exponents"):
         assert word in answer.stdout
 
     document = json.loads((tmp_path / "figures.json").read_text())
-    assert set(document["results"]) == {"layers", "train", "generate", "scaling"}
+    assert set(document["results"]) == {"layers", "train", "generate", "scaling", "attention_band"}
     assert document["machine"]["dtype"] == "float32" and document["peaks"]["2"]["sgemm peak GFLOP/s"] > 0
     linear = document["results"]["layers"]["small"]["linear"]["forward"]
     assert linear["flops"] == 2 * 16 * 12 * 48 and 0 < linear["ms low"] <= linear["ms"] <= linear["ms high"]
     assert np.isclose(linear["GFLOP/s"], linear["flops"] / linear["ms"] / 1e6)
+    assert list(document["results"]["attention_band"]) == ["8", "16"]
     step = document["results"]["train"]["small"]["1 threads"]["step"]
     assert np.isclose(step["tokens/s"], 16 / step["ms"] * 1000)
 
@@ -98,6 +102,11 @@ def test_a_mistake_is_told_before_anything_is_measured(arguments, complaint, cap
         main(arguments)
     said = capsys.readouterr()
     assert stop.value.code == 2 and complaint in said.err and not said.out
+
+
+@pytest.mark.parametrize("T, window", [(9, 4), (4, 4), (3, 5), (2048, 256)])
+def test_the_pairs_of_a_band_are_those_that_a_mask_lets_through(T, window):
+    assert pairs(T, window) == causal_mask(T, T, window).sum()
 
 
 def test_the_exponent_of_a_power_is_found():
