@@ -1,6 +1,7 @@
 """npgpt generate --interactive: the model continues each line that is typed, and then waits for the next."""
 import argparse
 import contextlib
+import importlib
 import itertools
 import sys
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def lines() -> Iterator[str]:
             yield decode_text(line, "standard input").removesuffix("\n").removesuffix("\r")
         return
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401                          # input() then uses it
+        importlib.import_module("readline")                    # input() then uses it
     while True:
         try:
             line = input("> ")
