@@ -19,6 +19,8 @@ from npgpt.inspection.attention_picture import attention_picture
 from npgpt.inspection.heat_map import heat_maps, legend, map_width
 from npgpt.inspection.page import in_bytes
 from npgpt.interop.huggingface import load_model
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import GPTConfig
 from npgpt.terminal import harmless
 from npgpt.text.shown import printable, visible
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
@@ -45,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     asked = args.html or args.svg
     file = asked and destination(asked)
     require_model(args.model)
-    parameters, config = load_model(args.model)
+    parameters, config = load_model(args.model, kinds=(GPTConfig, BertConfig))
+    if args.html and isinstance(config, BertConfig):
+        raise InputError("--html shows what comes next, by a GPT: choose --svg, or maps in the terminal")
     layers = chosen("--layer", args.layer, config.n_layer)
     heads = chosen("--head", args.head, config.n_head)
     reading = read_tokens(args, args.model, config, least=1, most=min(config.n_positions, LONGEST))
@@ -70,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"{harmless(str(asked), sys.stdout)}: {in_bytes(len(page))}; open it in a browser")
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        print("each row is a token that attends, each column a token that it attends to, up to itself\n" + legend(colour))
+        print("each row is a token that attends, each column a token that it attends to"
+              f"{', up to itself' * isinstance(config, GPTConfig)}\n{legend(colour)}")
         for line in heat_maps(weights, layers, heads, reading.shown, cell, width, colour):
             print(line)
     return 0

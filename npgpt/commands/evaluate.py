@@ -9,10 +9,13 @@ import numpy as np
 
 from npgpt.commands import evaluate_labelled, evaluate_pairs, evaluate_prompted
 from npgpt.commands.arguments import OUT, count, model_directory, output_file, path, require_model
+from npgpt.commands.evaluate_masked import show_masked
 from npgpt.commands.materials import described, read_data, recorded_paths, show_encoded
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_description, load_model
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import GPTConfig
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.runs.checkpoint import recorded_settings
 from npgpt.scoring.perplexity import text_loss
@@ -50,10 +53,12 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(config, EncoderDecoderConfig):
             return evaluate_pairs.run(args)
         return (evaluate_labelled if heads else evaluate_prompted).run(args)
-    parameters, config = load_model(args.model)
+    parameters, config = load_model(args.model, kinds=(GPTConfig, BertConfig))
     paths, data = find_data(args)
     split = args.split or ("all" if args.data else "validation")
     measured = SPLITS[split] + described(paths)
+    if isinstance(config, BertConfig) and args.stride:
+        raise InputError("--stride is for GPTs: the windows of a masked language model do not overlap")
     tokenizer = None if isinstance(data, Corpus) and not holds_tokenizer(args.model) else load_tokenizer(args.model)
     try:
         with Progress() as progress:
@@ -61,6 +66,10 @@ def run(args: argparse.Namespace) -> int:
     except InputError as error:
         raise InputError(f"{measured}: {error}") from None
 
+    if isinstance(config, BertConfig):
+        print(f"text           {harmless(measured, sys.stdout)}")
+        show_masked(parameters, config, tokenizer, tokens)
+        return 0
     with Progress() as progress:
         found = text_loss(LanguageModelling(config), parameters, tokens, args.stride, lambda done, loss: progress.status(
             f"{done:,} of {len(tokens) - 1:,} tokens  loss {loss:.4f}"))

@@ -9,7 +9,9 @@ import numpy as np
 from npgpt.commands.arguments import count
 from npgpt.commands.tokenize import known_part
 from npgpt.errors import InputError
-from npgpt.model.config import GPTConfig
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import TransformerConfig
+from npgpt.tasks.masking import encode_masked
 from npgpt.text.corpus import require_ids
 from npgpt.text.shown import printable
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
@@ -29,7 +31,7 @@ def add_text_arguments(parser: argparse.ArgumentParser) -> None:
                       help="token ids instead of a text, for a model without a tokenizer")
 
 
-def read_tokens(args: argparse.Namespace, folder: Path, config: GPTConfig, least: int, most: int) -> Reading:
+def read_tokens(args: argparse.Namespace, folder: Path, config: TransformerConfig, least: int, most: int) -> Reading:
     """The first `most` tokens of --text or --ids. Raises InputError for fewer than `least`, for one outside the vocabulary,
     and for a text if there is no tokenizer in the model's folder.
     """
@@ -39,7 +41,8 @@ def read_tokens(args: argparse.Namespace, folder: Path, config: GPTConfig, least
         if not holds_tokenizer(folder):
             raise InputError(f"{folder} holds no tokenizer, so it cannot read a text: give token ids with --ids")
         tokenizer = load_tokenizer(folder)
-        ids = tokenizer.encode(known_part(SENTENCE, tokenizer) if args.text is None else args.text)
+        text = known_part(SENTENCE, tokenizer) if args.text is None else args.text
+        ids = encode_masked(text, tokenizer) if isinstance(config, BertConfig) else tokenizer.encode(text)
         if args.text is None and len(ids) < least:
             ids = np.arange(min(tokenizer.vocab_size, config.vocab_size, most))
     if len(ids) < least:

@@ -8,7 +8,7 @@ from npgpt.model.bert_config import BertConfig
 from npgpt.model.heads import model_table
 from npgpt.model.masked_head import masked_head
 from npgpt.model.parameters import groups
-from npgpt.tasks.masking import MASK, framed, masking_of
+from npgpt.tasks.masking import MASK, encode_masked, masking_of
 from npgpt.text.tokenizer import Tokenizer
 
 
@@ -17,9 +17,8 @@ def masked_ids(text: str, tokenizer: Tokenizer, config: BertConfig) -> np.ndarra
 
     Raises InputError for a text without [MASK], one that is too long, or a tokenizer without [MASK].
     """
-    masking = masking_of(tokenizer)
-    ids = framed(tokenizer.encode(text, {MASK})[None], masking)[0]
-    if masking.mask not in ids:
+    ids = encode_masked(text, tokenizer)
+    if tokenizer.special_tokens[MASK] not in ids:
         raise InputError(f'the text must have {MASK} in the place of a token, as in "The {MASK} is"')
     if len(ids) > config.n_positions:
         raise InputError(f"the text has {len(ids):,} tokens, and the model sees at most {config.n_positions:,}")

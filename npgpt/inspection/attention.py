@@ -4,20 +4,28 @@ import numpy as np
 from npgpt.layers.embedding import unembedding
 from npgpt.layers.softmax import softmax
 from npgpt.model.block import BlockCache
-from npgpt.model.config import GPTConfig
+from npgpt.model.bert import bert, unembedding_of
+from npgpt.model.bert_config import BertConfig
+from npgpt.model.config import TransformerConfig
 from npgpt.model.gpt import gpt
-from npgpt.model.heads import language_model_head, language_model_table
+from npgpt.model.heads import language_model_head, model_table
+from npgpt.model.masked_head import masked_head
 from npgpt.model.parameters import groups
 
 
-def attended(ids: np.ndarray, parameters: np.ndarray, config: GPTConfig) -> tuple[np.ndarray, np.ndarray]:
+def attended(ids: np.ndarray, parameters: np.ndarray, config: TransformerConfig) -> tuple[np.ndarray, np.ndarray]:
     """One forward pass, from whose cache the weights are read.
 
-    ids (T,)  ->  weights (L, H, T, T), the probabilities (T, V) of the token after each position
+    ids (T,)  ->  weights (L, H, T, T), the probabilities (T, V) of the token after each position, or, by a BERT, of the token
+    at each position
 
     weights[l, h, t, s] is the weight of position s for position t, in head h of layer l. Each row sums to 1.
     """
-    p = groups(parameters, language_model_table(config))
+    p = groups(parameters, model_table(config))
+    if isinstance(config, BertConfig):
+        y, cache = bert(ids[None], p, config)
+        logits, _ = masked_head(y[0], p.head, unembedding_of(p), config)
+        return np.concatenate([block.attn.attention.weights for block in cache.blocks]), softmax(logits)[0]
     x, cache = gpt(ids[None], p, config)
     logits, _ = unembedding(x[0], language_model_head(p))
     return np.stack([block_weights(block) for block in cache.blocks]), softmax(logits)[0]

@@ -57,15 +57,16 @@ def token_labels(tokens: Sequence[str], cell: float) -> Iterator[str]:
 
 
 def cells(weights: np.ndarray, cell: float) -> Iterator[str]:
-    """The cells up to the diagonal: all in the colour of 0, and above it those of each shade in one path."""
+    """All cells, or those up to the diagonal if no token attends to later ones: in the colour of 0, and above it those of each
+    shade in one path.
+    """
     T = len(weights)
+    seen = np.ones((T, T), bool) if np.triu(weights, 1).any() else np.tri(T, dtype=bool)
     gap = 1 if cell >= SMALLEST else 0
     square = f"h{cell - gap:.1f}v{cell - gap:.1f}h{gap - cell:.1f}z"
     shade = np.rint(np.sqrt(np.clip(weights, 0, 1)) * LEVELS).astype(int)
     for level in range(LEVELS + 1):
-        at = [(t, s) for t, s in zip(*np.nonzero(shade == level)) if s <= t]
-        if level == 0:
-            at = list(zip(*np.tril_indices(T)))
+        at = list(zip(*np.nonzero(seen & (shade == level) if level else seen)))
         if at:
             path = "".join(f"M{s * cell:.1f} {t * cell:.1f}{square}" for t, s in at)
             kind, opacity = ("high", level / LEVELS) if level else ("low", 1)

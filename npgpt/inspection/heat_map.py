@@ -16,12 +16,13 @@ def heat_map(weights: np.ndarray, shown: Sequence[str], cell: int = 2, colour: b
 
     weights (T, T), shown: the tokens. cell: columns for each weight. All lines are equally wide: map_width(shown, cell).
     """
-    side = label_width(shown)
+    side, past_alone = label_width(shown), not np.triu(weights, 1).any()
     lines = [" " * (side + 1) + line for line in column_labels(shown, cell)]
     for t, (token, row) in enumerate(zip(shown, weights)):
         label = fitted(token, LABEL)
-        cells = "".join(painted(level(weight), cell, colour) for weight in row[:t + 1])
-        lines.append(" " * (side - columns(label)) + label + " " + cells + " " * cell * (len(shown) - t - 1))
+        seen = row[:t + 1] if past_alone else row
+        cells = "".join(painted(level(weight), cell, colour) for weight in seen)
+        lines.append(" " * (side - columns(label)) + label + " " + cells + " " * cell * (len(shown) - len(seen)))
     return lines
 
 

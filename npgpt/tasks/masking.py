@@ -44,6 +44,11 @@ def framed(ids: np.ndarray, masking: Masking) -> np.ndarray:
     return np.concatenate([begin, ids, end], axis=1)
 
 
+def encode_masked(text: str, tokenizer: Tokenizer) -> np.ndarray:
+    """A text in which [MASK] stands for a token  ->  ids (T,), with [CLS] and [SEP] around it"""
+    return framed(tokenizer.encode(text, {MASK})[None], masking_of(tokenizer))[0]
+
+
 def masked(ids: np.ndarray, masking: Masking, rng: np.random.Generator) -> MaskedBatch:
     """Choose 15% of each sequence's tokens, at least one, but no special token, as targets. 80% of them are replaced by
     [MASK], 10% by a random token, and 10% stay, so that the model has to know every token, not only to fill gaps.
