@@ -33,8 +33,8 @@ def answer(exercise: Exercise, path: Path) -> tuple[bool, list[str]]:
         for case in exercise.cases:
             with errors_in(path):
                 report = checked(exercise, case, forward, backward)
-            if not report.right:
-                return False, [*repr(report).splitlines(), "", *advice(exercise, case, forward, backward, report)]
+                if not report.right:
+                    return False, [*repr(report).splitlines(), "", *advice(exercise, case, forward, backward, report)]
     except Unfinished as unfinished:
         return False, str(unfinished).splitlines()
     return True, []
