@@ -37,6 +37,7 @@ from npgpt.training.evaluation import bits_per_nat
 KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "bpe"}
 SAMPLE_TOKENS = 400
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
+FORM = ("pre_layer_norm", "window_size", "qkv_bias")           # of a GPT's blocks, which a preset has, too
 GPT2_VOCABULARY = 50257
 BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, each frequent enough to be learned
 OTHER_TOKENS = BYTES + 1       # tokens of a BPE vocabulary that no merge makes: the bytes and <|endoftext|>
@@ -123,22 +124,23 @@ def gather_text(args: argparse.Namespace, origin: Checkpoint | None = None,
 
 
 def properties(model: Model) -> dict[str, object]:
-    """A model's properties that have arguments of the same names."""
+    """A model's properties that arguments of the same names or a preset ask for."""
     kind = KINDS.get(type(model.tokenizer), "none")
-    return {**sizes(model.config), "tokenizer": kind, "vocab_size": model.config.vocab_size}
+    return {**sizes_and_form(model.config), "tokenizer": kind, "vocab_size": model.config.vocab_size}
 
 
 def require_agreement(args: argparse.Namespace, own: Mapping[str, object], folder: Path) -> None:
     """Raise InputError if the arguments differ from the model or tokenizer in a folder."""
-    asked = {**(sizes(preset(args.preset)) if args.preset else {}), **given(args, own)}
+    asked = {**(sizes_and_form(preset(args.preset)) if args.preset else {}),
+             **given(args, [name for name in own if name in args])}
     for name, value in own.items():
         if asked.get(name, value) != value:
             raise InputError(f"{name} {asked[name]} was asked for, but {folder} has {value}: leave out that argument, or "
                              "train a new model in another folder")
 
 
-def sizes(config: TransformerConfig) -> dict[str, int]:
-    return {name: getattr(config, name) for name in SIZES}
+def sizes_and_form(config: TransformerConfig) -> dict[str, object]:
+    return {name: getattr(config, name) for name in (*SIZES, *FORM) if hasattr(config, name)}
 
 
 def new_config(args: argparse.Namespace, tokenizer: Tokenizer | None, objective: type[LanguageModel]) -> TransformerConfig:

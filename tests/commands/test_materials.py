@@ -68,6 +68,22 @@ def test_a_vocabulary_that_cannot_be_made_is_refused(refused, text, arguments, c
     assert complaint in refused("train", "--data", text, *SMALL, *arguments)
 
 
+@pytest.mark.parametrize("name, form", [("gpt1-small", {"pre_layer_norm": False}),
+                                        ("gpt3-small", {"window_size": 16, "qkv_bias": False})])
+def test_a_new_model_has_the_whole_form_of_its_preset(npgpt, text, name, form):
+    assert npgpt("train", "--data", text, "--preset", name, "--n-embd", 8, "--n-positions", 8, "--steps", 1).status == 0
+    config = load_config("out")
+    assert {field: getattr(config, field) for field in form} == form and config.n_embd == 8
+
+
+@pytest.mark.parametrize("name, complaint", [("gpt1-small", "pre_layer_norm False"), ("gpt3-small", "window_size 16")])
+def test_a_preset_of_another_form_is_not_what_a_pretrained_model_has(refused, npgpt, text, name, complaint):
+    sizes = ["--preset", "small", "--n-embd", 8, "--n-positions", 8, "--n-layer", 1]
+    assert npgpt("train", "--data", text, *sizes, "--steps", 1).status == 0
+    assert f"{complaint} was asked for, but out has" in refused("train", "--data", text, "--init", "out", "--out", "new",
+                                                                *sizes[2:], "--preset", name)
+
+
 @pytest.mark.parametrize("arguments, complaint", [
     (["--tokenizer", "bpe"], "tokenizer bpe was asked for, but {} has char"), (["--vocab-size", 300], "vocab_size 300 was asked for, but {} has 28")])
 def test_a_pretrained_model_keeps_its_tokenizer(refused, text, model, arguments, complaint):
