@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
     found = []
     with Progress() as progress:
         for start in range(0, len(examples), TOGETHER):
-            found += translate(model, [example.source for example in examples[start:start + TOGETHER]], args.beams)
+            found += translate(model, [example.source for example in examples[start:start + TOGETHER]], args.beams,
+                               cut_longer=True)
             progress.status(f"{len(found):,} of {len(examples):,} texts")
     right = [example.target for example in examples]
     exact = sum(map(str.__eq__, right, found)) / len(found)

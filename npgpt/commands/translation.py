@@ -21,7 +21,7 @@ from npgpt.model.model import Model
 from npgpt.model.presets import preset
 from npgpt.runs.checkpoint import Checkpoint
 from npgpt.runs.settings import RunSettings
-from npgpt.tasks.translation import Pair, Translation, token_ids
+from npgpt.tasks.translation import Pair, Translation, cut, token_ids
 from npgpt.terminal import harmless
 from npgpt.text.characters import UNKNOWN, CharacterTokenizer
 from npgpt.text.example_files import read_examples
@@ -60,7 +60,7 @@ class TranslationRun(Objective):
     def show_result(self, model: Model, settings: RunSettings) -> None:
         """Print some sources of the validation pairs, and what the model makes of them."""
         some = [example for example in self.held_out if len(example.source) <= LONGEST_SHOWN][:SHOWN]
-        for example, text in zip(some, translate(model, [example.source for example in some])):
+        for example, text in zip(some, translate(model, [example.source for example in some], cut_longer=True)):
             print(harmless(f"\n{example.source}\n-> {text[:LONGEST_SHOWN]}", sys.stdout), flush=True)
         print(flush=True)
 
@@ -89,8 +89,8 @@ def gather_pairs(args: argparse.Namespace, origin: Checkpoint | None = None) -> 
         config = config.with_dropout(args.dropout)
     training, held_out = split(examples, seed)
     pairs = [encoded(some, tokenizer, config) for some in (training, held_out)]
-    if cut := sum(count for _, count in pairs):
-        Progress().line(f"{cut:,} of {len(examples):,} pairs have a text of more than {config.n_positions:,} tokens, which is "
+    if longer := sum(count for _, count in pairs):
+        Progress().line(f"{longer:,} of {len(examples):,} pairs have a text of more than {config.n_positions:,} tokens, which is "
                         f"cut{': --n-positions says how many may be read' * (start is None)}")
     task = Translation(config, *(some for some, _ in pairs), seed=seed)
     run = TranslationRun(task, tokenizer, start, dtype, paths, digest)
@@ -134,16 +134,15 @@ def split(examples: Sequence[TranslationExample],
 def encoded(examples: Sequence[TranslationExample], tokenizer: Tokenizer,
             config: EncoderDecoderConfig) -> tuple[list[Pair], int]:
     """Pairs of ids, and how many of them were cut to the model's n_positions."""
-    pairs, cut = [], 0
-    for number, example in enumerate(examples):
+    pairs, longer = [], 0
+    for example in examples:
         try:
             whole = [token_ids(text, tokenizer, config) for text in example[:2]]
         except InputError as error:
             raise InputError(f"line {example.line}: {error}") from None
-        cut += max(map(len, whole)) > config.n_positions
-        pairs.append(Pair(*(ids if len(ids) <= config.n_positions else np.append(ids[:config.n_positions - 1], ids[-1:])
-                            for ids in whole)))
-    return pairs, cut
+        longer += max(map(len, whole)) > config.n_positions
+        pairs.append(Pair(*(cut(ids, config) for ids in whole)))
+    return pairs, longer
 
 
 def new_tokenizer(args: argparse.Namespace, examples: Sequence[TranslationExample]) -> Tokenizer:

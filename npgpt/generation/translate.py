@@ -17,7 +17,7 @@ from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.heads import model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import groups
-from npgpt.tasks.translation import padded, token_ids
+from npgpt.tasks.translation import cut, padded, token_ids
 
 LONGER = 50                                     # tokens that a target may have more than its source (section 6.1)
 LENGTH_PENALTY = 1.0                            # transformers' default; the paper's is another formula
@@ -123,12 +123,14 @@ def checked_length(max_new_tokens: int | None, source: Sequence[int], config: En
 
 
 def translate(model: Model, texts: Sequence[str], beams: int = 1, max_new_tokens: int | None = None,
-              length_penalty: float = LENGTH_PENALTY) -> Iterator[str]:
-    """The translation of each text, by a model that has a tokenizer. Raises InputError as the functions above do, and for a
-    text that the tokenizer cannot encode.
+              length_penalty: float = LENGTH_PENALTY, cut_longer: bool = False) -> Iterator[str]:
+    """The translation of each text, by a model that has a tokenizer. cut_longer: of a text that is too long for the model,
+    translate the beginning. Raises InputError as the functions above do, and for a text that the tokenizer cannot encode.
     """
     parameters, config, tokenizer, _ = model
     sources = [token_ids(text, tokenizer, config) for text in texts]
+    if cut_longer:
+        sources = [cut(source, config) for source in sources]
     for first in range(0, len(sources), TOGETHER):
         some = sources[first:first + TOGETHER]
         if beams == 1:

@@ -124,6 +124,12 @@ def token_ids(text: str, tokenizer: Tokenizer, config: EncoderDecoderConfig) -> 
     return np.append(tokenizer.encode(text), config.end_tokens[:1]).astype(np.int64)
 
 
+def cut(ids: np.ndarray, config: EncoderDecoderConfig) -> np.ndarray:
+    """As many of the ids as the model has positions, with the end token."""
+    most = config.n_positions
+    return ids if len(ids) <= most else np.append(ids[:most - 1], ids[-1:])
+
+
 def sides(pairs: Sequence[Pair]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """All sources, and all targets."""
     return [pair.source for pair in pairs], [pair.target for pair in pairs]

@@ -1,0 +1,124 @@
+"""npgpt train --objective translate, npgpt translate, and npgpt evaluate on pairs."""
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from npgpt.__main__ import main
+from npgpt.interop.huggingface import load
+from npgpt.text.example_files import read_examples
+from npgpt.text.summaries import summaries
+
+PAIRS = [("one", "eins"), ("two", "zwei"), ("three", "drei"), ("four", "vier")] * 5
+SIZES = ("--n-embd", 8, "--n-head", 2, "--n-layer", 1, "--n-positions", 16)
+TRAIN = ("train", "--objective", "translate", "--data", "pairs.jsonl", "--threads", 1, "--batch-size", 4, "--out", "model")
+
+
+def write_pairs(folder: Path) -> None:
+    (folder / "pairs.jsonl").write_text("".join(json.dumps({"source": source, "target": target}) + "\n"
+                                                for source, target in PAIRS))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder with pairs and a model that was trained on them for three steps."""
+    folder = tmp_path_factory.mktemp("translate")
+    write_pairs(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main([*map(str, TRAIN), *map(str, SIZES), "--steps", "3"]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(kept, npgpt, tmp_path):
+    """A copy of it, in which commands are run."""
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "model"
+
+
+def test_a_model_for_both_languages_is_trained(trained):
+    model = load(trained)
+    assert model.config.decoder_layers == 1 and model.config.n_positions == 16
+    assert set(model.tokenizer.encode("eins vier three <unk>").tolist()) < set(range(model.config.vocab_size))
+    assert {"<pad>", "</s>", "<unk>"} == set(model.tokenizer.special_tokens)
+
+
+def test_a_run_resumed_gives_the_same_model_as_one_without_a_pause(trained, npgpt, tmp_path):
+    whole, parts = [*TRAIN[:-1], "whole"], [*TRAIN[:-1], "parts"]
+    settings = [*SIZES, "--steps", 6, "--dropout", 0.2, "--warmup", 2, "--schedule", "inverse-sqrt"]
+    assert npgpt(*whole, *settings).status == 0
+    assert npgpt(*parts, *settings, "--checkpoint-every", 2).status == 0
+    for name in ("step-00000006", "step-00000004"):
+        shutil.rmtree(tmp_path / "parts" / "checkpoints" / name, ignore_errors=name == "step-00000004")
+    assert npgpt("train", "--resume", "parts").status == 0
+    assert load(tmp_path / "parts").parameters.tobytes() == load(tmp_path / "whole").parameters.tobytes()
+
+
+def test_texts_are_translated_line_by_line(trained, npgpt, tmp_path):
+    (tmp_path / "texts.txt").write_text("one\ntwo\n")
+    status, out, _ = npgpt("translate", "texts.txt", "--model", trained)
+    again = npgpt("translate", "--text", "one", "two", "--model", trained)
+    assert status == 0 and out.count("\n") == 2 and again.out == out
+    assert npgpt("translate", "--text", "one", "--beams", 3, "--max-new-tokens", 2, "--model", trained).status == 0
+
+
+def test_cross_attention_is_drawn(trained, npgpt, tmp_path):
+    assert npgpt("translate", "--text", "one", "--model", trained, "--svg", "cross.svg", "--layer", 0).status == 0
+    assert "layer 0, head 1" in (tmp_path / "cross.svg").read_text()
+
+
+def test_translations_are_scored(trained, npgpt, tmp_path):
+    """The figures are those of what npgpt translate writes."""
+    status, out, _ = npgpt("evaluate", "--model", trained, "--data", "pairs.jsonl", "--json", "found.json", "--items",
+                           "items.jsonl")
+    assert status == 0 and "exact" in out and "chrF" in out and "ROUGE-L" in out
+    items = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().splitlines()]
+    translated = npgpt("translate", "--text", *(source for source, _ in PAIRS[:4]), "--model", trained).out
+    assert [item["found"] for item in items[:4]] == translated.splitlines()
+    exact = np.mean([item["found"] == item["target"] for item in items])
+    assert json.loads((tmp_path / "found.json").read_text())["exact"] == exact
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["translate", "--text", "xyz" * 9, "--model", "model"], "text 1: a source has 28 tokens"),
+    (["translate", "--text", "one", "--beams", "0", "--model", "model"], "beams"),
+    (["translate", "--text", "one", "two", "--svg", "a.svg", "--model", "model"], "one text"),
+    (["translate", "--text", "one", "--layer", "4", "--svg", "a.svg", "--model", "model"], "--layer"),
+    (["generate", "--model", "model"], "npgpt translate"),
+    ([*TRAIN[:-1], "new", "--preset", "small"], "transformer-small"),
+    ([*TRAIN[:-1], "new", "--vocab-size", "300"], "bpe")])
+def test_mistakes_are_named(trained, refused, arguments, message):
+    assert message in refused(*arguments)
+
+
+def test_other_examples_are_no_pairs(npgpt, refused, tmp_path):
+    (tmp_path / "pairs.jsonl").write_text('{"text": "one", "label": "a"}\n{"text": "two", "label": "b"}\n')
+    assert '"source"' in refused(*TRAIN)
+
+
+def test_longer_texts_are_cut_to_the_positions(npgpt, tmp_path):
+    write_pairs(tmp_path)
+    outcome = npgpt(*TRAIN, *SIZES[:-1], 5, "--steps", 1)
+    assert outcome.status == 0 and "5 of 20 pairs have a text of more than 5 tokens" in outcome.err
+
+
+def test_summaries_are_docstrings_without_their_first_line_and_that_line():
+    body = "What it returns is described here, at some length,\nso that there is something to summarise in a line."
+    source = f'def f():\n    """Return something useful.\n\n    {body}\n    """\ndef g():\n    """No body."""\n'
+    assert list(summaries(source.encode())) == [(body, "Return something useful.")]
+    assert list(summaries(b"def (")) == []
+
+
+def test_number_words_are_right(tmp_path):
+    """No number is both learned and asked for."""
+    number_words = pytest.importorskip("benchmarks.number_words")
+    assert number_words.english(231_405) == "two hundred thirty-one thousand four hundred five"
+    german = {0: "null", 1: "eins", 21: "einundzwanzig", 101: "einhunderteins", 1000: "eintausend", 16_017: "sechzehntausendsiebzehn",
+              101_030: "einhunderteintausenddreißig", 999_999: "neunhundertneunundneunzigtausendneunhundertneunundneunzig"}
+    assert {n: number_words.german(n) for n in german} == german
+    number_words.main([str(tmp_path), "--train", "30", "--test", "10"])
+    train, test = (read_examples(tmp_path / f"numbers.{name}.jsonl") for name in ("train", "test"))
+    assert len(train) == 30 and len(test) == 10 and not {one.source for one in train} & {one.source for one in test}
