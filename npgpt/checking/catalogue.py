@@ -30,9 +30,12 @@ from npgpt.layers.mean_squared_error import mean_squared_error, mean_squared_err
 from npgpt.layers.pattern import bidirectional
 from npgpt.layers.self_attention import self_attention, self_attention_backward
 from npgpt.layers.softmax import softmax, softmax_backward
+from npgpt.model.bert import EmbeddingParameters, bert_table, embeddings, embeddings_backward
+from npgpt.model.bert_config import BertConfig
 from npgpt.model.block import block, block_backward
 from npgpt.model.config import GPTConfig
 from npgpt.model.decoder_block import DecoderBlockParameters, decoder_block, decoder_block_backward, decoder_block_table
+from npgpt.model.masked_head import MaskedHeadParameters, masked_head, masked_head_backward
 from npgpt.model.parameters import BlockParameters, block_table, groups
 from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
@@ -41,6 +44,8 @@ B, T, S, H, C, I, V = 4, 5, 8, 2, 6, 7, 9
 SMALL_GPT = GPTConfig(vocab_size=V, n_positions=T + 1, n_embd=C, n_layer=2, n_head=H, n_inner=I).without_dropout()
 DROPPING = {"embd_pdrop": 0.2, "attn_pdrop": 0.3, "resid_pdrop": 0.1}
 DROPPING_GPT = dataclasses.replace(SMALL_GPT, **DROPPING)
+SMALL_BERT = BertConfig(vocab_size=V, n_positions=T + 1, n_embd=C, n_layer=2, n_head=H, n_inner=I, type_vocab_size=3,
+                        pad_token_id=0).without_dropout()
 GPT_VARIANTS = {
     "gpt": {},
     "gpt, untied head": {"tie_word_embeddings": False},
@@ -106,6 +111,24 @@ def block_parameters(rng: np.random.Generator) -> BlockParameters:
 
 def decoder_block_parameters(rng: np.random.Generator) -> DecoderBlockParameters:
     table = decoder_block_table(C, I, 1.0)
+    return groups(unit_scale_parameters(table, rng), table)
+
+
+def embedding_parameters(rng: np.random.Generator) -> EmbeddingParameters:
+    table = bert_table(SMALL_BERT).embeddings
+    return groups(unit_scale_parameters(table, rng), table)
+
+
+def embeddings_backward_whole(dy: np.ndarray, cache: tuple) -> EmbeddingParameters:
+    """With the gradient of the whole table, and not of the rows that were read alone."""
+    (ids_read, drows), *others = embeddings_backward(dy, cache)
+    dwte = np.zeros((V, C), dy.dtype)
+    dwte[ids_read] = drows
+    return EmbeddingParameters(dwte, *others)
+
+
+def masked_head_parameters(rng: np.random.Generator) -> MaskedHeadParameters:
+    table = bert_table(SMALL_BERT).head
     return groups(unit_scale_parameters(table, rng), table)
 
 
@@ -187,6 +210,9 @@ CASES = [
          config=SMALL_GPT),
     case("dropout, padded", decoder_block, decoder_block_backward, normal(B, T, C), normal(2, B, H, S, 3),
          decoder_block_parameters, config=DROPPING_GPT, mask=MEMORY_PADDING, rng=np.random.default_rng(0)),
+    case("two segments", embeddings, embeddings_backward_whole, ids(V, B, T), embedding_parameters, config=SMALL_BERT,
+         segments=np.arange(B * T).reshape(B, T) % 2),
+    case("", masked_head, masked_head_backward, normal(B, T, C), masked_head_parameters, normal(V, C), config=SMALL_BERT),
 ]
 NAMES = [*dict.fromkeys(c.layer for c in CASES), "gpt"]
 

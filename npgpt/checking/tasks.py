@@ -5,14 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.checking.catalogue import DROPPING_GPT, SMALL_GPT, V
+from npgpt.checking.catalogue import DROPPING_GPT, SMALL_BERT, SMALL_GPT, V
 from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
+from npgpt.layers.cross_entropy import IGNORED
 from npgpt.model.config import GPTConfig
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, Head
 from npgpt.tasks.fine_tuning import FineTuning
 from npgpt.tasks.inputs import Inputs
+from npgpt.tasks.masked_language_modelling import MaskedLanguageModelling
+from npgpt.tasks.masking import MaskedBatch
 from npgpt.tasks.task import Batch, Task
 from npgpt.tasks.translation import Pair, Translation
 
@@ -56,6 +59,17 @@ def translation(**changes) -> TaskCase:
     return TaskCase(make)
 
 
+def masked(**changes) -> TaskCase:
+    """Three texts that differ in length, with ids that occur several times, and two targets in each."""
+    def make(rng: np.random.Generator) -> tuple[Task, Batch]:
+        ids, targets = rng.integers(1, V, size=(3, LONGEST)), np.full((3, LONGEST), IGNORED)
+        for row, length in enumerate((LONGEST, 3, 2)):
+            ids[row, length:] = SMALL_BERT.pad_token_id
+            targets[row, :2] = rng.integers(V, size=2)
+        return MaskedLanguageModelling(dataclasses.replace(SMALL_BERT, **changes)), MaskedBatch(ids, targets)
+    return TaskCase(make)
+
+
 END, PAD = V - 2, V - 1
 SMALL_ENCODER_DECODER = EncoderDecoderConfig(
     vocab_size=V, n_positions=LONGEST, n_embd=SMALL_GPT.n_embd, n_layer=2, n_head=SMALL_GPT.n_head,
@@ -75,6 +89,9 @@ TASKS = {
     "translation": translation(),
     "translation, one block in the decoder": translation(n_decoder_layer=1),
     "translation, dropout": translation(resid_pdrop=0.1, attn_pdrop=0.3),
+    "masked": masked(),
+    "masked, untied head": masked(tie_word_embeddings=False),
+    "masked, dropout": masked(resid_pdrop=0.1, attn_pdrop=0.3),
 }
 
 

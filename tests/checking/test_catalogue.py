@@ -57,7 +57,7 @@ def test_the_batch_of_a_model_has_repeated_ids_and_ignored_targets(variant, seed
 def test_all_layers_with_parameters_take_out():
     assert {case.layer for case in WITH_PARAMETERS} == {
         "linear", "embedding", "unembedding", "layer_norm", "self_attention", "cross_attention", "memory_keys_values",
-        "attend_to_memory", "feed_forward", "block", "post_ln_block", "decoder_block"}
+        "attend_to_memory", "feed_forward", "block", "post_ln_block", "decoder_block", "masked_head"}
 
 
 @pytest.mark.parametrize("case", WITH_PARAMETERS, ids=lambda case: case.name)
