@@ -2,6 +2,7 @@
 
 With NPGPT_TESTS=thorough, ten thousand of them.
 """
+import dataclasses
 import json
 import os
 import random
@@ -16,11 +17,13 @@ from hypothesis import given, settings, strategies as st
 from helpers import language_model, logits_of
 from npgpt.errors import InputError
 from npgpt.interop.tensors import tensors_as_in_file
-from npgpt.interop.huggingface import load_model, save
+from npgpt.interop.huggingface import load, load_model, save
 from npgpt.interop.safetensors import write_safetensors
 from npgpt.interop.weights import INDEX, WEIGHTS
 from npgpt.model.config import GPTConfig
+from npgpt.model.heads import CLASSIFICATION, SPAN, Head, model_table
 from npgpt.model.model import Model
+from npgpt.model.parameters import initial_parameters, parameter_count
 from npgpt.runs.checkpoint import SUMS, read_checkpoint, write_checkpoint
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
@@ -29,7 +32,7 @@ from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.training.trainer import initial_state
 
-EACH = 40 if settings().max_examples >= 250 else 10             # directories in an example, of four kinds
+EACH = 40 if settings().max_examples >= 250 else 10             # directories in an example, of any kind
 SECONDS, ROOM = 5, 2**19                                       # to load one; bytes beyond twice its size, for Python's objects
 HOSTILE = ["-1", "0", "1", "2", "1e400", "1.5", "null", "true", '"x"', "[]", "{}", "[[[]]]", "NaN", "-Infinity", str(2**31), str(2**63),
            str(2**64), "9" * 5000, '"' + "x" * 5000 + '"', "[" * 300 + "]" * 300, '"../../etc/passwd"', '"/etc/passwd"', '"\\u0000"',
@@ -60,7 +63,13 @@ def kinds(tmp_path_factory):
         run = RunSettings(threads=1, eval_every=10, data=None, sha256="0" * 64)
         state = initial_state(model.parameters, LanguageModelling(plain), run)
         os.rename(write_checkpoint(folder, state, model, run), folder / "checkpoint")
-    return {folder / "characters": load_all, folder / "pairs": load_all, folder / "shards": load_weights, folder / "checkpoint": load_resealed}
+        heads = Head(CLASSIFICATION, ("no", "yes"), "tone"), Head(SPAN, (), "answer")
+        for name, changes in (("banded", {"window_size": 2, "qkv_bias": False, "n_layer": 2}),
+                              ("post-ln", {"pre_layer_norm": False})):
+            config = dataclasses.replace(plain, **changes)
+            save(folder / name, Model(initial_parameters(model_table(config, heads)), config, None, heads))
+    return {folder / "characters": load_all, folder / "pairs": load_all, folder / "shards": load_weights,
+            folder / "checkpoint": load_resealed, folder / "banded": load_heads, folder / "post-ln": load_heads}
 
 
 def load_weights(folder):
@@ -69,6 +78,12 @@ def load_weights(folder):
     with np.errstate(all="ignore"):
         logits = logits_of(np.zeros((1, 1), int), parameters, config)
     assert logits.shape == (1, 1, config.vocab_size)
+
+
+def load_heads(folder):
+    model = load(folder)
+    assert len(model.parameters) == parameter_count(model.table)
+    load_weights(folder)
 
 
 def load_all(folder):
@@ -148,14 +163,14 @@ def test_a_damaged_directory_is_loaded_correctly_or_refused_in_one_line(kinds, t
 
 def test_a_directory_with_a_truncated_file_is_loaded_correctly_or_refused_in_one_line(kinds, tmp_path):
     """One file after the other, at many lengths; truncated weights are always refused."""
-    step = 1 if settings().max_examples >= 250 else 29
+    thorough = settings().max_examples >= 250
     tracemalloc.start()
     for undamaged, load in kinds.items():
         folder = tmp_path / undamaged.name
         shutil.copytree(undamaged, folder)
         for path in sorted(folder.iterdir()):
             content = path.read_bytes()
-            for length in range(0, len(content), step):
+            for length in range(0, len(content), 1 if thorough else max(29, len(content) // 40)):
                 path.write_bytes(content[:length])
                 if path.suffix == ".safetensors":
                     with pytest.raises(InputError):
