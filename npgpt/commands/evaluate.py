@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"a model directory (default: {OUT})")
     parser.add_argument("--data", type=path, nargs="+", metavar="FILE",
                         help="UTF-8 text files, folders whose .txt files are read, or one folder with nanoGPT's train.bin "
-                             "and val.bin; or labelled examples (.jsonl, .csv, .tsv), for a fine-tuned model (default: those that "
+                             "and val.bin; or one file of examples (.jsonl, .csv, .tsv) (default: those that "
                              "the run in DIR was trained on)")
     parser.add_argument("--split", choices=tuple(SPLITS),
                         help="train is the first nine tenths of the text, validation the last tenth (default: all of "

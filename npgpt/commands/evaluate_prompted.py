@@ -119,13 +119,18 @@ def encoded(model: Model, item: Item, prompt: Prompt, answer: str) -> Continuati
     """An answer after its prompt. Raises InputError, naming the line, if it has no tokens, or if nothing is left of the shots."""
     try:
         found = continuation(prompt.text, f" {answer}", model.tokenizer, model.config)
-        if found.cut and prompt.last != item.question:
-            if continuation(prompt.last, f" {answer}", model.tokenizer, model.config).cut:
-                raise InputError(f"not one of the shots fits the model's context of {model.config.n_positions:,} tokens "
-                                 "together with the question: ask for --shots 0")
+        if found.cut and continuation(prompt.last, f" {answer}", model.tokenizer, model.config).cut:
+            require_no_shots(item, prompt, model)
     except InputError as error:
         raise InputError(f"line {item.line}: {error}") from None
     return found
+
+
+def require_no_shots(item: Item, prompt: Prompt, model: Model) -> None:
+    """Raise InputError if there are shots, the last of which does not fit."""
+    if prompt.last != item.question:
+        raise InputError(f"not one of the shots fits the model's context of {model.config.n_positions:,} tokens together with "
+                         "the question: ask for --shots 0")
 
 
 def score_choices(model: Model, items: Sequence[Item], questions: Sequence[Prompt], args: argparse.Namespace,
@@ -163,6 +168,8 @@ def answer_freely(model: Model, items: Sequence[Item], questions: Sequence[Promp
     for number, (item, prompt) in enumerate(zip(items, questions), 1):
         try:
             answer, dropped = free_answer(model, prompt.text, args.max_new_tokens, args.stop, args.beams)
+            if dropped and len(model.tokenizer.encode(prompt.last)) > model.config.n_positions - args.max_new_tokens:
+                require_no_shots(item, prompt, model)
         except InputError as error:
             raise InputError(f"line {item.line}: {error}") from None
         given.append(answer)

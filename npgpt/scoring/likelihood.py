@@ -1,6 +1,7 @@
 """The likelihood of continuations: how probable a model finds a text after another one, as EleutherAI's
 lm-evaluation-harness computes it.
 """
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from npgpt.model.heads import language_model_head, language_model_table
 from npgpt.model.model import Model
 from npgpt.model.parameters import groups
 from npgpt.parallel.blas import blas_threads, find_blas_threads
+from npgpt.parallel.threads import together
 from npgpt.scoring.token_tree import TokenTree, trees
 from npgpt.text.tokenizer import Tokenizer
 
@@ -77,27 +79,16 @@ def likelihoods(model: Model, continuations: Sequence[Continuation], report: Cal
     """
     p = groups(model.parameters, language_model_table(model.config))
     order = sorted(range(len(continuations)), key=lambda i: continuations[i].context + continuations[i].ids)
-    sequences = [(continuations[i].context + continuations[i].ids)[:-1] for i in order]
+    targets = (continuations[i].ids for i in order)
+    waiting = trees([(continuations[i].context + continuations[i].ids)[:-1] for i in order], tree_size)
     found: list[Likelihood] = []
     switch = find_blas_threads()
     threads = switch.get() if switch else 1
     with ThreadPoolExecutor(threads) as pool, blas_threads(1):
-        waiting = trees(sequences, tree_size)
-
-        def start() -> list:
-            """The next few trees, each in a thread."""
-            some = []
-            for tree, paths in waiting:
-                first = len(found) + sum(len(paths) for _, paths in some)
-                targets = [continuations[i].ids for i in order[first:first + len(paths)]]
-                some.append((pool.submit(tree_likelihoods, tree, paths, targets, p, model.config), paths))
-                if len(some) == threads:
-                    break
-            return some
-
-        while some := start():
-            for future, _ in some:
-                found += future.result()
+        while some := [*itertools.islice(waiting, threads)]:           # a tree for each thread
+            calls = [(tree, paths, [*itertools.islice(targets, len(paths))], p, model.config) for tree, paths in some]
+            for result in together(pool, tree_likelihoods, calls):
+                found += result
             report(len(found))
     if not np.isfinite([one.log_probability for one in found]).all():
         raise InputError(NOT_FINITE)

@@ -139,3 +139,9 @@ def test_damaged_weights_are_refused(refused, npgpt, model, write):
     whole.parameters[...] = np.inf
     save(model, whole)
     assert "NaN or infinite" in npgpt("evaluate", "--model", model, "--data", write(CHOICE)).err
+
+
+def test_shots_before_a_free_answer_must_fit_too(refused, model, write):
+    data = write(*({"question": letter * 20, "answers": ["x"]} for letter in "ab"))
+    assert "line 1: not one of the shots fits the model's context of 40 tokens" in refused(
+        "evaluate", "--model", model, "--data", data, "--shots", 1, "--max-new-tokens", 3)
