@@ -1,7 +1,10 @@
 """npgpt translate: translate texts with a trained encoder-decoder."""
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from npgpt.commands.arguments import OUT, count, model_directory, path, require_model, text_of
 from npgpt.errors import InputError
@@ -36,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="also write a picture in SVG of what each token of the translation attends to in the source, in "
                              "every head of every layer; for one text")
     parser.add_argument("--layer", type=count, metavar="N", help="show this layer of the decoder only, counted from 0")
+    parser.add_argument("--head", type=count, metavar="N", help="show this head only, counted from 0")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,9 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.text and args.file:
         raise InputError("give texts with --text, or a file, not both")
     model = load_translator(args.model)
-    layers = model.config.decoder_layers
-    if args.layer is not None and not 0 <= args.layer < layers:
-        raise InputError(f"--layer must be from 0 to {layers - 1} in this model, not {args.layer}")
+    layers = chosen("--layer", args.layer, model.config.decoder_layers)
+    heads = chosen("--head", args.head, model.config.n_head)
     texts = args.text or text_of(args.file or "-").splitlines()
     if args.svg and len(texts) != 1:
         raise InputError(f"--svg shows one text, not {len(texts)}")
@@ -57,20 +60,26 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"{f'text {i}' if args.text else f'line {i}'}: {error}") from None
         print(harmless(translation, sys.stdout), flush=True)
         if file:
-            write_whole(file, [attention_of(text, translation, model, args.layer)])
+            write_whole(file, [attention_of(text, translation, model, layers, heads)])
     return 0
 
 
-def attention_of(source: str, target: str, model: Model, layer: int | None) -> bytes:
+def chosen(flag: str, wanted: int | None, number: int) -> list[int]:
+    """One of so many layers or heads, by default all."""
+    if wanted is not None and not 0 <= wanted < number:
+        raise InputError(f"{flag} must be from 0 to {number - 1} in this model, not {wanted}")
+    return [*range(number)] if wanted is None else [wanted]
+
+
+def attention_of(source: str, target: str, model: Model, layers: Sequence[int], heads: Sequence[int]) -> bytes:
     """The picture of cross-attention. Raises InputError for texts that are too long to be drawn."""
     parameters, config, tokenizer, _ = model
     ids = [cut(token_ids(one, tokenizer, config), config) for one in (source, target)]
     if max(map(len, ids)) > LONGEST_DRAWN:
         raise InputError(f"--svg shows texts of at most {LONGEST_DRAWN} tokens")
-    layers = range(config.decoder_layers) if layer is None else [layer]
-    weights = cross_attended(*ids, parameters, config)[layers]
+    weights = cross_attended(*ids, parameters, config)[np.ix_(layers, heads)]
     shown = [[printable(token, tokenizer) for token in one.tolist()] for one in ids]
-    return cross_attention_picture(*shown, weights, layers)
+    return cross_attention_picture(*shown, weights, layers, heads)
 
 
 def load_translator(folder: Path) -> Model:

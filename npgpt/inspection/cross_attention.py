@@ -22,8 +22,9 @@ def cross_attended(source: np.ndarray, target: np.ndarray, parameters: np.ndarra
     return np.stack([block.attend.attention.weights[0] for block in cache.decoder.blocks])
 
 
-def cross_attention_picture(source: Sequence[str], target: Sequence[str], weights: np.ndarray, layers: Sequence[int]) -> bytes:
-    """S and T tokens as text, weights (L, H, T, S), the numbers of the layers  ->  SVG: a row for each predicted token, a column for each of the source.
+def cross_attention_picture(source: Sequence[str], target: Sequence[str], weights: np.ndarray, layers: Sequence[int],
+                            heads: Sequence[int]) -> bytes:
+    """S and T tokens as text, weights (L, H, T, S), the numbers of the layers and heads  ->  SVG: a row for each predicted token, a column for each of the source.
     Colour by square root. The heads of a layer are side by side.
     """
     columns, rows = [fitted(token) for token in source], [fitted(token) for token in target]
@@ -35,7 +36,7 @@ def cross_attention_picture(source: Sequence[str], target: Sequence[str], weight
     parts = []
     for i, (layer, head) in enumerate(np.ndindex(L, H)):
         x, y = MARGIN + i % across * wide, MARGIN + i // across * high
-        parts += [text(x, y + 14, f"layer {layers[layer]}, head {head}"),
+        parts += [text(x, y + 14, f"layer {layers[layer]}, head {heads[head]}"),
                   f'<g transform="translate({x + left * cell:.1f} {y + TITLE + above * cell:.1f})">',
                   *labels(columns, rows, cell), *cells(weights[layer, head], cell), "</g>"]
     lines = -(-L * H // across)

@@ -51,8 +51,7 @@ def test_a_run_resumed_gives_the_same_model_as_one_without_a_pause(trained, npgp
     settings = [*SIZES, "--steps", 6, "--dropout", 0.2, "--warmup", 2, "--schedule", "inverse-sqrt"]
     assert npgpt(*whole, *settings).status == 0
     assert npgpt(*parts, *settings, "--checkpoint-every", 2).status == 0
-    for name in ("step-00000006", "step-00000004"):
-        shutil.rmtree(tmp_path / "parts" / "checkpoints" / name, ignore_errors=name == "step-00000004")
+    shutil.rmtree(tmp_path / "parts" / "checkpoints" / "step-00000006")           # as if it had been killed after step 4
     assert npgpt("train", "--resume", "parts").status == 0
     assert load(tmp_path / "parts").parameters.tobytes() == load(tmp_path / "whole").parameters.tobytes()
 

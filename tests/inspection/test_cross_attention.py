@@ -29,7 +29,7 @@ def test_a_target_token_attends_to_the_source_before_it_is_known_itself(seed):
 def test_the_picture_has_a_map_for_each_head_with_a_cell_for_each_pair_of_tokens():
     weights = np.zeros((1, 2, 3, 4))
     weights[..., 1] = 1
-    root = ElementTree.fromstring(cross_attention_picture(["a", "<b", "c", "d"], ["x", "y", "z"], weights, [5]))
+    root = ElementTree.fromstring(cross_attention_picture(["a", "<b", "c", "d"], ["x", "y", "z"], weights, [5], [0, 1]))
     shown = [element.text for element in root.iter(f"{SVG}text")]
     assert shown == ["layer 5, head 0", *"xyz", "a", "<b", "c", "d", "layer 5, head 1", *"xyz", "a", "<b", "c", "d"]
     paths = [element.get("d").count("M") for element in root.iter(f"{SVG}path")]
