@@ -1,5 +1,5 @@
-"""The command `sdist` of setuptools, for setup.cfg: the source distribution has all pages and tests, so that the tests can be
-run from it. By itself setuptools takes the package, its data, and the tests in the top folder only.
+"""The command `sdist` of setuptools, for setup.cfg: the source distribution has all pages and tests, so that the tests
+can be run from it. By itself setuptools takes the package, its data, and the tests in the top folder only.
 """
 from pathlib import Path
 

@@ -7,8 +7,7 @@ from npgpt.errors import InputError
 from npgpt.exercises.bugs import BUGS
 from npgpt.exercises.learner import exercise_in
 from npgpt.exercises.record import note, record_of
-from npgpt.exercises.series import (
-    LAYERS, NAMES, answer_to, file_name, hints_of, require_name, solution_of, text_of_file)
+from npgpt.exercises.series import LAYERS, answer_to, file_name, hints_of, require_name, solution_of, text_of_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

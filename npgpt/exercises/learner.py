@@ -62,5 +62,5 @@ def errors_in(path: Path) -> Iterator[None]:
         last, source = lines[-1], source_of(path).splitlines()
         if isinstance(error, NotImplementedError):
             raise Unfinished(f"{path}, line {last.lineno}: {last.name} is still to be written") from None
-        raise Unfinished(f"{path}, line {last.lineno}, in {last.name}:\n    {source[last.lineno - 1].strip()}\n"
+        raise Unfinished(f"{path}, line {last.lineno}, in {last.name}:\n    {source[(last.lineno or 1) - 1].strip()}\n"
                          f"{type(error).__name__}: {error}") from None

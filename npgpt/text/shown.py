@@ -11,6 +11,6 @@ def printable(token: int, tokenizer: Tokenizer | None) -> str:
 
 
 def visible(token: bytes) -> str:
-    """␣ for a space, \\n and the like for what cannot be printed, \\xf0 for a byte of an incomplete character, \\\\ for \\."""
+    """␣ for a space, \\n and so on for what cannot be printed, \\xf0 for a byte of an incomplete character, \\\\ for \\."""
     text = token.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
     return "".join(SPACE if c == " " else c if c.isprintable() else escape(c) for c in text)

@@ -13,7 +13,8 @@ def solve(file, solution=SOLUTION):
 
 def states(npgpt):
     """The exercises that the list shows as begun or done."""
-    return {line.split()[0]: line.split()[-1] for line in npgpt("exercise").out.splitlines() if line.endswith(("begun", "done"))}
+    listed = npgpt("exercise").out.splitlines()
+    return {line.split()[0]: line.split()[-1] for line in listed if line.endswith(("begun", "done"))}
 
 
 def test_an_exercise_is_written_solved_and_listed_as_done(npgpt, tmp_path):
@@ -99,7 +100,8 @@ def test_an_argument_that_makes_no_sense_is_refused(refused, text, tmp_path, arg
     assert complaint in refused("exercise", *arguments)
 
 
-@pytest.mark.parametrize("record", ["[]", "{", '{"relu": {"hints": "many"}}', '{"relu": 3}', '{"relu": {"hints": -2, "done": 1}}'])
+@pytest.mark.parametrize("record", [
+    "[]", "{", '{"relu": {"hints": "many"}}', '{"relu": 3}', '{"relu": {"hints": -2, "done": 1}}'])
 def test_a_damaged_record_does_no_harm(npgpt, tmp_path, record):
     npgpt("exercise", "relu")
     (tmp_path / RECORD).write_text(record)

@@ -48,7 +48,9 @@ def test_the_file_does_not_tell_and_the_answer_is_checked(name, tmp_path):
     text = bug_file(name, "FILE")
     assert bug.function.__name__ not in text and bug.right.strip() not in text and len(bug.hints) >= 2
     answers = {f'"{one}"': True for one in (bug.function.__name__, f"npgpt.{bug.function.__name__}()", *bug.same)}
-    for written, right in {**answers, '"dropout_backward"': False, '""': False, "None": False, "(": False, "1 / 0": False}.items():
+    for written in ('"dropout_backward"', '""', "None", "(", "1 / 0"):
+        answers[written] = False
+    for written, right in answers.items():
         path.write_text(text.replace('ANSWER = ""', f"ANSWER = {written}"))
         found, lines = bug_answer(name, path)
         assert found == right and bool(lines) == (not right), written
