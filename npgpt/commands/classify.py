@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from npgpt.commands.arguments import model_directory, path, text_of
+from npgpt.commands.arguments import for_shell, model_directory, path, text_of
 from npgpt.commands.finetune import FINETUNED
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
@@ -22,8 +22,8 @@ AT_ONCE = 256                                   # texts
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=path, nargs="?", metavar="FILE",
-                        help="a text in each line, or - for standard input; a tab stands between the two texts of a pair, and "
-                             "between a context and each choice")
+                        help="a text in each line, or - for standard input; a tab stands between the two texts of a pair, "
+                             "and between a context and each choice")
     parser.add_argument("--model", type=model_directory, default=FINETUNED, metavar="DIR",
                         help=f"a model with a head for labelled examples (default: {FINETUNED})")
     parser.add_argument("--text", nargs="+", default=[], metavar="TEXT", help="texts")
@@ -58,9 +58,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_head(model: Model, folder: Path, name: str | None) -> int:
-    """The number of the head with a name, or the first. Raises InputError if there is none, or it does not read whole texts."""
+    """The number of the head with a name, or the first. Raises InputError if there is none that reads whole texts."""
     if not model.heads:
-        raise InputError(f"{folder} holds a language model without a head for labels: npgpt finetune --init {folder} trains one")
+        raise InputError(f"{folder} holds a language model without a head for labels: npgpt finetune --init "
+                         f"{for_shell(folder)} trains one")
     names = [head.name for head in model.heads]
     if name is not None and name not in names:
         known = f"they are {', '.join(names)}" if len(names) > 1 else "leave out --task"

@@ -10,7 +10,8 @@ import numpy as np
 
 from npgpt.commands import train
 from npgpt.commands.arguments import OUT, count, given, model_directory, path
-from npgpt.commands.labelled import DROPOUT, HELD_OUT, FineTune, gather_examples
+from npgpt.commands.labelled import DROPOUT, FineTune, gather_examples
+from npgpt.commands.labelled_data import HELD_OUT
 from npgpt.commands.train_arguments import PACE, TRAINING, flag
 from npgpt.interop.huggingface import load, save
 from npgpt.model.config import GPTConfig
@@ -28,13 +29,14 @@ from npgpt.training.settings import RATE_TIMES_WIDTH, TrainingSettings
 
 FINETUNED = Path("finetuned")                   # the default folder
 EPOCHS = 3
-PRETRAINED_RATE = 0.048                         # times 1 / n_embd: 6.25e-5 at 768 channels, as in the paper
+RATE, WIDTH = 6.25e-5, 768                      # of the paper
+POWER = 1.5                                     # smaller models need larger steps: at 128 channels 1e-3 was better than 4e-4
 WARMUP = 0.002                                  # times the number of steps, as in the paper
 DEFAULTS = {"batch_size": 32, "weight_decay": 0.01, "beta2": 0.999}        # those of the paper
 OWN = {**{name: text for name, text in TRAINING.items() if name != "steps"},
        "batch_size": "examples in a batch",
        "min_learning_rate": "the learning rate at the end of its line"}
-DERIVED = {"learning_rate": f"{PRETRAINED_RATE} / n_embd; with --from-scratch {RATE_TIMES_WIDTH} / n_embd",
+DERIVED = {"learning_rate": f"{RATE} * ({WIDTH} / n_embd)^{POWER}; with --from-scratch {RATE_TIMES_WIDTH} / n_embd",
            "warmup": f"{WARMUP:.1%} of the steps"}
 
 
@@ -49,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--task", choices=TASKS,
                       help="similarity reads pairs in both orders; classification and regression read them in one (default: "
                            "from the fields, and from the labels: fractions are for regression, all others are classes)")
-    data.add_argument("--evenly", action="store_true", help="draw as many batches of each file, not in proportion to its size")
+    data.add_argument("--evenly", action="store_true",
+                      help="draw as many batches of each file, not in proportion to its size")
     data.add_argument("--out", type=path, metavar="DIR", help=f"where the model is written (default: {FINETUNED})")
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR; other files stay")
     data.add_argument("--resume", type=path, metavar="DIR",
@@ -92,7 +95,8 @@ def resolve(args: argparse.Namespace, objective: FineTune, origin: Checkpoint | 
         if args.validation:
             files["validation"] = absolute(args.validation)
         settings = dataclasses.replace(origin.settings, **files, **asked)
-        return dataclasses.replace(settings, steps=steps(objective, settings.epochs, settings.batch_size, settings.accumulate))
+        total = steps(objective, settings.epochs, settings.batch_size, settings.accumulate)
+        return dataclasses.replace(settings, steps=total)
     epochs, size = asked.get("epochs", EPOCHS), asked.get("batch_size", DEFAULTS["batch_size"])
     accumulate = asked.get("accumulate", TrainingSettings.accumulate)
     total = steps(objective, epochs, size, accumulate)
@@ -104,7 +108,9 @@ def resolve(args: argparse.Namespace, objective: FineTune, origin: Checkpoint | 
 
 
 def learning_rate(config: GPTConfig, from_scratch: bool) -> float:
-    return (RATE_TIMES_WIDTH if from_scratch else PRETRAINED_RATE) / config.n_embd
+    if from_scratch:
+        return RATE_TIMES_WIDTH / config.n_embd
+    return float(f"{RATE * (WIDTH / config.n_embd)**POWER:.3g}")
 
 
 def steps(objective: FineTune, epochs: int, batch_size: int, accumulate: int) -> int:

@@ -1,16 +1,14 @@
 """Fine-tuning on the command line: labelled examples, and a model with heads for them."""
 import argparse
 import dataclasses
-import hashlib
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from npgpt.commands.arguments import OUT, for_shell
+from npgpt.commands.labelled_data import DataSet, digest, read_data, task_names, texts
 from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
@@ -25,29 +23,18 @@ from npgpt.runs.checkpoint import Checkpoint
 from npgpt.runs.settings import RunSettings
 from npgpt.scoring.regression import pearson
 from npgpt.tasks.fine_tuning import LM_WEIGHT, FineTuning
-from npgpt.tasks.inputs import SPECIAL, Inputs, special_ids
+from npgpt.tasks.inputs import SPECIAL, special_ids
 from npgpt.tasks.labelled import cut_lines, head_for, inputs_of
 from npgpt.tasks.prediction import predictions, report
 from npgpt.tasks.task import Batch
 from npgpt.text.characters import UNKNOWN, CharacterTokenizer
-from npgpt.text.example_files import read_examples
-from npgpt.text.examples import ChoiceExample, Example, PairExample
+from npgpt.text.examples import ChoiceExample, PairExample
 from npgpt.text.tokenizer import Tokenizer, load_tokenizer
 from npgpt.text.vocabulary import with_special_tokens
 from npgpt.training.evaluation import Validation
 
 DROPOUT = 0.1                                   # as in the paper
-HELD_OUT = 10                                   # one example in so many is for validation, if no file is given
-NAME = re.compile(r"[\w-]+")                    # of a task, which names tensors and folders
 SHOWN = 60                                      # characters of a text in the next command
-
-
-class DataSet(NamedTuple):
-    """A file's examples for training and validation."""
-    path: Path
-    training: list[Example]
-    validation: list[Example]
-    held_out: Path                              # the file that the validation examples are from
 
 
 class FineTune(Objective):
@@ -67,8 +54,8 @@ class FineTune(Objective):
                    for example in inputs for sequence in example.sequences)
 
     def data_line(self) -> str:
-        return "\n".join(f"data   {one.path}: {len(one.training):,} examples to train on, {len(one.validation):,} to validate "
-                         f"on; {described(head)}" for one, head in zip(self.data, self.heads))
+        return "\n".join(f"data   {one.path}: {len(one.training):,} examples to train on, {len(one.validation):,} to "
+                         f"validate on; {described(head)}" for one, head in zip(self.data, self.heads))
 
     def validate(self, parameters: np.ndarray, batches: Iterable[Batch]) -> Validation:
         """The loss, and for each head the accuracy or Pearson's correlation; their mean is the score."""
@@ -91,8 +78,10 @@ class FineTune(Objective):
         """Print the main figures of the validation data."""
         for which, (head, inputs) in enumerate(zip(self.heads, self.task.validation)):
             found = report(head, inputs, predictions(model, which, inputs))
-            figures = (f"Pearson's correlation {found.pearson:.4f}, Spearman's {found.spearman:.4f}" if head.kind == REGRESSION
-                       else f"accuracy {found.accuracy:.4f}, macro F1 {found.macro.f1:.4f}")
+            if head.kind == REGRESSION:
+                figures = f"Pearson's correlation {found.pearson:.4f}, Spearman's {found.spearman:.4f}"
+            else:
+                figures = f"accuracy {found.accuracy:.4f}, macro F1 {found.macro.f1:.4f}"
             print(f"validation{f' of {head.name}' if head.name else ''}: {figures}", flush=True)
 
     def next_command(self, folder: Path) -> str:
@@ -131,8 +120,7 @@ def gather_examples(args: argparse.Namespace, origin: Checkpoint | None = None) 
         raise InputError("name the labelled examples with --data: JSON lines with text and label, for example")
     seed, dtype = args.seed or 0, np.dtype(args.dtype or "float32")
     data = read_data(args.data, args.validation, seed)
-    heads = tuple(head_for([*one.training, *one.validation] if one.held_out == one.path else one.training, one.path, args.task,
-                           name) for one, name in zip(data, task_names(args.data)))
+    heads = tuple(head_for(one.labelled, one.path, args.task, name) for one, name in zip(data, task_names(args.data)))
     parameters, source, tokenizer = origin_of(args, data, dtype)
     tokenizer = with_special_tokens(tokenizer, SPECIAL)
     config = dataclasses.replace(source, vocab_size=max(source.vocab_size, tokenizer.vocab_size),
@@ -152,7 +140,8 @@ def gather_examples(args: argparse.Namespace, origin: Checkpoint | None = None) 
 def resumed(args: argparse.Namespace, origin: Checkpoint) -> FineTune:
     settings, model = origin.settings, origin.model
     if settings.objective != FineTune.name:
-        raise InputError(f"{args.resume} is a run of npgpt train: resume it with npgpt train --resume {for_shell(args.resume)}")
+        raise InputError(f"{args.resume} is a run of npgpt train: resume it with npgpt train --resume "
+                         f"{for_shell(args.resume)}")
     for flag, given in (("--task", args.task), ("--seed", args.seed), ("--dtype", args.dtype), ("--preset", args.preset),
                         ("--from-scratch", args.from_scratch), ("--transfer-layers", args.transfer_layers),
                         ("--evenly", args.evenly)):
@@ -177,7 +166,8 @@ def objective_of(model: Model, data: list[DataSet], paths: list[Path], sha256: s
     for one, head in zip(data, heads):
         training.append(inputs_of(one.training, head, tokenizer, context, one.path))
         validation.append(inputs_of(one.validation, head, tokenizer, context, one.held_out))
-        for examples, inputs, path in ((one.training, training[-1], one.path), (one.validation, validation[-1], one.held_out)):
+        for examples, inputs, path in ((one.training, training[-1], one.path),
+                                       (one.validation, validation[-1], one.held_out)):
             if message := cut_lines(examples, inputs, context, path):
                 Progress().line(message)
     task = FineTuning(model.config, heads, training, validation, model.config.pad_token_id, lm_weight, evenly, seed)
@@ -193,8 +183,8 @@ def origin_of(args: argparse.Namespace, data: Sequence[DataSet],
         raise InputError("--preset is for --from-scratch: a pretrained model has its own sizes")
     init = args.init or (OUT if holds_model(OUT) else None)
     if init is None and not args.from_scratch:
-        raise InputError(f"there is no model in {OUT}: npgpt train makes one, --init names another, and --from-scratch starts "
-                         "without one")
+        raise InputError(f"there is no model in {OUT}: npgpt train makes one, --init names another, and --from-scratch "
+                         "starts without one")
     if args.from_scratch and (args.preset or init is None):
         tokenizer = load_tokenizer(init) if init else CharacterTokenizer.of_text("".join(texts(data)))
         tokenizer = with_unknown(tokenizer)
@@ -213,48 +203,3 @@ def with_unknown(tokenizer: Tokenizer) -> Tokenizer:
 
 def with_dropout(config: GPTConfig, rate: float) -> GPTConfig:
     return dataclasses.replace(config, resid_pdrop=rate, embd_pdrop=rate, attn_pdrop=rate)
-
-
-def texts(data: Sequence[DataSet]) -> Iterable[str]:
-    """All texts of the training examples."""
-    for one in data:
-        for example in one.training:
-            for field in example:
-                if isinstance(field, (str, tuple)):
-                    yield "".join(field)
-
-
-def task_names(paths: Sequence[Path]) -> list[str]:
-    """The names of the tasks, where there are several: those of the files up to their first point."""
-    if len(paths) == 1:
-        return [""]
-    names = [path.name.partition(".")[0] for path in paths]
-    for path, name in zip(paths, names):
-        if not NAME.fullmatch(name) or names.count(name) > 1:
-            raise InputError(f"{path}: each task is named after its file, up to the first point: give the files different "
-                             "names of letters, digits, _ and -")
-    return names
-
-
-def read_data(paths: Sequence[Path], validation: Sequence[Path] | None, seed: int) -> list[DataSet]:
-    """The examples of each file. Without files for validation, a tenth of them, drawn from the seed, is held out."""
-    if validation and len(validation) != len(paths):
-        raise InputError(f"--validation names {len(validation)} files, and --data {len(paths)}: one for each is needed")
-    found = []
-    for i, path in enumerate(paths):
-        examples = read_examples(path)
-        if validation:
-            found.append(DataSet(path, examples, read_examples(validation[i]), validation[i]))
-            continue
-        if len(examples) < 2:
-            raise InputError(f"{path}: has a single example: one to train on and one to validate on are needed")
-        held_out = set(np.random.default_rng([seed, 3]).permutation(len(examples))[:max(len(examples) // HELD_OUT, 1)].tolist())
-        found.append(DataSet(path, [one for j, one in enumerate(examples) if j not in held_out],
-                             [one for j, one in enumerate(examples) if j in held_out], path))
-    return found
-
-
-def digest(paths: Iterable[Path], validation: Iterable[Path] | None) -> str:
-    """The digest of all files together."""
-    parts = [hashlib.sha256(Path(path).read_bytes()).digest() for path in (*paths, *(validation or ()))]
-    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -22,7 +22,8 @@ def head_for(examples: Sequence[Example], path: Path, task: str | None = None, n
         raise InputError(f"{path}: fine-tuning needs the fields text, label; or sentence1, sentence2, label; or context, "
                          "choices, answer")
     if task and (kind is ChoiceExample) != (task == MULTIPLE_CHOICE):
-        raise InputError(f"{path}: --task {MULTIPLE_CHOICE} is for the fields context, choices, answer, and no other task is")
+        raise InputError(f"{path}: --task {MULTIPLE_CHOICE} is for the fields context, choices, answer, and no other task "
+                         "is")
     if kind is ChoiceExample:
         return Head(MULTIPLE_CHOICE, name=name)
     if task == SIMILARITY and kind is not PairExample:
@@ -34,8 +35,8 @@ def head_for(examples: Sequence[Example], path: Path, task: str | None = None, n
                              f"{examples[0].line}")
         return Head(REGRESSION, name=name, both_orders=task == SIMILARITY)
     if fractions:
-        raise InputError(f"{path}: the labels are fractions, such as {examples[0].label} in line {examples[0].line}: these are "
-                         f"for --task {REGRESSION}")
+        raise InputError(f"{path}: the labels are fractions, such as {examples[0].label} in line {examples[0].line}: these "
+                         f"are for --task {REGRESSION}")
     try:
         labels = labels_of(examples).values
     except InputError as error:
@@ -83,5 +84,5 @@ def cut_lines(examples: Sequence[Example], inputs: Sequence[Inputs], context: in
     if not lines:
         return None
     shown = ", ".join(map(str, lines[:SHOWN])) + f" and {len(lines) - SHOWN:,} more" * (len(lines) > SHOWN)
-    return (f"{path}: {len(lines):,} of {len(inputs):,} examples are longer than the context of {context} tokens, and are cut: "
-            f"line{'s' * (len(lines) > 1)} {shown}")
+    return (f"{path}: {len(lines):,} of {len(inputs):,} examples are longer than the context of {context} tokens, and are "
+            f"cut: line{'s' * (len(lines) > 1)} {shown}")

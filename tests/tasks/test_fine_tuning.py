@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers import logits_of, seeds
-from npgpt.checking.model import check_model, unit_scale_parameters
+from npgpt.checking.model import unit_scale_parameters
 from npgpt.checking.tasks import CHOICE, LABELS, NUMBER, PAIRS, TASKS, check_task, draw_inputs
 from npgpt.interop.huggingface import load
 from npgpt.interop.safetensors import read_safetensors
