@@ -21,8 +21,8 @@ def run(plan: Plan) -> dict:
     rounds, lengths = (SHORT_ROUNDS, LENGTHS[:3]) if plan.short else (ROUNDS, LENGTHS)
     paragraph(f"""Forward and backward of causal_attention with one text, {HEADS} heads of {CHANNELS} channels, in float32 on
         one thread: dense, and with a window of {WINDOW}. The two take turns, for {rounds} rounds after one that is not
-        counted. The ratio is the median time of banded attention divided by that of dense attention, with the quartiles over the
-        rounds. Expected is the ratio of the numbers of pairs of a query and a key that it sees.""")
+        counted. The ratio is the median time of banded attention divided by that of dense attention, with the quartiles
+        over the rounds. Expected is the ratio of the numbers of pairs of a query and a key that it sees.""")
     print()
     table = Table(("T", 5), ("dense ms", 9), ("spread", 6), ("banded ms", 9), ("spread", 6), ("ratio", 6), ("quartiles", 11),
                   ("expected", 8), ("GFLOP/s", 8))

@@ -258,7 +258,7 @@ MUTANTS = [
            "np.where(logits[seen] < 0, logits[seen] * penalty, logits[seen] / penalty)", "logits[seen] / penalty",
            "generation/test_sampling.py::test_a_penalty_divides_positive_logits_and_multiplies_negative_ones"),
     Mutant("positions count from the first column, not from each text's own start", PUBLISHED, "generation/inference.py",
-           "positions - first[:, None]", "positions = positions - 0 * first[:, None]",
+           "positions - first[:, None]", "positions - 0 * first[:, None]",
            "generation/test_generate.py::test_in_a_batch_every_text_is_what_it_is_alone"),
     Mutant("beams keep the cache of the row, not of the text that they continue", PUBLISHED, "generation/beam_search.py",
            "        cache.rearrange(np.array(rows + [0] * (beams - len(rows))), length)\n", "",

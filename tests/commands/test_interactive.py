@@ -80,7 +80,8 @@ def test_lines_that_are_not_utf_8_are_refused(say):
     assert outcome.status == 2 and "standard input is not UTF-8 text" in outcome.err
 
 
-@pytest.mark.parametrize("arguments", [["--beams", 2], ["--num-samples", 2], ["--show-log-probabilities"], ["--prompt-file", "-"]])
+@pytest.mark.parametrize("arguments", [["--beams", 2], ["--num-samples", 2], ["--show-log-probabilities"],
+                                       ["--prompt-file", "-"]])
 def test_what_cannot_be_combined_is_refused(refused, model, arguments):
     assert "--interactive" in refused("generate", "--model", model, "--interactive", *arguments)
 

@@ -14,7 +14,8 @@ from npgpt.generation.generate import generate
 from npgpt.model.config import GPTConfig
 
 CONFIG = GPTConfig(vocab_size=7, n_positions=40, n_embd=6, n_layer=2, n_head=2, initializer_range=0.5)
-KINDS = [CONFIG, dataclasses.replace(CONFIG, window_size=3, qkv_bias=False), dataclasses.replace(CONFIG, pre_layer_norm=False)]
+KINDS = [CONFIG, dataclasses.replace(CONFIG, window_size=3, qkv_bias=False),
+         dataclasses.replace(CONFIG, pre_layer_norm=False)]
 turns = st.lists(st.tuples(st.lists(st.integers(0, 6), max_size=9), st.integers(0, 7)), min_size=1, max_size=5)
 
 
@@ -107,8 +108,8 @@ def test_an_interrupted_pass_is_computed_again(config, interrupted, monkeypatch)
             raise KeyboardInterrupt
     with monkeypatch.context() as patch:
         patch.setattr(inference, "is_gpt2", lambda config: False)
-        patch.setattr(type(conversation.cache), "patterns",
-                      lambda *rest: [pattern if i != 1 else Interrupted(pattern) for i, pattern in enumerate(patterns(*rest))])
+        patch.setattr(type(conversation.cache), "patterns", lambda *rest: [
+            pattern if i != 1 else Interrupted(pattern) for i, pattern in enumerate(patterns(*rest))])
         with pytest.raises(KeyboardInterrupt):
             next(conversation.answer(None, greedy=True))
     text = list(conversation.text)

@@ -109,7 +109,8 @@ def with_blas_threads(patch, threads):
 
 
 @given(kinds, st.integers(1, CONFIG.n_positions), st.sampled_from([None, 1, 2, 3]), precisions, seeds, st.data())
-def test_prefill_gives_logits_keys_and_values_of_one_pass_on_any_number_of_threads(config, T, threads, precision, seed, data):
+def test_prefill_gives_logits_keys_and_values_of_one_pass_on_any_number_of_threads(config, T, threads, precision,
+                                                                                   seed, data):
     """Wherever in the cache the text begins."""
     dtype, tolerance = precision
     start = data.draw(st.integers(0, CONFIG.n_positions - T))

@@ -22,8 +22,9 @@ from npgpt.model.parameters import named_views
 from npgpt.model.presets import preset
 
 GPT3 = GPTConfig(vocab_size=11, n_positions=7, n_embd=6, n_layer=3, n_head=2, n_inner=5, window_size=2, qkv_bias=False)
-BLOCK = {"ln_1.weight": (6,), "ln_1.bias": (6,), "attn.attention.q_proj.weight": (6, 6), "attn.attention.k_proj.weight": (6, 6),
-         "attn.attention.v_proj.weight": (6, 6), "attn.attention.out_proj.weight": (6, 6), "attn.attention.out_proj.bias": (6,),
+BLOCK = {"ln_1.weight": (6,), "ln_1.bias": (6,),
+         **{f"attn.attention.{name}.weight": (6, 6) for name in ("q_proj", "k_proj", "v_proj", "out_proj")},
+         "attn.attention.out_proj.bias": (6,),
          "ln_2.weight": (6,), "ln_2.bias": (6,), "mlp.c_fc.weight": (5, 6), "mlp.c_fc.bias": (5,),
          "mlp.c_proj.weight": (6, 5), "mlp.c_proj.bias": (6,)}
 SHAPES = {"transformer.wte.weight": (11, 6), "transformer.wpe.weight": (7, 6),
@@ -69,7 +70,8 @@ def test_what_is_saved_is_loaded_up_to_the_rounding_of_the_root(tmp_path, dtype,
 
 
 @pytest.mark.parametrize("n_layer, types, window", [
-    (4, [[ALTERNATING, 2]], 256), (3, [[ALTERNATING, 1], [ALL_GLOBAL, 1]], 256), (3, [[["global", "local", "global"], 1]], 256),
+    (4, [[ALTERNATING, 2]], 256), (3, [[ALTERNATING, 1], [ALL_GLOBAL, 1]], 256),
+    (3, [[["global", "local", "global"], 1]], 256),
     (3, [[ALL_GLOBAL, 3]], None), (1, [[ALL_GLOBAL, 1]], None), (4, [[ALTERNATING, 1], [[], 5], [ALTERNATING, 1]], 256)])
 @pytest.mark.parametrize("stored_window", [None, 2])
 def test_attention_is_global_and_local_in_turn_or_global_everywhere(n_layer, types, window, stored_window):
@@ -90,14 +92,17 @@ def test_what_a_file_leaves_out_is_what_transformers_takes():
 @pytest.mark.parametrize("changes, complaint", [
     ({"attention_types": [[["local", "global"], 2]]}, "in turn"), ({"attention_types": [[["local"], 4]]}, "in turn"),
     ({"attention_types": [[ALTERNATING, 1]]}, "in turn"), ({"attention_types": [[ALTERNATING, 3]]}, "no more than 4 layers"),
-    ({"attention_types": [[["global", "strided"], 2]]}, "in turn"), ({"attention_types": [[ALTERNATING, -1]]}, "no more than"),
-    ({"attention_types": [[ALTERNATING, 10**18]]}, "no more than"), ({"attention_types": [[ALTERNATING, 2.0]]}, "must be a list"),
+    ({"attention_types": [[["global", "strided"], 2]]}, "in turn"),
+    ({"attention_types": [[ALTERNATING, -1]]}, "no more than"),
+    ({"attention_types": [[ALTERNATING, 10**18]]}, "no more than"),
+    ({"attention_types": [[ALTERNATING, 2.0]]}, "must be a list"),
     ({"attention_types": [["global", 4]]}, "must be a list"), ({"attention_types": [[ALTERNATING]]}, "must be a list"),
     ({"attention_types": 5}, "must be a list"), ({"attention_types": [[ALTERNATING, "2"]]}, "must be a list"),
     ({"attention_types": [[[["global"]], 4]]}, "in turn"), ({"attention_layers": 5}, "in turn"),
     ({"attention_layers": ["global"] * 5}, "in turn"), ({"window_size": None}, "window_size must be a whole number"),
     ({"window_size": 0}, "window_size"), ({"window_size": "256"}, "window_size"), ({"window_size": 2**25}, "window_size"),
-    ({"num_layers": 0}, "n_layer"), ({"num_heads": 4}, "n_head must be a divisor"), ({"activation_function": "sin"}, "activation"),
+    ({"num_layers": 0}, "n_layer"), ({"num_heads": 4}, "n_head must be a divisor"),
+    ({"activation_function": "sin"}, "activation"),
     ({"num_layers": 5}, "in turn"), ({"hidden_size": 8, "n_embd": 6}, "both mean the same size")])
 def test_other_models_are_refused(changes, complaint):
     types = {} if "attention_layers" in changes else {"attention_types": [[ALTERNATING, 2]]}
