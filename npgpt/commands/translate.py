@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-new-tokens", type=count, metavar="N",
                         help=f"tokens of a translation at most (default: those of its source and {LONGER} more)")
     parser.add_argument("--svg", type=path, metavar="FILE",
-                        help="also write a picture in SVG of what each token of the translation attends to in the source, in "
-                             "every head of every layer; for one text")
+                        help="also write a picture in SVG of what each token of the translation attends to in the source, "
+                             "in every head of every layer; for one text")
     parser.add_argument("--layer", type=count, metavar="N", help="show this layer of the decoder only, counted from 0")
     parser.add_argument("--head", type=count, metavar="N", help="show this head only, counted from 0")
 

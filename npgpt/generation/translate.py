@@ -45,13 +45,14 @@ class Decoding(NamedTuple):
 
 def start(sources: Sequence[Sequence[int]], parameters: np.ndarray, config: EncoderDecoderConfig, copies: int,
           columns: int) -> Decoding:
-    """Encode N sources, for `copies` targets of each, of at most so many tokens. Raises InputError for a source that is empty
-    or too long, for ids outside the vocabulary, and for a model without a pad token.
+    """Encode N sources, for `copies` targets of each, of at most so many tokens. Raises InputError for a source that is
+    empty or too long, for ids outside the vocabulary, and for a model without a pad token.
     """
     if config.pad_token_id is None:
         raise InputError("this model has no pad_token_id, with which every target begins")
     if not sources or min(map(len, sources)) < 1 or max(map(len, sources)) > config.n_positions:
-        raise InputError(f"a source has {max(map(len, sources), default=0):,} tokens; 1 to {config.n_positions:,} are possible")
+        raise InputError(f"a source has {max(map(len, sources), default=0):,} tokens; "
+                         f"1 to {config.n_positions:,} are possible")
     ids = padded([np.asarray(source) for source in sources], config.pad_token_id)
     if not 0 <= ids.min() <= ids.max() < config.vocab_size:
         raise InputError(f"a source has ids from {ids.min()} to {ids.max()}; the vocabulary ends at {config.vocab_size - 1}")

@@ -11,7 +11,8 @@ from npgpt.model.heads import model_table
 from npgpt.model.parameters import groups
 
 
-def cross_attended(source: np.ndarray, target: np.ndarray, parameters: np.ndarray, config: EncoderDecoderConfig) -> np.ndarray:
+def cross_attended(source: np.ndarray, target: np.ndarray, parameters: np.ndarray,
+                   config: EncoderDecoderConfig) -> np.ndarray:
     """source (S,), target (T,)  ->  weights (L, H, T, S)
 
     weights[l, h, t, s] is the weight of the source's position s where head h of the decoder's layer l helps to predict
@@ -24,8 +25,9 @@ def cross_attended(source: np.ndarray, target: np.ndarray, parameters: np.ndarra
 
 def cross_attention_picture(source: Sequence[str], target: Sequence[str], weights: np.ndarray, layers: Sequence[int],
                             heads: Sequence[int]) -> bytes:
-    """S and T tokens as text, weights (L, H, T, S), the numbers of the layers and heads  ->  SVG: a row for each predicted token, a column for each of the source.
-    Colour by square root. The heads of a layer are side by side.
+    """S and T tokens as text, weights (L, H, T, S), the numbers of the layers and heads  ->  SVG
+
+    A row for each predicted token, a column for each of the source. Colour by square root.
     """
     columns, rows = [fitted(token) for token in source], [fitted(token) for token in target]
     L, H, T, S = weights.shape

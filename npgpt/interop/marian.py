@@ -22,8 +22,8 @@ FIXED = {"scale_embedding": True, "share_encoder_decoder_embeddings": True, "tie
          "normalize_before": False, "normalize_embedding": False, "add_final_layer_norm": False, "activation_dropout": 0.0,
          "encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0}
 # What MarianConfig assumes where a file says nothing.
-DEFAULTS = {"vocab_size": 58101, "d_model": 1024, "max_position_embeddings": 1024, "encoder_layers": 12, "decoder_layers": 12,
-            "encoder_attention_heads": 16, "decoder_attention_heads": 16, "encoder_ffn_dim": 4096, "decoder_ffn_dim": 4096,
+DEFAULTS = {"vocab_size": 58101, "d_model": 1024, "max_position_embeddings": 1024, "encoder_layers": 12,
+            "decoder_layers": 12, "encoder_attention_heads": 16, "decoder_attention_heads": 16, "encoder_ffn_dim": 4096, "decoder_ffn_dim": 4096,
             "activation_function": "gelu", "scale_embedding": False, "pad_token_id": 58100, "eos_token_id": 0}
 EPSILON = 1e-5                                  # of layer norm
 TABLE, UNEMBEDDING, PREFIX = "shared.weight", "lm_head.weight", "model."
@@ -47,7 +47,8 @@ def parse_config(stored: dict) -> EncoderDecoderConfig:
 def fields(config: EncoderDecoderConfig) -> dict[str, object]:
     """Raises InputError for what this format cannot hold."""
     if config.layer_norm_epsilon != EPSILON or config.pad_token_id is None:
-        raise InputError(f"an encoder-decoder is stored as MarianMTModel, which has layer_norm_epsilon {EPSILON} and a pad token")
+        raise InputError(f"an encoder-decoder is stored as MarianMTModel, which has layer_norm_epsilon {EPSILON} "
+                         "and a pad token")
     ours = {"n_inner": config.inner, "n_decoder_layer": config.decoder_layers}
     return {**FIXED, **{name: ours.get(field, getattr(config, field)) for name, field in NAMES.items()},
             **{name: getattr(config, name) for name in SAME}, "decoder_vocab_size": config.vocab_size,
@@ -87,7 +88,7 @@ def layer(prefix: str, parts: Mapping[str, tuple]) -> dict[str, Stored]:
 
 
 def parameters_alone(tensors: Mapping[str, np.ndarray], config: EncoderDecoderConfig) -> dict[str, np.ndarray]:
-    """The tensors without copies of the shared table, positions, and a bias of the logits that is 0: these are no parameters.
+    """The tensors without copies of the shared table, positions, and a bias of the logits that is 0.
 
     Raises InputError if one of them is not what npgpt computes with.
     """

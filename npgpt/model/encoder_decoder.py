@@ -34,7 +34,7 @@ class EncoderDecoderParameters(NamedTuple):
 
 
 def encoder_decoder_table(config: EncoderDecoderConfig) -> EncoderDecoderParameters:
-    """The table of all parameters. All matrices start from the same normal distribution, as in Hugging Face's MarianMTModel."""
+    """The table of all parameters. All matrices start from the same normal distribution, as in MarianMTModel."""
     C, I, deviation = config.n_embd, config.inner, config.initializer_range
     memory = MemoryParameters(weight(C, 2 * C, deviation=deviation), bias(2 * C))
     return EncoderDecoderParameters(
@@ -129,7 +129,7 @@ def all_keys_values(memory: np.ndarray, p: EncoderDecoderParameters,
 
 def all_keys_values_backward(dkeys_values: Sequence[np.ndarray], caches: Sequence[tuple],
                              out: EncoderDecoderParameters) -> np.ndarray:
-    """The same gradients (2, B, H, S, D)  ->  dmemory (B, S, C): every block attends to the memory, so their gradients add up"""
+    """The same gradients (2, B, H, S, D)  ->  dmemory (B, S, C): the sum over all blocks, which all attend to the memory"""
     return sum(memory_keys_values_backward(dkv, cache, group)[0]
                for dkv, cache, group in zip(dkeys_values, caches, out.memory, strict=True))
 

@@ -2,7 +2,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from npgpt.training.schedule import learning_rate, linear_learning_rate
+from npgpt.training.schedule import inverse_sqrt_learning_rate, learning_rate, linear_learning_rate
 
 steps = st.integers(1, 60)
 warmups = st.integers(0, 70)
@@ -67,3 +67,12 @@ def test_the_linear_schedule_is_that_of_gpt_1s_code():
 
 def test_the_linear_schedule_falls_to_the_floor():
     assert linear_learning_rate(10, 10, 2.0, 0.5, 0) == 0.5 and linear_learning_rate(0, 10, 2.0, 0.5, 0) == 2.0
+
+
+def test_the_inverse_square_root_schedule_is_equation_3_of_the_first_transformer():
+    """C^-0.5 min(t^-0.5, t w^-1.5), with t = 1 in the first step."""
+    C, w = 512, 40
+    rates = [inverse_sqrt_learning_rate(step, 200, (C * w) ** -0.5, 0.0, w) for step in range(200)]
+    assert rates == pytest.approx([C**-0.5 * min(t**-0.5, t * w**-1.5) for t in range(1, 201)], rel=1e-12)
+    assert inverse_sqrt_learning_rate(199, 200, 1.0, 0.9, w) == 0.9
+    assert inverse_sqrt_learning_rate(0, 200, 1.0, 0.0, 0) == 1.0
