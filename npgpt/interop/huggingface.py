@@ -36,6 +36,7 @@ MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_F
 USES = {GPTConfig: "a GPT, which generates text: npgpt generate",
         BertConfig: "a masked language model: npgpt fill uses it, and npgpt train --objective masked trains it",
         EncoderDecoderConfig: "an encoder-decoder, which translates: npgpt translate"}
+BERT_INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 # The special tokens whose names say what they are for.
 ROLES = {"unk_token": ("<unk>", "[UNK]"), "pad_token": ("<pad>", "[PAD]"), "cls_token": ("[CLS]",), "sep_token": ("[SEP]",),
          "mask_token": ("<mask>", "[MASK]")}
@@ -105,6 +106,7 @@ def write_model(folder: Path, model: Model) -> None:
         write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
                                                "model_max_length": config.n_positions,
                                                "clean_up_tokenization_spaces": False,
+                                               **({"model_input_names": BERT_INPUTS} if isinstance(config, BertConfig) else {}),
                                                **named_special_tokens(tokenizer, config)})
     write_safetensors(folder / WEIGHTS, tensors_to_save(model), {"format": "pt"})
 
