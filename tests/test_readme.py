@@ -19,7 +19,7 @@ import pytest
 import npgpt
 
 PROJECT = Path(__file__).parent.parent
-FOLDERS = ("", "npgpt/layers/", "npgpt/model/", "npgpt/", "npgpt/scoring/", "npgpt/exercises/", "tests/", "benchmarks/")
+FOLDERS = ("", "npgpt/layers/", "npgpt/model/", "npgpt/", "npgpt/tasks/", "npgpt/scoring/", "npgpt/exercises/", "tests/", "benchmarks/")
 NAMES = [f"{folder}README.md" for folder in FOLDERS]
 PAGES = {name: (PROJECT / name).read_text(encoding="utf-8") for name in NAMES}
 TEXT = "\n".join(PAGES.values())
@@ -31,6 +31,7 @@ CHANGES_THE_OUTPUT = {"CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PY_COLORS", "FORC
 SHORTER = {
     "npgpt train": "--steps 3 --n-embd 16",
     "npgpt train --resume out --steps 2500": "--steps 5",
+    "npgpt finetune --data packages.train.jsonl --epochs 5": "--epochs 1",
 }
 # Run in the place of a command that needs the network: the model that npgpt train has made.
 INSTEAD = {

@@ -31,7 +31,9 @@ def pretrained(tmp_path):
     """A small model of characters, with the default name of npgpt train's folder."""
     tokenizer = CharacterTokenizer("abcdefghijklmnopqrstuvwxyz ")
     config = GPTConfig(vocab_size=27, n_positions=16, n_embd=8, n_layer=2, n_head=2, initializer_range=0.2).without_dropout()
-    save(tmp_path / "out", Model(initial_parameters(language_model_table(config), 5), config, tokenizer))
+    model = Model(initial_parameters(language_model_table(config), 5), config, tokenizer)
+    named_views(model.parameters, model.table)["ln_f.gain"][...] = np.linspace(0.5, 1.5, 8)
+    save(tmp_path / "out", model)
     return tmp_path / "out"
 
 
