@@ -39,7 +39,8 @@ def test_the_source_distribution_has_every_file(built):
 
 
 def test_a_wheel_has_the_package_with_its_data_and_nothing_else(built):
-    package = {f"npgpt/{name}" for name in files_below(built / "npgpt") if not name.endswith("README.md")}
+    pages = (".md", ".svg")                     # README files and their pictures, which the package does not need
+    package = {f"npgpt/{name}" for name in files_below(built / "npgpt") if not name.endswith(pages)}
     assert files_below(built / "lib") == package and "npgpt/py.typed" in package
 
 
