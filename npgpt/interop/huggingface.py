@@ -12,7 +12,7 @@ from npgpt.interop.families import family_in_file, family_of
 from npgpt.interop.family import tokens_that_occur
 from npgpt.interop.heads import head_fields, parse_heads
 from npgpt.interop.safetensors import as_float, write_safetensors
-from npgpt.interop.template import bert_template, template
+from npgpt.interop.template import bert_template, ending_template, template
 from npgpt.interop.tensors import (parameter_tensors, prefix_in_file, stored_tensors, tensors_to_save,
                                    with_changed_parameters)
 from npgpt.interop.weights import INDEX, WEIGHTS, read_weights, weights_file
@@ -100,6 +100,7 @@ def write_model(folder: Path, model: Model) -> None:
     if tokenizer is not None:
         tokenizer.save(folder)
         around = (bert_template(tokenizer) if isinstance(config, BertConfig) else
+                  ending_template(tokenizer, config) if isinstance(config, EncoderDecoderConfig) else
                   template(tokenizer, config.n_positions) if heads else {})
         if around:
             write_json(folder / TOKENIZER_FILE, {**read_json(folder / TOKENIZER_FILE), **around})

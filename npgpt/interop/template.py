@@ -1,4 +1,5 @@
 """The special tokens around a text in tokenizer.json, so that transformers puts them there as npgpt does."""
+from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.tasks.inputs import SPECIAL, special_ids
 from npgpt.tasks.masking import BEGIN, END
 from npgpt.text.tokenizer import Tokenizer
@@ -32,6 +33,17 @@ def bert_template(tokenizer: Tokenizer) -> dict[str, object]:
     tokens = {name: {"id": name, "ids": [tokenizer.special_tokens[name]], "tokens": [name]} for name in (BEGIN, END)}
     return {"post_processor": {"type": "TemplateProcessing", "single": single, "pair": [*single, text("B", 1), token(END, 1)],
                                "special_tokens": tokens}}
+
+
+def ending_template(tokenizer: Tokenizer, config: EncoderDecoderConfig) -> dict[str, object]:
+    """The field of tokenizer.json that adds the end token. Nothing for a tokenizer without this token."""
+    ends = {name: i for name, i in tokenizer.special_tokens.items() if i in config.end_tokens[:1]}
+    if not ends:
+        return {}
+    (name, i), = ends.items()
+    single = [text("A"), token(name)]
+    return {"post_processor": {"type": "TemplateProcessing", "single": single, "pair": [*single, text("B"), token(name)],
+                               "special_tokens": {name: {"id": name, "ids": [i], "tokens": [name]}}}}
 
 
 def token(name: str, segment: int = 0) -> dict:

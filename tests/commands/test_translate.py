@@ -46,6 +46,13 @@ def test_a_model_for_both_languages_is_trained(trained):
     assert {"<pad>", "</s>", "<unk>"} == set(model.tokenizer.special_tokens)
 
 
+def test_transformers_is_told_to_end_a_source_as_npgpt_does(trained):
+    processor = json.loads((trained / "tokenizer.json").read_text())["post_processor"]
+    model = load(trained)
+    assert processor["single"] == [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "</s>", "type_id": 0}}]
+    assert processor["special_tokens"]["</s>"]["ids"] == [model.config.eos_token_id] == [model.tokenizer.id_of("</s>")]
+
+
 def test_a_run_resumed_gives_the_same_model_as_one_without_a_pause(trained, npgpt, tmp_path):
     whole, parts = [*TRAIN[:-1], "whole"], [*TRAIN[:-1], "parts"]
     settings = [*SIZES, "--steps", 6, "--dropout", 0.2, "--warmup", 2, "--schedule", "inverse-sqrt"]
