@@ -53,7 +53,8 @@ class MaskedLanguageModel(LanguageModel):
         return [next(self.task.batches(self.task.corpus.validation[:self.task.length + 1]))]
 
     def validated(self) -> str:
-        return f"{super(LanguageModel, self).validated()} with masked tokens"
+        count = sum(map(self.task.count, self.task.validation_batches()))
+        return f"{count:,} masked tokens of the {len(self.task.corpus.validation):,} of its split"
 
     def show_result(self, model: Model, settings: RunSettings) -> None:
         """Print a part of the validation text with masked tokens, and the text with what the model puts in their places."""
