@@ -36,7 +36,7 @@ KEYS = VALUES = 8
 PAIRS = 16
 CONFIG = GPTConfig(vocab_size=KEYS + VALUES, n_positions=2 * PAIRS, n_embd=64, n_layer=2, n_head=4,
                    initializer_range=0.2).without_dropout()
-SETTINGS = TrainingSettings(steps=2400, batch_size=64, learning_rate=1e-3, warmup=100)
+SETTINGS = TrainingSettings(steps=1500, batch_size=64, learning_rate=1e-3, min_learning_rate=5e-4, warmup=100)
 BAND = 4                                        # positions: the last two pairs
 MODELS = {"two layers": CONFIG,
           "one layer": dataclasses.replace(CONFIG, n_layer=1),
@@ -69,7 +69,8 @@ def curves_picture(accuracies: dict[str, list[float]]) -> bytes:
     parts = [text(MARGIN, MARGIN + 12, "accuracy on mappings that were not trained on")]
     for i, line in enumerate(lines):
         y = MARGIN + ROW * (i + 1)
-        parts += [f'<g class="c{i}"><path class="train" d="M{MARGIN} {y + 7}h40"/></g>', text(MARGIN + 50, y + 12, line.name)]
+        parts += [f'<g class="c{i}"><path class="train" d="M{MARGIN} {y + 7}h40"/></g>',
+                  text(MARGIN + 50, y + 12, line.name)]
     parts += [f'<g transform="translate(0 {top})">', *panel(lines, frame(lines, from_zero=True), "shots"), "</g>"]
     return picture("In-context learning: accuracy by the number of shots", WIDTH, top + HEIGHT, parts, style("curves.css"),
                    shown=PAGE)
@@ -122,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             head, score = induction_head(task, parameters)
             (args.folder / "induction_head.svg").write_bytes(head_picture(task, parameters, head))
     (args.folder / "in_context.svg").write_bytes(curves_picture(accuracies))
-    print(f"\nhead {head} of the second layer puts {100 * score:.0f}% of its attention on the values that followed the key before")
+    print(f"\nhead {head} of the second layer puts {100 * score:.0f}% of its attention on the values that followed the key "
+          "before")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.scoring --torch-python PATH
 
-The model is the smallest GPT-2 with random weights; each question has a few shots and four choices. Both sides take turns and
-must find the same likelihoods. PATH is a Python that has torch and transformers.
+The model is the smallest GPT-2 with random weights; each question has a few shots and four choices. Both sides take turns
+and must find the same likelihoods. PATH is a Python that has torch and transformers.
 """
 import argparse
 import json
@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="gpt2", help="(default: gpt2, 124M parameters)")
     parser.add_argument("--items", type=int, default=4, metavar="N", help="questions (default: 4)")
     parser.add_argument("--shots", type=int, default=5, metavar="K", help="(default: 5)")
-    parser.add_argument("--length", type=int, default=50, metavar="N", help="tokens of a shot, and of a question (default: 50)")
+    parser.add_argument("--length", type=int, default=50, metavar="N",
+                        help="tokens of a shot, and of a question (default: 50)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--threads", type=int, default=available_cores(), metavar="N", help="(default: all cores)")
     args = parser.parse_args(arguments)
@@ -93,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     times.append((seconds, theirs))
             peer.stdin.close()
     ours, theirs = np.median(times, axis=0)
-    print(f"{args.items} questions of {(args.shots + 1) * args.length} tokens, {CHOICES} choices each, {args.threads} threads; "
-          f"medians of {args.rounds} rounds\nnpgpt {ours:.2f} s   transformers, one by one {theirs:.2f} s   ratio "
+    print(f"{args.items} questions of {(args.shots + 1) * args.length} tokens, {CHOICES} choices each, {args.threads} "
+          f"threads; medians of {args.rounds} rounds\nnpgpt {ours:.2f} s   transformers, one by one {theirs:.2f} s   ratio "
           f"{theirs / ours:.2f} ({', '.join(f'{b / a:.2f}' for a, b in times)})")
 
 

@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help=f"the longest free answer (default: {NEW_TOKENS})")
     group.add_argument("--stop", metavar="TEXT", type=line_breaks, default=STOP,
                        help="ends a free answer (default: \\n, the end of the line)")
-    group.add_argument("--items", type=output_file, metavar="FILE", help="write what was found for each example there (JSON lines)")
+    group.add_argument("--items", type=output_file, metavar="FILE",
+                       help="write what was found for each example there (JSON lines)")
 
 
 def line_breaks(text: str) -> str:
@@ -87,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
     shots = f"{args.shots} shot{'s' * (args.shots != 1)}"
     print(harmless(f"{file}, {shots}\n{found.report}", sys.stdout))
     if found.cut:
-        print(f"{found.cut:,} of {len(items):,} prompts did not fit the context of {model.config.n_positions:,} tokens: their "
-              "beginnings were cut off")
+        print(f"{found.cut:,} of {len(items):,} prompts did not fit the context of {model.config.n_positions:,} tokens: "
+              "their beginnings were cut off")
     if args.json:
         write_json(args.json, {**found.report.as_json(), "shots": args.shots, "cut": found.cut})
     if args.items:
@@ -116,7 +117,7 @@ def errors_in(file: Path) -> Iterator[None]:
 
 
 def encoded(model: Model, item: Item, prompt: Prompt, answer: str) -> Continuation:
-    """An answer after its prompt. Raises InputError, naming the line, if it has no tokens, or if nothing is left of the shots."""
+    """An answer after its prompt. Raises InputError, naming the line, if it has no tokens, or if no shot is left."""
     try:
         found = continuation(prompt.text, f" {answer}", model.tokenizer, model.config)
         if found.cut and continuation(prompt.last, f" {answer}", model.tokenizer, model.config).cut:
@@ -129,8 +130,8 @@ def encoded(model: Model, item: Item, prompt: Prompt, answer: str) -> Continuati
 def require_no_shots(item: Item, prompt: Prompt, model: Model) -> None:
     """Raise InputError if there are shots, the last of which does not fit."""
     if prompt.last != item.question:
-        raise InputError(f"not one of the shots fits the model's context of {model.config.n_positions:,} tokens together with "
-                         "the question: ask for --shots 0")
+        raise InputError(f"not one of the shots fits the model's context of {model.config.n_positions:,} tokens together "
+                         "with the question: ask for --shots 0")
 
 
 def score_choices(model: Model, items: Sequence[Item], questions: Sequence[Prompt], args: argparse.Namespace,

@@ -101,6 +101,7 @@ def draw_shots(rng: random.Random, pool: Sequence[Item], item: Item, count: int,
     if len(drawn) < count:                      # the item is in the pool several times
         others = [one for one in pool if one[:-1] != item[:-1]]
         if len(others) < count:
-            raise InputError(f"line {item.line}: {count} shots were asked for, but there are only {len(others)} other examples")
+            raise InputError(f"line {item.line}: {count} shots were asked for, but there are only {len(others)} other "
+                             "examples")
         drawn = rng.sample(others, count)
     return drawn[:count]

@@ -24,8 +24,8 @@ def text_loss(task: LanguageModelling, parameters: np.ndarray, tokens: np.ndarra
               report: Callable[[int, float], object] = lambda count, loss: None) -> TextLoss:
     """The loss over a text of at least two tokens.
 
-    Without a stride the windows are side by side, and every token but the first is predicted. With one, they have n_positions
-    tokens, and each begins `stride` tokens after the one before it; a token is predicted in the first window that has it,
+    Without a stride the windows are side by side, and every token but the first is predicted. With one, they have
+    n_positions tokens, and each begins `stride` tokens after the one before it; a token is predicted in the first window that has it,
     from all tokens before it there.
 
     report: called after each batch with the number of targets so far, and their mean loss. Raises InputError if the stride

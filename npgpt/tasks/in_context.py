@@ -1,4 +1,4 @@
-"""In-context learning: every sequence brings a new mapping of keys to values, which can be learnt from the sequence alone."""
+"""In-context learning: every sequence brings a new mapping of keys to values, which can be learnt from it alone."""
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,8 +27,8 @@ class InContext(LanguageModelling):
     def __init__(self, config: GPTConfig, keys: int = 8, values: int = 8, pairs: int = 16) -> None:
         super().__init__(config)
         if keys + values > config.vocab_size or 2 * pairs - 1 > config.n_positions:
-            raise InputError(f"{keys} keys, {values} values and {pairs} pairs need vocab_size {keys + values} and n_positions "
-                             f"{2 * pairs - 1} or more, not {config.vocab_size} and {config.n_positions}")
+            raise InputError(f"{keys} keys, {values} values and {pairs} pairs need vocab_size {keys + values} and "
+                             f"n_positions {2 * pairs - 1} or more, not {config.vocab_size} and {config.n_positions}")
         self.keys, self.values, self.pairs = keys, values, pairs
 
     def with_config(self, config: GPTConfig) -> "InContext":

@@ -53,12 +53,14 @@ def test_choices_are_ranked_and_the_figures_written(npgpt, model, write, tmp_pat
     assert {*figures} == {"accuracy", "chance", "examples", "shots", "cut"} and figures["chance"] == 0.5
     assert figures["accuracy"]["sum"] in (pytest.approx(1 / 3), pytest.approx(2 / 3))
     items = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().splitlines()]
-    assert [item["line"] for item in items] == [1, 2, 3] and [one["text"] for one in items[0]["choices"]] == CHOICE["choices"]
+    assert [item["line"] for item in items] == [1, 2, 3]
+    assert [one["text"] for one in items[0]["choices"]] == CHOICE["choices"]
 
 
 def test_labels_are_choices(npgpt, model, write, tmp_path):
     examples = [{"text": f"text {i}", "label": label} for i, label in enumerate(["good", "bad", "so so"])]
-    npgpt("evaluate", "--model", model, "--data", write(*examples), "--shots", 1, "--prompt", "{text}:", "--items", "items.jsonl")
+    npgpt("evaluate", "--model", model, "--data", write(*examples), "--shots", 1, "--prompt", "{text}:",
+          "--items", "items.jsonl")
     item = json.loads((tmp_path / "items.jsonl").read_text().splitlines()[0])
     assert [one["text"] for one in item["choices"]] == ["bad", "good", "so so"] and item["answer"] == 1
 
@@ -71,7 +73,8 @@ def test_what_is_cut_off_is_told(npgpt, model, write):
 
 def test_shots_come_from_another_file(npgpt, model, write):
     data, other = write(CHOICE), write({**CHOICE, "context": "a cat"}, name="other.jsonl")
-    outs = [npgpt("evaluate", "--model", model, "--data", data, *more).out for more in ([], ["--train", other, "--shots", 1])]
+    outs = [npgpt("evaluate", "--model", model, "--data", data, *more).out
+            for more in ([], ["--train", other, "--shots", 1])]
     assert outs[1].startswith("data.jsonl, 1 shot\n") and outs[0] != outs[1]
 
 

@@ -34,7 +34,8 @@ def test_likelihoods_in_trees_are_those_of_each_text_alone(config, seed, tree_si
     some = []
     for _ in range(5):
         context = shared[:rng.integers(1, n)]
-        some.append(Continuation(context, rng.integers(config.vocab_size, size=rng.integers(1, n + 2 - len(context))).tolist()))
+        ids = rng.integers(config.vocab_size, size=rng.integers(1, n + 2 - len(context)))
+        some.append(Continuation(context, ids.tolist()))
     some.append(some[0])
     likeliest = int(logits_of(np.array([shared[:2]]), parameters, config)[0, -1].argmax())
     some.append(Continuation(shared[:2], [likeliest]))

@@ -13,7 +13,7 @@ from npgpt.training.evaluation import evaluate
 
 
 def guide(tokens, parameters, config, stride):
-    """The loop of the guide to perplexity of transformers, by the labels' own shift  ->  its loss, and the mean over targets"""
+    """The loop of the guide to perplexity of transformers  ->  its loss, the mean over all targets, and their number"""
     guide_nats, guide_count, nats, count, before = 0.0, 0, 0.0, 0, 0
     for begin in range(0, len(tokens), stride):
         end = min(begin + config.n_positions, len(tokens))
