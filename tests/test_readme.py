@@ -30,7 +30,7 @@ CHANGES_THE_OUTPUT = {"CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PY_COLORS", "FORC
 # Run with these arguments added, because as printed they would take minutes.
 SHORTER = {
     "npgpt train": "--steps 3 --n-embd 16",
-    "npgpt train --resume out --steps 2500": "--steps 5",
+    "npgpt train --resume out --steps 3200": "--steps 5",
     "npgpt finetune --data packages.train.jsonl --epochs 5": "--epochs 1",
 }
 # Run in the place of a command that needs the network: the model that npgpt train has made.

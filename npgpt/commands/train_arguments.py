@@ -43,7 +43,7 @@ PACE = {                                        # the other fields of RunSetting
 OBJECTIVES = {"causal": gather_text, "masked": gather_masked_text, "translate": gather_pairs}
 FURTHER = f"{RATE_TIMES_WIDTH * PRETRAINED:g} / n_embd"       # learning rate at which a trained model is trained further
 DERIVED = {"learning_rate": f"{RATE_TIMES_WIDTH} / n_embd; with --init {FURTHER}",
-           "warmup": "a fifth of --steps"}
+           "warmup": "a tenth of --steps"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

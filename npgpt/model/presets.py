@@ -19,11 +19,11 @@ GPT3 = partial(GPTConfig, n_positions=2048, window_size=256, qkv_bias=False, res
 # biases and dropout: these are GPT-Neo's.
 PRESETS = {
     "tiny": GPTConfig(vocab_size=11, n_positions=8, n_embd=12, n_layer=2, n_head=3).without_dropout(),
-    "small": GPTConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=4, n_head=4).without_dropout(),
+    "small": GPTConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=3, n_head=4).without_dropout(),
     "medium": GPTConfig(vocab_size=65, n_positions=256, n_embd=384, n_layer=6, n_head=6),
-    "gpt1-small": GPTConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=4, n_head=4,
+    "gpt1-small": GPTConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=3, n_head=4,
                             pre_layer_norm=False).without_dropout(),
-    "gpt3-small": GPTConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=4, n_head=4,
+    "gpt3-small": GPTConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=3, n_head=4,
                             window_size=16, qkv_bias=False).without_dropout(),
     "gpt1": GPTConfig(vocab_size=40478, n_positions=512, n_embd=768, n_layer=12, n_head=12, pre_layer_norm=False),
     "gpt2": GPTConfig(n_embd=768, n_layer=12, n_head=12, bos_token_id=50256, eos_token_id=50256),

@@ -103,8 +103,8 @@ def test_a_finished_run_says_so_and_continues_with_more_steps(npgpt, run):
     assert (status, out) == (0, "") and end_state(run) == before
     assert err.endswith("out is finished: all 8 steps are made; for more: npgpt train --resume out --steps 16\n")
     status, _, err = npgpt("train", "--resume", "out", "--steps", 10)
-    assert status == 0 and ("after step 8; changed: steps 8 -> 10, learning_rate 0.08 -> 0.008; from here, the learning rate falls "
-                            "from 0.008 along a cosine, without a warm-up\n") in err
+    assert status == 0 and ("after step 8; changed: steps 8 -> 10, learning_rate 0.048 -> 0.0048; from here, the learning rate falls "
+                            "from 0.0048 along a cosine, without a warm-up\n") in err
     assert [line["step"] for line in history(run)] == list(range(1, 11))
 
 
@@ -115,7 +115,7 @@ def rates(run):
 def test_with_more_steps_a_finished_run_starts_at_a_tenth_of_the_default_learning_rate_every_time(npgpt, run):
     for steps in (12, 16):
         npgpt("train", "--resume", "out", "--steps", steps)
-        assert rates(run)[steps - 4:] == pytest.approx([0.008 * share for share in (1, 0.8535534, 0.5, 0.1464466)])
+        assert rates(run)[steps - 4:] == pytest.approx([0.0048 * share for share in (1, 0.8535534, 0.5, 0.1464466)])
 
 
 def test_with_more_steps_a_low_learning_rate_is_not_exceeded(npgpt, text, tmp_path):
@@ -160,7 +160,7 @@ def test_fewer_steps_than_were_made_are_refused(npgpt, run):
 
 
 @pytest.mark.parametrize("flag, given, line", [
-    ("--learning-rate", 0.5, "learning_rate 0.08 -> 0.5"), ("--batch-size", 3, "batch_size 2 -> 3"), ("--clip", 0.5, "clip 1.0 -> 0.5"),
+    ("--learning-rate", 0.5, "learning_rate 0.048 -> 0.5"), ("--batch-size", 3, "batch_size 2 -> 3"), ("--clip", 0.5, "clip 1.0 -> 0.5"),
     ("--threads", 3, "threads 1 -> 3"), ("--dropout", 0.2, "dropout 0.1 -> 0.2"), ("--weight-decay", 0, "weight_decay 0.1 -> 0.0"),
     ("--checkpoint-every", 3, "checkpoint_every 2 -> 3"), ("--keep-checkpoints", 1, "keep_checkpoints 9 -> 1"),
     ("--skip-bad-steps", 1, "skip_bad_steps 0 -> 1"), ("--eval-every", 1, "eval_every 4 -> 1")])
@@ -313,7 +313,7 @@ def test_a_dry_run_says_where_it_would_resume(npgpt, run):
     forget(run, 4)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     status, out, err = npgpt("train", "--resume", "out", "--dry-run", "--steps", 20)
-    assert status == 0 and err.startswith("resume out/checkpoints/step-00000004, after step 4; changed: steps 8 -> 20, learning_rate 0.08 -> 0.0")
+    assert status == 0 and err.startswith("resume out/checkpoints/step-00000004, after step 4; changed: steps 8 -> 20, learning_rate 0.048 -> 0.0")
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 

@@ -267,7 +267,7 @@ def test_a_terminal_shows_that_the_text_is_encoded_and_validated(npgpt, text, mo
 
 def test_a_dry_run_describes_the_run_and_writes_nothing(npgpt, tmp_path):
     status, out, err = npgpt("train", "--dry-run")
-    assert status == 0 and out == "" and "1,250 of 12 sequences each" in err
+    assert status == 0 and out == "" and "1,600 of 12 sequences each" in err
     assert re.search(r"^time   about \d+:\d\d, [\d,]+ ms a step, as measured just now$", err, re.M)
     assert not any(tmp_path.iterdir())
 
@@ -354,8 +354,8 @@ def test_the_default_learning_rate_decreases_with_the_width_and_is_a_tenth_for_a
         assert npgpt("train", "--data", text, "--steps", 2, "--warmup", 0, "--overwrite", *arguments).status == 0
         return [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS_FILE).read_text().splitlines()]
     ends = rates(*SMALL, "--learning-rate", 1)
-    assert rates(*SMALL) == pytest.approx([0.64 / 8 * end for end in ends])
-    assert rates("--init", model) == pytest.approx([0.064 / 8 * end for end in ends])
+    assert rates(*SMALL) == pytest.approx([0.384 / 8 * end for end in ends])
+    assert rates("--init", model) == pytest.approx([0.0384 / 8 * end for end in ends])
     assert rates("--init", model, "--learning-rate", 1) == ends
 
 

@@ -129,7 +129,7 @@ def test_gains_start_at_1_biases_at_0_and_matrices_small():
         elif in_block(name) not in DECAYING:
             assert (view == 0).all(), name
         else:                                        # residual matrices smaller by sqrt(2 n_layer)
-            deviation = config.initializer_range / (math.sqrt(8) if name.endswith(RESIDUAL) else 1)
+            deviation = config.initializer_range / (math.sqrt(6) if name.endswith(RESIDUAL) else 1)
             error = 5 / math.sqrt(2 * view.size)     # five standard deviations of a standard deviation
             assert view.std() == pytest.approx(deviation, rel=error), name
             assert abs(view.mean()) < 5 * deviation / math.sqrt(view.size), name
