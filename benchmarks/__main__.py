@@ -7,24 +7,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import attention_band, generate, layers, scaling, train, versus_torch
+from benchmarks import attention_band, generate, layers, scaling, train, versus_torch, versus_transformers
 from benchmarks.machine import describe, measure_peaks, print_peaks
-from benchmarks.shapes import Plan
+from benchmarks.shapes import SHAPES, Plan
 from benchmarks.table import WIDTH, paragraph
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.parallel.threads import available_cores
 
 BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling": scaling,
-              "attention_band": attention_band, "versus_torch": versus_torch}
+              "attention_band": attention_band, "versus_torch": versus_torch, "versus_transformers": versus_transformers}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks  ->  exit status: 0, 2 for an error that the user can correct, 130 after Ctrl-C"""
     parser = make_parser()
     args = parser.parse_args(arguments)
+    shapes = [shape.name for shape in SHAPES]
+    args.shapes = [name for name in args.names if name in shapes]
+    args.names = [name for name in args.names if name not in shapes]
     unknown = [name for name in args.names if name not in BENCHMARKS]
     if unknown:
-        parser.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"no benchmark or shape is called {unknown[0]!r}; there are {', '.join([*BENCHMARKS, *shapes])}")
     if args.threads < 1:
         parser.error(f"--threads must be 1 or more, not {args.threads}")
     try:
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         paragraph("freed memory stays with the process, as in training", "memory")
     if args.short:
         paragraph("a short run: the largest shape is left out", "shapes")
-    plan = Plan(args.short, args.threads, args.torch_python, peaks)
+    plan = Plan(args.short, args.threads, args.torch_python, peaks, args.shapes)
     document = {"machine": machine, "short": args.short, "results": {},
                 "peaks": {str(threads): peak.figures() for threads, peak in peaks.items()}}
     for name in args.names or BENCHMARKS:
@@ -75,18 +78,19 @@ def make_parser() -> argparse.ArgumentParser:
     summaries = [module.__doc__.strip().partition(": ") for module in BENCHMARKS.values()]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure npgpt on this machine. Only npgpt and NumPy are needed; versus_torch also needs PyTorch, and\n"
-                    "is left out where there is none. Start with: python -m benchmarks --short",
-        epilog="benchmarks:\n" + "\n".join(f"  {name:16}{text}" for name, _, text in summaries)
+        description="Measure npgpt on this machine. Only npgpt and NumPy are needed; versus_torch also needs PyTorch,\n"
+                    "versus_transformers also transformers, and they are left out where there are none. Start with: python -m benchmarks --short",
+        epilog="benchmarks:\n" + "\n".join(f"  {name:20}{text}" for name, _, text in summaries)
                + "\n\nOther work on the machine changes the figures: each is shown with its spread.")
     parser.add_argument("names", nargs="*", metavar="NAME",
-                        help="which benchmarks to run (default: all, in the order below)")
+                        help="which benchmarks to run (default: all, in the order below), and on which shapes "
+                             f"({', '.join(shape.name for shape in SHAPES)}; default: all that suit)")
     parser.add_argument("--short", action="store_true", help="fewer shapes and repeats: about a minute in all")
     parser.add_argument("--threads", type=int, default=available_cores(), metavar="N",
                         help=f"the most threads to use (default: all cores, here {available_cores()})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
     parser.add_argument("--torch-python", default=sys.executable, metavar="PATH", type=absolute,
-                        help="a Python that has torch, for versus_torch (default: this one)")
+                        help="a Python that has torch and transformers, for versus_torch and versus_transformers (default: this one)")
     return parser
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.masked_guesses DIR            a model of npgpt train --objective masked
 
 15% of the tokens of the validation text are masked, all of them by [MASK]. It prints loss and accuracy of a unigram guess,
-which knows how frequent each token is; of a bigram guess from both sides, which knows the two neighbours too, even where they
-are masked for the model; and of the model.
+which knows how frequent each token is; of a bigram guess from both sides, which knows the two neighbours too, even where
+they are masked for the model; and of the model.
 """
 import argparse
 from pathlib import Path

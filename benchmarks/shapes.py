@@ -47,7 +47,7 @@ class Shape(NamedTuple):
 
 
 SHAPES = [
-    Shape("small", "nanoGPT's CPU recipe", preset("small").without_dropout(), 12, 64),
+    Shape("small", "nanoGPT's CPU recipe", preset("small", n_layer=4).without_dropout(), 12, 64),
     Shape("medium", "nanoGPT's larger character model, batch cut to 8", preset("medium").without_dropout(), 8, 256),
     Shape("gpt2", "GPT-2 124M in llm.c's CPU setting", preset("gpt2").without_dropout(), 4, 64),
 ]
@@ -59,9 +59,12 @@ class Plan(NamedTuple):
     threads: int                                # the most to use
     torch_python: str                           # the interpreter that has torch
     peaks: dict[int, Peak]                      # by number of threads
+    named: list[str]                            # names of shapes; if there are none, those that suit the benchmark
 
     @property
     def shapes(self) -> list[Shape]:
+        if self.named:
+            return [shape for shape in SHAPES if shape.name in self.named]
         return SHAPES[:2] if self.short else SHAPES
 
 

@@ -4,6 +4,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from benchmarks.machine import cpu_name
 from benchmarks.peer import Peer, PeerError
 from benchmarks.shapes import SHAPES, Plan, write_problem
 from benchmarks.table import Table, megabytes, milliseconds, paragraph, spread
@@ -28,13 +29,15 @@ def run(plan: Plan) -> dict:
     if not version:
         print(f"left out: no torch could be imported by {plan.torch_python} (see --torch-python)")
         return {}
-    shapes, modes, effort = (SHAPES[:1], ["eager"], SHORT_EFFORT) if plan.short else (SHAPES, list(MODES), EFFORT)
+    shapes = plan.shapes if plan.named or not plan.short else SHAPES[:1]
+    modes, effort = (["eager"], SHORT_EFFORT) if plan.short else (list(MODES), EFFORT)
     paragraph(f"""Whole training steps, {plan.threads} threads on both sides: forward, loss, backward, clipping, AdamW
         (PyTorch's fused). PyTorch {version}: nanoGPT's model with scaled_dot_product_attention; compiled means
         torch.compile of the model.""")
     paragraph(f"{effort}. The order changes from round to round, and one side waits while the other runs.")
-    paragraph("""Speed is PyTorch's median step over npgpt's: above 1 npgpt is faster. Quartiles are those of the rounds'
-        ratios. MB is each process's peak resident memory, its libraries (and, compiled, the compiler) included.""")
+    paragraph(f"""Speed is PyTorch's median step over npgpt's: above 1 npgpt is faster. Quartiles are those of the rounds'
+        ratios. MB is each process's peak resident memory, its libraries (and, compiled, the compiler) included.
+        Processor: {cpu_name()}.""")
     print("\n" + "\n".join(shape.title for shape in shapes) + "\n")
     table = Table(*COLUMNS)
     results: dict[str, dict] = {shape.name: {} for shape in shapes}
@@ -53,7 +56,7 @@ def run(plan: Plan) -> dict:
             print(f"{name}, {mode}: {our_first:.6f} and {their_first:.6f}, {abs(our_first - their_first):.1e} apart; "
                   f"{abs(our_last - their_last):.1e} apart after {WARMUP - 1} updates\n  {figures['versions']}")
     if plan.short:
-        print(f"The short run has {shapes[0].name} and {modes[0]} only.")
+        print(f"The short run has {modes[0]} mode only{'' if plan.named else f', and the shape {shapes[0].name}'}.")
     return results
 
 

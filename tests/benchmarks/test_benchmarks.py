@@ -21,11 +21,14 @@ from benchmarks.machine import thread_counts  # noqa: E402
 from benchmarks.peer import Peer, PeerError  # noqa: E402
 from benchmarks.roofline import Peak, Work, attention_flops, bound, training_flops  # noqa: E402
 from benchmarks.scaling import exponent  # noqa: E402
-from benchmarks.shapes import SHAPES, Shape, write_problem  # noqa: E402
+from benchmarks.shapes import SHAPES, Plan, Shape, write_problem  # noqa: E402
 from benchmarks.table import WIDTH, Table, number  # noqa: E402
 from benchmarks.timing import Effort, measure, speed, summarise, take_turns  # noqa: E402
 from benchmarks.versus_torch import DifferentLoss, require_equal  # noqa: E402
+from npgpt.generation.generate import generate  # noqa: E402
+from npgpt.interop.huggingface import save  # noqa: E402
 from npgpt.layers.attention import causal_mask  # noqa: E402
+from npgpt.model.model import Model  # noqa: E402
 from npgpt.model.parameters import parameter_count  # noqa: E402
 from npgpt.model.presets import preset  # noqa: E402
 
@@ -57,7 +60,7 @@ def quickly(*arguments: object, **environment: str) -> subprocess.CompletedProce
 def test_help_names_every_benchmark_and_how_to_begin():
     answer = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0
-    for word in ("layers", "train", "generate", "scaling", "attention_band", "versus_torch",
+    for word in ("layers", "train", "generate", "scaling", "attention_band", "versus_torch", "versus_transformers",
                  "Start with: python -m benchmarks --short"):
         assert word in answer.stdout
 
@@ -87,13 +90,29 @@ def test_without_torch_one_line_says_so(tmp_path):
     assert f"left out: no torch could be imported by {sys.executable} (see --torch-python)" in answer.stdout
 
 
-def test_an_interpreter_that_does_not_exist_has_no_torch():
-    answer = quickly("versus_torch", "--torch-python", "/nowhere/python")
-    assert answer.returncode == 0 and "left out: no torch could be imported by /nowhere/python" in answer.stdout
+@pytest.mark.parametrize("name, library", [("versus_torch", "torch"), ("versus_transformers", "transformers")])
+def test_an_interpreter_that_does_not_exist_has_no_torch_and_no_transformers(name, library):
+    answer = quickly(name, "--torch-python", "/nowhere/python")
+    assert answer.returncode == 0 and f"left out: no {library} could be imported by /nowhere/python" in answer.stdout
+
+
+def test_shapes_may_be_named():
+    assert [shape.name for shape in Plan(True, 2, "", {}, ["gpt2"]).shapes] == ["gpt2"]
+    assert Plan(True, 2, "", {}, []).shapes == SHAPES[:2] and Plan(False, 2, "", {}, []).shapes == SHAPES
+
+
+@pytest.mark.parametrize("new", [1, 3])
+def test_a_process_continues_a_prompt(new, tmp_path):
+    save(tmp_path, Model(TINY.parameters(), TINY.config, None))
+    expected = next(generate(TINY.parameters(), TINY.config, [1, 2], np.random.default_rng(0), greedy=True))
+    with Peer("generation_peer") as peer:
+        peer.ask("start", folder=str(tmp_path), prompt=[1, 2], new=new, threads=1)
+        steps = peer.ask("burst", steps=2)["steps"]
+        assert [step["first"] for step in steps] == [expected] * 2 and all(step["seconds"] > 0 for step in steps)
 
 
 @pytest.mark.parametrize("arguments, complaint", [
-    (["sort"], "no benchmark is called 'sort'"),
+    (["sort"], "no benchmark or shape is called 'sort'"),
     (["--json", "/nowhere/new.json"], "/nowhere/new.json: No such file"),
     (["--threads", "0"], "--threads must be 1 or more"),
 ])
@@ -173,7 +192,7 @@ def test_a_training_process_makes_steps_and_tells_of_errors(tmp_path):
     with Peer("npgpt_peer") as peer:
         peer.ask("start", **problem, threads=2)
         steps = peer.ask("burst", steps=3)["steps"]
-        assert len(steps) == 3 and all(np.isclose(step["loss"], np.log(11), atol=0.1) for step in steps)
+        assert len(steps) == 3 and np.isclose(steps[0]["loss"], TINY.task.loss(TINY.batch(), TINY.parameters()))
         assert steps[2]["loss"] < steps[0]["loss"]
         assert all(np.isclose(step["seconds"], step["gradients"] + step["optimiser"]) for step in steps)
         with pytest.raises(PeerError, match="npgpt_peer: .*KeyError"):
