@@ -1,4 +1,4 @@
-"""BERT in Hugging Face's files: the tensors of BertForMaskedLM, and the fields of BertConfig."""
+"""BERT in Hugging Face's files: the tensors of BertForMaskedLM and of its body, and the fields of BertConfig."""
 import re
 from collections.abc import Mapping
 
@@ -49,7 +49,8 @@ def body(p: BertParameters, config: BertConfig) -> dict[str, Stored]:
         for which, name in enumerate(("query", "key", "value")):
             named |= {f"attention.self.{name}.weight": one_of_qkv(b.attn.w_qkv, config.n_head, which),
                       f"attention.self.{name}.bias": one_of_qkv(b.attn.b_qkv, config.n_head, which)}
-        named |= {"attention.output.dense.weight": transposed(b.attn.w_proj), "attention.output.dense.bias": plain(b.attn.b_proj),
+        named |= {"attention.output.dense.weight": transposed(b.attn.w_proj),
+                  "attention.output.dense.bias": plain(b.attn.b_proj),
                   **layer_norm("attention.output.LayerNorm", b.ln_1),
                   "intermediate.dense.weight": transposed(b.mlp.w_up), "intermediate.dense.bias": plain(b.mlp.b_up),
                   "output.dense.weight": transposed(b.mlp.w_down), "output.dense.bias": plain(b.mlp.b_down),
@@ -59,6 +60,8 @@ def body(p: BertParameters, config: BertConfig) -> dict[str, Stored]:
 
 
 def head(p: BertParameters, config: BertConfig) -> dict[str, Stored]:
+    if p.head is None:
+        return {}
     tensors = {"cls.predictions.transform.dense.weight": transposed(p.head.w),
                "cls.predictions.transform.dense.bias": plain(p.head.b),
                **layer_norm("cls.predictions.transform.LayerNorm", p.head.ln), BIAS: plain(p.head.bias)}
@@ -70,8 +73,8 @@ def layer_norm(name: str, p: LayerNormParameters) -> dict[str, Stored]:
 
 
 def parameters_alone(tensors: Mapping[str, np.ndarray], config: BertConfig) -> dict[str, np.ndarray]:
-    """The tensors under their present names, and the bias of the logits under both of its own: as in transformers, that of an
-    untied head is the decoder's. Raises InputError where the two differ in a file with a tied head.
+    """The tensors under their present names, and the bias of the logits under both of its own: as in transformers, that of
+    an untied head is the decoder's. Raises InputError where the two differ in a file with a tied head.
     """
     tensors = {present_name(name): tensor for name, tensor in tensors.items()}
     biases = [tensors[name] for name in (REPEATED_BIAS, BIAS) if name in tensors]

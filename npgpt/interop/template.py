@@ -31,8 +31,8 @@ def bert_template(tokenizer: Tokenizer) -> dict[str, object]:
         return {}
     single = [token(BEGIN), text("A"), token(END)]
     tokens = {name: {"id": name, "ids": [tokenizer.special_tokens[name]], "tokens": [name]} for name in (BEGIN, END)}
-    return {"post_processor": {"type": "TemplateProcessing", "single": single, "pair": [*single, text("B", 1), token(END, 1)],
-                               "special_tokens": tokens}}
+    pair = [*single, text("B", 1), token(END, 1)]
+    return {"post_processor": {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens}}
 
 
 def ending_template(tokenizer: Tokenizer, config: EncoderDecoderConfig) -> dict[str, object]:

@@ -72,8 +72,8 @@ class MaskedLanguageModelling:
         return self.batches(self.corpus.validation, size, VALIDATION_TOKENS)
 
     def batches(self, tokens: np.ndarray, size: int | None = None, most: float = math.inf) -> Iterator[MaskedBatch]:
-        """Consecutive windows of a text, with the same masks at every call. If they have more than `most` tokens, so many, in
-        windows spread evenly over the text.
+        """Consecutive windows of a text, with the same masks at every call. If they have more than `most` tokens, so many,
+        in windows spread evenly over the text.
         """
         rng = np.random.default_rng(EVALUATION_SEED)
         for ids in self.windows(tokens, size or max(EVALUATION_TOKENS // self.config.n_positions, 1), most):
@@ -114,8 +114,8 @@ class MaskedLanguageModelling:
     def loss_and_gradients(self, batch: MaskedBatch, parameters: np.ndarray, rng: np.random.Generator | None = None,
                            fraction: float = 1.0, out: np.ndarray | None = None,
                            layers: Layers = PLAIN) -> tuple[float, np.ndarray]:
-        """As in Task. The head gets only the positions that were masked, so the others' hidden states have no gradient. Where
-        it is tied, wte is used twice, in the embeddings and in the head, and two gradients add up.
+        """As in Task. The head gets only the positions that were masked, so the others' hidden states have no gradient.
+        Where it is tied, wte is used twice, in the embeddings and in the head, and two gradients add up.
         """
         ids, targets = batch
         gradients = np.empty_like(parameters) if out is None else out

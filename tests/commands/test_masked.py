@@ -93,7 +93,8 @@ def test_trace_and_attention_see_both_sides(npgpt, bert, tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (("fill", "--text", "ab"), r"\[MASK\]"), (("fill", "--text", "[MASK]" * 11), "at most 12"),
     (("fill", "--text", "[MASK]", "--top", 0), "--top"), (("generate", "--prompt", "a"), "npgpt fill"),
-    (("attention", "--text", "a", "--html", "x.html"), "--svg"), (("evaluate", "--stride", 3, "--data", "text.txt"), "--stride")])
+    (("attention", "--text", "a", "--html", "x.html"), "--svg"),
+    (("evaluate", "--stride", 3, "--data", "text.txt"), "--stride")])
 def test_what_a_masked_language_model_cannot_do_is_refused(refused, bert, text, arguments, message):
     assert re.search(message, refused(arguments[0], "--model", bert, *arguments[1:]))
 

@@ -91,7 +91,8 @@ def test_every_position_sees_those_on_both_sides():
 def test_segments_have_embeddings_of_their_own():
     p = groups(parameters_of(TASK), TASK.table)
     ids = np.array([[0, 1, 2]])
-    first, explicit, second = (bert(ids, p, CONFIG, segments=s)[0] for s in (None, np.zeros_like(ids), np.array([[0, 0, 1]])))
+    first, explicit, second = (bert(ids, p, CONFIG, segments=segments)[0]
+                               for segments in (None, np.zeros_like(ids), np.array([[0, 0, 1]])))
     np.testing.assert_array_equal(first, explicit)
     assert abs(first - second).max() > 1e-3
 
