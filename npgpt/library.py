@@ -9,6 +9,7 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.generation.generate import default_prompt, generate_batch, stream_text
+from npgpt.interop.families import require_storable
 from npgpt.interop.huggingface import load, save
 from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
@@ -37,8 +38,8 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
     settings: fields of TrainingSettings, such as steps=500. The last tenth of the text is for validation.
     report: called ten times with a line about progress; None for no report. threads: by default one for each core.
 
-    Raises InputError for settings out of range, a text shorter than a context, or a file that is empty or not text;
-    OSError for a file that cannot be read.
+    Raises InputError for settings out of range, a model that could not be saved, a text shorter than a context, or a file
+    that is empty or not text; OSError for a file that cannot be read.
     """
     threads = available_cores() if threads is None else at_least(1, "threads", threads)
     text = read_text([text]) if isinstance(text, Path) else text
@@ -47,6 +48,7 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
     tokenizer = tokenizer or CharacterTokenizer.of_text(text)
     config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, bos_token_id=None, eos_token_id=None,
                                  pad_token_id=None)
+    require_storable(config)
     settings = default_settings(config, **settings)
     task = LanguageModelling(config, encode_corpus(text, tokenizer))
     keep_freed_scratch()

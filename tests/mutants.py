@@ -626,4 +626,9 @@ MUTANTS = [
            "tasks/test_masked_language_modelling.py::test_segments_have_embeddings_of_their_own"),
     Mutant("no bias of the masked tokens' logits", OWN, "model/masked_head.py", "    logits += p.bias\n", "",
            "interop/test_bert.py::test_logits_of_padded_sequences_of_one_segment_and_of_two"),
+    Mutant("a model is trained that no class of transformers can store", OWN, "library.py", "    require_storable(config)\n", "",
+           "test_library.py::test_mistakes_are_named"),
+    Mutant("a note beside the exercises replaces a link", OWN, "exercises/record.py",
+           "write_json(destination(folder / NAME), ", "write_json(folder / NAME, ",
+           "commands/test_exercise.py::test_what_is_noted_goes_through_a_symbolic_link_and_never_over_a_pipe"),
 ]

@@ -96,6 +96,8 @@ def test_a_tokenizer_and_a_trace_show_their_sizes(model):
     (lambda: npgpt.train(TEXT, SIZES, threads=-1), "threads must be a whole number of 1 or more, not -1"),
     (lambda: npgpt.train(TEXT, SIZES, threads=1.5), "threads must be a whole number of 1 or more, not 1.5"),
     (lambda: npgpt.train(TEXT, SIZES, seed=-1), "seed must be 0 or more"),
+    (lambda: npgpt.train(TEXT, npgpt.preset("tiny", window_size=4)), "qkv_bias must be false"),
+    (lambda: npgpt.train(TEXT, npgpt.preset("tiny", pre_layer_norm=False, n_inner=5)), "n_inner 4 n_embd"),
     (lambda: npgpt.preset("no such"), "no such"),
     (lambda: npgpt.load("gpt2"), "the folder gpt2 does not exist; .*hf download openai-community/gpt2"),
 ])
@@ -136,7 +138,7 @@ def test_a_model_without_a_tokenizer_cannot_write_text(model):
 
 def test_settings_that_are_left_open_suit_the_width():
     narrow, wide = (default_settings(npgpt.preset("small", n_embd=C), steps=100) for C in (128, 256))
-    assert narrow.learning_rate == 2 * wide.learning_rate and narrow.warmup == 20
+    assert narrow.learning_rate == 2 * wide.learning_rate and narrow.warmup == 10
 
 
 def test_no_thread_is_left(monkeypatch):

@@ -1,6 +1,7 @@
 """What the learner has done: a small file beside the exercises, with the hints that were given and what was right."""
 from pathlib import Path
 
+from npgpt.files import destination
 from npgpt.json_files import read_json, write_json
 
 NAME = ".npgpt-exercises.json"
@@ -20,7 +21,7 @@ def note(folder: Path, name: str, **changes: object) -> None:
     all_entries = entries(folder)
     entry = all_entries.get(name)
     all_entries[name] = {**(entry if isinstance(entry, dict) else {}), **changes}
-    write_json(folder / NAME, all_entries)
+    write_json(destination(folder / NAME), all_entries)
 
 
 def entries(folder: Path) -> dict:

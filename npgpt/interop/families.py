@@ -32,3 +32,8 @@ def family_of(config: TransformerConfig) -> Family:
     if not config.pre_layer_norm:
         return OPENAI_GPT
     return GPT2 if config.qkv_bias and config.window_size is None else GPT_NEO
+
+
+def require_storable(config: TransformerConfig) -> None:
+    """Raise InputError, saying what would be right, if no family can store a model of this configuration."""
+    family_of(config).fields(config)

@@ -1,5 +1,6 @@
 """npgpt exercise"""
 import json
+import os
 
 import pytest
 
@@ -75,6 +76,16 @@ def test_hints_and_solutions_are_noted_beside_the_file_wherever_it_is(npgpt, tmp
     assert "--hint" not in npgpt("exercise", "--hint", "mine/my relu.py").out
     assert json.loads((file.parent / RECORD).read_text()) == {"relu": {"done": True, "hints": 1}}
     assert not (tmp_path / RECORD).exists()
+
+
+def test_what_is_noted_goes_through_a_symbolic_link_and_never_over_a_pipe(npgpt, refused, tmp_path):
+    npgpt("exercise", "relu")
+    (tmp_path / RECORD).symlink_to("elsewhere.json")
+    npgpt("exercise", "--hint", "relu_exercise.py")
+    assert (tmp_path / RECORD).is_symlink() and "relu" in json.loads((tmp_path / "elsewhere.json").read_text())
+    (tmp_path / RECORD).unlink()
+    os.mkfifo(tmp_path / RECORD)
+    assert f"{RECORD} is not a file" in refused("exercise", "--hint", "relu_exercise.py")
 
 
 def test_a_file_is_never_overwritten(npgpt, refused, tmp_path):

@@ -1,5 +1,6 @@
 """npgpt train --objective translate, npgpt translate, and npgpt evaluate on pairs."""
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,20 @@ def test_texts_are_translated_line_by_line(trained, npgpt, tmp_path):
 def test_cross_attention_is_drawn(trained, npgpt, tmp_path):
     assert npgpt("translate", "--text", "one", "--model", trained, "--svg", "cross.svg", "--layer", 0).status == 0
     assert "layer 0, head 1" in (tmp_path / "cross.svg").read_text()
+
+
+def test_files_are_written_through_symbolic_links_and_never_over_a_pipe(trained, npgpt, refused, tmp_path):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "link").symlink_to("old")
+    os.mkfifo(tmp_path / "pipe")
+    commands = {"--svg": ("translate", "--text", "one"), "--json": ("evaluate", "--data", "pairs.jsonl"),
+                "--items": ("evaluate", "--data", "pairs.jsonl")}
+    for option, command in commands.items():
+        before = (tmp_path / "old").read_bytes()
+        assert npgpt(*command, "--model", trained, option, "link").status == 0
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "old").read_bytes() != before
+        for place in ("pipe", "model", os.devnull):
+            assert f"{place} is not a file" in refused(*command, "--model", trained, option, place)
 
 
 def test_translations_are_scored(trained, npgpt, tmp_path):
