@@ -62,14 +62,15 @@ def measured(task: InContext, parameters: np.ndarray) -> list[float]:
 
 
 def curves_picture(accuracies: dict[str, list[float]]) -> bytes:
-    """SVG: a curve for each model."""
-    lines = [Line(i, "train", Curve(np.arange(SHOTS + 1.0), np.array(found[:SHOTS + 1])), name)
+    """SVG: a curve for each model. That of a model with a band is dashed, because it may hide another one."""
+    kinds = ["validation" if MODELS[name].window_size else "train" for name in accuracies]
+    lines = [Line(i, kinds[i], Curve(np.arange(SHOTS + 1.0), np.array(found[:SHOTS + 1])), name)
              for i, (name, found) in enumerate(accuracies.items())]
     top = MARGIN + ROW * (1 + len(lines))
     parts = [text(MARGIN, MARGIN + 12, "accuracy on mappings that were not trained on")]
     for i, line in enumerate(lines):
         y = MARGIN + ROW * (i + 1)
-        parts += [f'<g class="c{i}"><path class="train" d="M{MARGIN} {y + 7}h40"/></g>',
+        parts += [f'<g class="c{i}"><path class="{line.kind}" d="M{MARGIN} {y + 7}h40"/></g>',
                   text(MARGIN + 50, y + 12, line.name)]
     parts += [f'<g transform="translate(0 {top})">', *panel(lines, frame(lines, from_zero=True), "shots"), "</g>"]
     return picture("In-context learning: accuracy by the number of shots", WIDTH, top + HEIGHT, parts, style("curves.css"),
