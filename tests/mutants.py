@@ -574,7 +574,7 @@ MUTANTS = [
     Mutant("decoder inputs not shifted", PUBLISHED, "tasks/translation.py",
            "np.concatenate([[pad], target[:-1]])", "target",
            "tasks/test_translation.py::test_decoder_inputs_are_the_target_shifted_right_after_a_pad_token"),
-    Mutant("padding of the source is attended to", PUBLISHED, "model/encoder_decoder.py",
+    Mutant("padding of the source is attended to", PUBLISHED, "layers/pattern.py",
            "    return None if mask is None or mask.all() else mask\n", "    return None\n",
            "model/test_encoder_decoder.py::test_padding_changes_nothing"),
     Mutant("padding of the source is masked in the encoder only", PUBLISHED, "model/encoder_decoder.py",

@@ -12,7 +12,8 @@ from npgpt.generation.beam_search import best_beams
 from npgpt.generation.generate import NOT_FINITE
 from npgpt.generation.kv_cache import CachedAttention, KeyValueCache
 from npgpt.layers.embedding import unembedding
-from npgpt.model.encoder_decoder import EncoderDecoderParameters, all_keys_values, decoder, encoder, padding_mask
+from npgpt.layers.pattern import padding_mask
+from npgpt.model.encoder_decoder import EncoderDecoderParameters, all_keys_values, decoder, encoder
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.heads import model_table
 from npgpt.model.model import Model
@@ -56,7 +57,7 @@ def start(sources: Sequence[Sequence[int]], parameters: np.ndarray, config: Enco
     ids = padded([np.asarray(source) for source in sources], config.pad_token_id)
     if not 0 <= ids.min() <= ids.max() < config.vocab_size:
         raise InputError(f"a source has ids from {ids.min()} to {ids.max()}; the vocabulary ends at {config.vocab_size - 1}")
-    p, mask = groups(parameters, model_table(config)), padding_mask(ids, config)
+    p, mask = groups(parameters, model_table(config)), padding_mask(ids, config.pad_token_id)
     memory, _ = encoder(ids, p, config, mask, keep=False)
     keys_values, _ = all_keys_values(memory, p, config)
     if copies > 1:

@@ -9,7 +9,7 @@ import numpy as np
 from npgpt.layers.cross_attention import memory_keys_values, memory_keys_values_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward_rows, sinusoidal_positions
-from npgpt.layers.pattern import CAUSAL, Pattern, bidirectional
+from npgpt.layers.pattern import CAUSAL, Pattern, bidirectional, padding_mask
 from npgpt.model.block import BlockCache
 from npgpt.model.decoder_block import (DecoderBlockCache, DecoderBlockParameters, decoder_block, decoder_block_backward,
                                        decoder_block_table)
@@ -76,7 +76,7 @@ def encoder_decoder(source: np.ndarray, ids: np.ndarray, p: EncoderDecoderParame
 
     Raises ValueError for sequences that are longer than n_positions, IndexError for an id outside the vocabulary.
     """
-    mask = padding_mask(source, config)
+    mask = padding_mask(source, config.pad_token_id)
     memory, encoder_cache = encoder(source, p, config, mask, rng, layers, keep)
     keys_values, keys_values_caches = all_keys_values(memory, p, config)
     y, decoder_cache = decoder(ids, keys_values, p, config, mask, rng, layers, keep=keep)
@@ -189,9 +189,3 @@ def embedded_backward(dx: np.ndarray, cache: tuple) -> Rows:
         dx = dropout_backward(dx, kept)
     ids, drows = embedding_backward_rows(dx, tokens)
     return ids, drows * scale
-
-
-def padding_mask(ids: np.ndarray, config: EncoderDecoderConfig) -> np.ndarray | None:
-    """(B, S)  ->  (B, S), True for all tokens except padding; None where nothing is padded"""
-    mask = ids != config.pad_token_id if config.pad_token_id is not None else None
-    return None if mask is None or mask.all() else mask
