@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import attention_band, generate, layers, scaling, train, versus_torch, versus_transformers
+from benchmarks import (attention_band, generate, layers, scaling, scoring, train, versus_marian, versus_torch,
+                        versus_transformers)
 from benchmarks.machine import describe, measure_peaks, print_peaks
 from benchmarks.shapes import SHAPES, Plan
 from benchmarks.table import WIDTH, paragraph
@@ -15,7 +16,8 @@ from npgpt.parallel.memory import keep_freed_memory
 from npgpt.parallel.threads import available_cores
 
 BENCHMARKS = {"layers": layers, "train": train, "generate": generate, "scaling": scaling,
-              "attention_band": attention_band, "versus_torch": versus_torch, "versus_transformers": versus_transformers}
+              "attention_band": attention_band, "versus_torch": versus_torch, "versus_transformers": versus_transformers,
+              "versus_marian": versus_marian, "scoring": scoring}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,9 +81,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure npgpt on this machine. Only npgpt and NumPy are needed; versus_torch also needs PyTorch,\n"
-                    "versus_transformers also transformers, and they are left out where there are none. Start with: python -m benchmarks --short",
+                    "versus_transformers, versus_marian and scoring also transformers, and they are left out where\n"
+                    "there are none. Start with: python -m benchmarks --short",
         epilog="benchmarks:\n" + "\n".join(f"  {name:20}{text}" for name, _, text in summaries)
-               + "\n\nOther work on the machine changes the figures: each is shown with its spread.")
+               + "\n\nExperiments and data for them are programs of their own, such as python -m benchmarks.in_context DIR:\n"
+                 "benchmarks/README.md lists them.\n\nOther work on the machine changes the figures: each is shown with its spread.")
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help="which benchmarks to run (default: all, in the order below), and on which shapes "
                              f"({', '.join(shape.name for shape in SHAPES)}; default: all that suit)")
@@ -90,7 +94,8 @@ def make_parser() -> argparse.ArgumentParser:
                         help=f"the most threads to use (default: all cores, here {available_cores()})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
     parser.add_argument("--torch-python", default=sys.executable, metavar="PATH", type=absolute,
-                        help="a Python that has torch and transformers, for versus_torch and versus_transformers (default: this one)")
+                        help="a Python that has torch and transformers, for the benchmarks that need them (default: "
+                             "this one)")
     return parser
 
 

@@ -14,6 +14,7 @@ from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.parallel.memory import keep_freed_memory
 from npgpt.training.optimiser import Optimiser
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
+from npgpt.tasks.task import Batch, Task
 from npgpt.training.adamw import clip_scale
 
 
@@ -23,16 +24,20 @@ class TrainingRun:
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
 
-    def start(self, file: str, config: dict, learning_rate: float, betas: list[float], weight_decay: float, clip: float,
-              threads: int) -> dict:
+    def start(self, file: str, config: dict, **settings: object) -> dict:
         """Load the weights and the batch. No step is made yet."""
-        keep_freed_memory()
-        self.task, self.learning_rate, self.clip = LanguageModelling(GPTConfig(**config)), learning_rate, clip
-        self.parameters = np.empty(parameter_count(self.task.table), DTYPE)
+        task = LanguageModelling(GPTConfig(**config))
+        parameters = np.empty(parameter_count(task.table), DTYPE)
         with np.load(file, allow_pickle=False) as problem:
-            self.batch = TokenBatch(problem["ids"], problem["targets"])
-            for name, view in named_views(self.parameters, self.task.table).items():
+            batch = TokenBatch(problem["ids"], problem["targets"])
+            for name, view in named_views(parameters, task.table).items():
                 view[...] = problem[name]
+        return self.prepare(task, parameters, batch, **settings)
+
+    def prepare(self, task: Task, parameters: np.ndarray, batch: Batch, learning_rate: float, betas: list[float],
+                weight_decay: float, clip: float, threads: int) -> dict:
+        keep_freed_memory()
+        self.task, self.parameters, self.batch, self.learning_rate, self.clip = task, parameters, batch, learning_rate, clip
         self.gradients = np.empty_like(self.parameters)
         self.optimiser = Optimiser(self.parameters, self.task.table, *betas, weight_decay, threads=threads)
         self.stack.callback(self.optimiser.close)
@@ -66,7 +71,11 @@ class TrainingRun:
         return PLAIN.unembedding_backward(*arguments)
 
 
-if __name__ == "__main__":
+def serve_run(kind: type[TrainingRun]) -> None:
     with ExitStack() as stack:
-        run = TrainingRun(stack)
+        run = kind(stack)
         serve({"start": run.start, "burst": run.burst, "memory": memory})
+
+
+if __name__ == "__main__":
+    serve_run(TrainingRun)

@@ -1,103 +1,90 @@
-"""Scoring choices by likelihood: npgpt, which computes what they have in common once, against transformers one by one.
-
-    python -m benchmarks.scoring --torch-python PATH
-
-The model is the smallest GPT-2 with random weights; each question has a few shots and four choices. Both sides take turns
-and must find the same likelihoods. PATH is a Python that has torch and transformers.
-"""
-import argparse
-import json
-import subprocess
-import sys
+"""scoring: the likelihoods of choices, in transformers too, which computes one after the other; both take turns."""
+import dataclasses
 import tempfile
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.machine import cpu_name
+from benchmarks.peer import Peer, PeerError
+from benchmarks.shapes import SHAPES, Plan, Shape
+from benchmarks.table import Table, milliseconds, paragraph, spread
+from benchmarks.timing import speed, summarise, take_turns
+from benchmarks.versus_torch import PAUSE
+from benchmarks.versus_transformers import CONTEXT, has_transformers
 from npgpt.interop.huggingface import save
-from npgpt.model.heads import language_model_table
 from npgpt.model.model import Model
-from npgpt.model.parameters import initial_parameters
-from npgpt.model.presets import PRESETS, preset
-from npgpt.parallel.memory import keep_freed_memory
-from npgpt.parallel.threads import available_cores
+from npgpt.parallel.blas import blas_threads
 from npgpt.scoring.likelihood import Continuation, Likelihood, likelihoods
 
-CHOICES = 4
+QUESTIONS, SHOTS, LENGTH, CHOICES = 4, 5, 50, 4                # LENGTH: tokens of a shot, and of a question
+ROUNDS, SHORT_ROUNDS = 5, 1
 TOLERANCE = 1e-3                                # of a log-probability, in nats a token
-PEER = """
-import json, sys, time
-import torch
-from transformers import GPT2LMHeadModel
-torch.set_num_threads(int(sys.argv[2]))
-model = GPT2LMHeadModel.from_pretrained(sys.argv[1]).eval()
-continuations = json.load(open(sys.argv[1] + "/continuations.json"))
-for _ in sys.stdin:
-    start, found = time.perf_counter(), []
-    with torch.no_grad():
-        for context, ids in continuations:
-            whole = torch.tensor([context + ids])
-            logits = model(whole[:, :-1]).logits[0, -len(ids):]
-            found.append(logits.log_softmax(-1).gather(1, whole[0, -len(ids):, None]).sum().item())
-    print(json.dumps([time.perf_counter() - start, found]), flush=True)
-"""
+COLUMNS = (("shape", -6), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5), ("quartiles", 11))
 
 
-def questions(items: int, shots: int, length: int, vocab_size: int) -> list[Continuation]:
-    """Random tokens: to each item its shots and question, and four choices of one to six tokens. length: of a shot."""
-    rng = np.random.default_rng(0)
-    found = []
-    for _ in range(items):
-        context = rng.integers(vocab_size, size=(shots + 1) * length).tolist()
+def run(plan: Plan) -> dict:
+    """Print a row for each shape  ->  {shape: figures}"""
+    if not has_transformers(plan.torch_python):
+        print(f"left out: no transformers could be imported by {plan.torch_python} (see --torch-python)")
+        return {}
+    rounds = SHORT_ROUNDS if plan.short else ROUNDS
+    paragraph(f"""{QUESTIONS} questions of {(SHOTS + 1) * LENGTH} tokens, {SHOTS} shots included, with {CHOICES} choices each,
+        {plan.threads} threads. npgpt computes what sequences have in common once; transformers is given one sequence after
+        the other, as usual. Both must find the same likelihoods. They take turns, for {rounds} rounds after one that is not
+        counted. Speed is the time of transformers over that of npgpt. Processor: {cpu_name()}.""")
+    print()
+    table, results = Table(*COLUMNS), {}
+    for shape in plan.shapes if plan.named or plan.short else SHAPES[-1:]:
+        try:
+            results[shape.name] = compare(shape, plan, rounds, table)
+        except PeerError as error:
+            paragraph(f"{shape.name}: not compared. {error}")
+    return results
+
+
+def compare(shape: Shape, plan: Plan, rounds: int, table: Table) -> dict:
+    """Print a row  ->  its figures. Raises PeerError."""
+    shape = shape._replace(config=dataclasses.replace(shape.config, n_positions=CONTEXT))
+    model = Model(shape.parameters(), shape.config, None)
+    continuations = questions(shape.config.vocab_size)
+    with tempfile.TemporaryDirectory() as folder, blas_threads(plan.threads):
+        save(folder, model)
+        with Peer("likelihood_peer", plan.torch_python) as transformers:
+            transformers.ask("start", folder=folder, continuations=[one[:2] for one in continuations], threads=plan.threads)
+
+            def ours() -> tuple[float, list[Likelihood]]:
+                start = time.perf_counter()
+                found = likelihoods(model, continuations)
+                return time.perf_counter() - start, found
+
+            def theirs() -> tuple[float, list[float]]:
+                answer = transformers.ask("measure")
+                return answer["seconds"], answer["found"]
+
+            found = take_turns([ours, theirs], rounds + 1, PAUSE)
+    require_equal(found[0][0][1], found[1][0][1])
+    seconds = [[[spent] for spent, _ in side[1:]] for side in found]
+    times = [summarise(sum(side, [])) for side in seconds]
+    ratio = speed(*seconds)
+    table.row(shape.name, *(cell(one) for one in times for cell in (milliseconds, spread)), f"{ratio.median:.2f}",
+              f"{ratio.low:.2f}-{ratio.high:.2f}")
+    return {"npgpt": times[0].figures(), "transformers": times[1].figures(),
+            "npgpt over transformers": {"speed": ratio.median, "speed low": ratio.low, "speed high": ratio.high}}
+
+
+def questions(vocab_size: int) -> list[Continuation]:
+    """Random tokens: to each question its shots and its text, and choices of one to six tokens."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(QUESTIONS):
+        context = rng.integers(vocab_size, size=(SHOTS + 1) * LENGTH).tolist()
         found += [Continuation(context, rng.integers(vocab_size, size=rng.integers(1, 7)).tolist()) for _ in range(CHOICES)]
     return found
 
 
 def require_equal(found: Sequence[Likelihood], theirs: Sequence[float]) -> None:
+    """Raise PeerError unless the likelihoods of both sides agree to TOLERANCE."""
     worst = max(abs(one.log_probability - other) / one.tokens for one, other in zip(found, theirs, strict=True))
-    if worst > TOLERANCE:
-        sys.exit(f"the two sides find likelihoods that differ by {worst:.1e} nats a token")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scoring", description=__doc__, allow_abbrev=False,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--torch-python", required=True, metavar="PATH")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="gpt2", help="(default: gpt2, 124M parameters)")
-    parser.add_argument("--items", type=int, default=4, metavar="N", help="questions (default: 4)")
-    parser.add_argument("--shots", type=int, default=5, metavar="K", help="(default: 5)")
-    parser.add_argument("--length", type=int, default=50, metavar="N",
-                        help="tokens of a shot, and of a question (default: 50)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="(default: 3)")
-    parser.add_argument("--threads", type=int, default=available_cores(), metavar="N", help="(default: all cores)")
-    args = parser.parse_args(arguments)
-    keep_freed_memory()
-    config = preset(args.preset)
-    model = Model(initial_parameters(language_model_table(config), 0), config, None)
-    continuations = questions(args.items, args.shots, args.length, config.vocab_size)
-    with tempfile.TemporaryDirectory() as folder:
-        save(folder, model)
-        with open(f"{folder}/continuations.json", "w", encoding="utf-8") as file:
-            json.dump([one[:2] for one in continuations], file)
-        with subprocess.Popen([args.torch_python, "-c", PEER, folder, str(args.threads)], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True) as peer:
-            times: list[tuple[float, float]] = []
-            for number in range(args.rounds + 1):              # the first round is not counted
-                start = time.perf_counter()
-                found = likelihoods(model, continuations)
-                seconds = time.perf_counter() - start
-                print(file=peer.stdin, flush=True)
-                theirs, log_probabilities = json.loads(peer.stdout.readline())
-                require_equal(found, log_probabilities)
-                if number:
-                    times.append((seconds, theirs))
-            peer.stdin.close()
-    ours, theirs = np.median(times, axis=0)
-    print(f"{args.items} questions of {(args.shots + 1) * args.length} tokens, {CHOICES} choices each, {args.threads} "
-          f"threads; medians of {args.rounds} rounds\nnpgpt {ours:.2f} s   transformers, one by one {theirs:.2f} s   ratio "
-          f"{theirs / ours:.2f} ({', '.join(f'{b / a:.2f}' for a, b in times)})")
-
-
-if __name__ == "__main__":
-    main()
+    if not worst <= TOLERANCE:
+        raise PeerError(f"the two sides find likelihoods that differ by {worst:.1e} nats a token")

@@ -1,10 +1,10 @@
-"""torch's side: the same GPT as nanoGPT writes it, in a process of its own. The only file that imports torch.
+"""torch's side: the same GPT as nanoGPT writes it, in a process of its own. It does not import npgpt.
 
 The modules have the names of npgpt's parameters.
 """
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -84,20 +84,24 @@ def load_weights(model: GPT, weights: Mapping[str, np.ndarray], n_head: int) -> 
 class TrainingRun:
     """The state between requests."""
 
-    def start(self, file: str, config: dict, learning_rate: float, betas: list[float], weight_decay: float, clip: float,
-              threads: int, compiled: bool) -> dict:
+    def start(self, file: str, config: dict, compiled: bool, **settings: object) -> dict:
         """Load the weights and the batch. No step is made yet, and nothing is compiled until the first."""
-        torch.set_num_threads(threads)
         with np.load(file, allow_pickle=False) as problem:
             arrays = dict(problem)
-        self.ids, self.targets = (torch.from_numpy(arrays.pop(name)) for name in ("ids", "targets"))
-        self.model, self.clip = GPT(config), clip
-        load_weights(self.model, arrays, config["n_head"])
-        parameters = list(self.model.parameters())
+        batch = [torch.from_numpy(arrays.pop(name)) for name in ("ids", "targets")]
+        model = GPT(config)
+        load_weights(model, arrays, config["n_head"])
+        return self.prepare(model, batch, torch.compile(model) if compiled else model, **settings)
+
+    def prepare(self, model: nn.Module, batch: list[torch.Tensor], loss: Callable[..., torch.Tensor], learning_rate: float,
+                betas: list[float], weight_decay: float, clip: float, threads: int) -> dict:
+        """loss: of a batch, which the model computes."""
+        torch.set_num_threads(threads)
+        self.model, self.batch, self.loss, self.clip = model, batch, loss, clip
+        parameters = [p for p in model.parameters() if p.requires_grad]
         groups = [{"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},      # as in nanoGPT
                   {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=learning_rate, betas=tuple(betas), eps=1e-8, fused=True)
-        self.loss = torch.compile(self.model) if compiled else self.model
         return {"versions": f"PyTorch {torch.__version__}, NumPy {np.__version__}, MKL {on(torch.backends.mkl)}, "
                             f"oneDNN {on(torch.backends.mkldnn)}, {torch.backends.cpu.get_cpu_capability()}"}
 
@@ -108,7 +112,7 @@ class TrainingRun:
     def step(self) -> dict[str, float]:
         start = time.perf_counter()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.loss(self.ids, self.targets)
+        loss = self.loss(*self.batch)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimiser.step()

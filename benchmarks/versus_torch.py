@@ -1,6 +1,7 @@
 """versus_torch: the same model, weights and batch in PyTorch; npgpt and PyTorch take turns."""
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def run(plan: Plan) -> dict:
             problem = write_problem(shape, Path(folder))
             for mode in modes:
                 try:
-                    results[shape.name][mode] = compare(shape.name, mode, problem, plan, effort, table)
+                    results[shape.name][mode] = compare((shape.name, mode), problem, plan, effort, table, compiled=MODES[mode])
                 except (PeerError, DifferentLoss) as error:
                     paragraph(f"{shape.name}, {mode}: not compared. {error}")
     print("\nLosses of the same weights and batch, npgpt's and PyTorch's:")
@@ -60,11 +61,15 @@ def run(plan: Plan) -> dict:
     return results
 
 
-def compare(name: str, mode: str, problem: dict, plan: Plan, effort: Rounds, table: Table) -> dict:
-    """Compare the losses and the speed of both sides, and print a row  ->  its figures. Raises PeerError or DifferentLoss."""
-    with Peer("npgpt_peer") as npgpt, Peer("torch_peer", plan.torch_python) as torch:
+def compare(cells: Sequence[str], problem: dict, plan: Plan, effort: Rounds, table: Table,
+            peers: tuple[str, str] = ("npgpt_peer", "torch_peer"), **theirs: object) -> dict:
+    """Compare the losses and the speed of both sides, and print a row  ->  its figures. Raises PeerError or DifferentLoss.
+
+    cells: of the row, at its beginning. theirs: further arguments that start PyTorch's side.
+    """
+    with Peer(peers[0]) as npgpt, Peer(peers[1], plan.torch_python) as torch:
         our_start = npgpt.ask("start", **problem, threads=plan.threads)
-        their_start = torch.ask("start", **problem, threads=plan.threads, compiled=MODES[mode])
+        their_start = torch.ask("start", **problem, threads=plan.threads, **theirs)
         warmups = [peer.ask("burst", steps=WARMUP)["steps"] for peer in (npgpt, torch)]
         losses = {name: [warmup[i]["loss"] for warmup in warmups] for name, i in (("first", 0), ("last", -1))}
         require_equal(*losses["first"])
@@ -74,7 +79,7 @@ def compare(name: str, mode: str, problem: dict, plan: Plan, effort: Rounds, tab
     seconds = [[[step["seconds"] for step in burst] for burst in side] for side in found]
     ours, theirs = (summarise(sum(side, [])) for side in seconds)
     ratio = speed(*seconds)
-    table.row(name, mode, milliseconds(ours), spread(ours), milliseconds(theirs), spread(theirs), f"{ratio.median:.2f}",
+    table.row(*cells, milliseconds(ours), spread(ours), milliseconds(theirs), spread(theirs), f"{ratio.median:.2f}",
               f"{ratio.low:.2f}-{ratio.high:.2f}", *map(megabytes, peaks))
     return {"npgpt": {**ours.figures(), "peak MB": peaks[0] and peaks[0] / 1e6},
             "torch": {**theirs.figures(), "peak MB": peaks[1] and peaks[1] / 1e6},

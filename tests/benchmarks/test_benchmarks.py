@@ -1,4 +1,5 @@
 """Benchmarks: they run, say what they found, and their arithmetic is right."""
+import dataclasses
 import importlib.util
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
 
+from benchmarks import scoring, versus_marian  # noqa: E402
 from benchmarks.__main__ import make_parser  # noqa: E402
 from benchmarks.attention_band import pairs  # noqa: E402
 from benchmarks.layers import cases, least_work, upstream  # noqa: E402
@@ -26,11 +28,13 @@ from benchmarks.table import WIDTH, Table, number  # noqa: E402
 from benchmarks.timing import Effort, measure, speed, summarise, take_turns  # noqa: E402
 from benchmarks.versus_torch import DifferentLoss, require_equal  # noqa: E402
 from npgpt.generation.generate import generate  # noqa: E402
-from npgpt.interop.huggingface import save  # noqa: E402
+from npgpt.interop.huggingface import load, save  # noqa: E402
 from npgpt.layers.attention import causal_mask  # noqa: E402
 from npgpt.model.model import Model  # noqa: E402
 from npgpt.model.parameters import parameter_count  # noqa: E402
 from npgpt.model.presets import preset  # noqa: E402
+from npgpt.scoring.likelihood import Likelihood  # noqa: E402
+from npgpt.tasks.translation import Translation  # noqa: E402
 
 TINY = Shape("small", "as small as can be", preset("tiny"), 2, 8)
 
@@ -60,7 +64,8 @@ def quickly(*arguments: object, **environment: str) -> subprocess.CompletedProce
 def test_help_names_every_benchmark_and_how_to_begin():
     answer = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0
-    for word in ("layers", "train", "generate", "scaling", "attention_band", "versus_torch", "versus_transformers",
+    for word in ("layers", "train", "generate", "scaling", "attention_band", "versus_torch", "versus_transformers", "versus_marian",
+                 "scoring",
                  "Start with: python -m benchmarks --short"):
         assert word in answer.stdout
 
@@ -90,7 +95,8 @@ def test_without_torch_one_line_says_so(tmp_path):
     assert f"left out: no torch could be imported by {sys.executable} (see --torch-python)" in answer.stdout
 
 
-@pytest.mark.parametrize("name, library", [("versus_torch", "torch"), ("versus_transformers", "transformers")])
+@pytest.mark.parametrize("name, library", [("versus_torch", "torch"), ("versus_transformers", "transformers"),
+                                           ("versus_marian", "transformers"), ("scoring", "transformers")])
 def test_an_interpreter_that_does_not_exist_has_no_torch_and_no_transformers(name, library):
     answer = quickly(name, "--torch-python", "/nowhere/python")
     assert answer.returncode == 0 and f"left out: no {library} could be imported by /nowhere/python" in answer.stdout
@@ -198,6 +204,23 @@ def test_a_training_process_makes_steps_and_tells_of_errors(tmp_path):
         with pytest.raises(PeerError, match="npgpt_peer: .*KeyError"):
             peer.ask("sing")
         assert len(peer.burst(1)) == 1
+
+
+def test_a_training_process_makes_steps_of_an_encoder_decoder(tmp_path):
+    shape = versus_marian.SHAPES[0]
+    tiny = shape._replace(config=dataclasses.replace(shape.config, n_embd=8, n_head=2, n_layer=1), B=3, S=5, T=6)
+    with Peer("pairs_peer") as peer:
+        peer.ask("start", **versus_marian.write_problem(tiny, tmp_path), threads=2)
+        first, _, last = peer.ask("burst", steps=3)["steps"]
+    loss = Translation(tiny.config).loss(tiny.batch(), load(tmp_path).parameters)
+    assert np.isclose(first["loss"], loss) and last["loss"] < first["loss"]
+
+
+def test_likelihoods_that_differ_are_not_compared():
+    found = [Likelihood(-8.0, 4, False)]
+    scoring.require_equal(found, [-8.001])
+    with pytest.raises(PeerError, match="differ by 2.5e-03 nats"):
+        scoring.require_equal(found, [-8.01])
 
 
 def test_on_one_thread_forward_and_backward_are_timed(tmp_path):
