@@ -1,6 +1,7 @@
 """npgpt train --objective translate, npgpt translate, and npgpt evaluate on pairs."""
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from npgpt.__main__ import main
 from npgpt.interop.huggingface import load
 from npgpt.text.example_files import read_examples
+from npgpt.text.examples import TranslationExample
 from npgpt.text.summaries import summaries
 
 PAIRS = [("one", "eins"), ("two", "zwei"), ("three", "drei"), ("four", "vier")] * 5
@@ -143,3 +145,13 @@ def test_number_words_are_right(tmp_path):
     number_words.main([str(tmp_path), "--train", "30", "--test", "10"])
     train, test = (read_examples(tmp_path / f"numbers.{name}.jsonl") for name in ("train", "test"))
     assert len(train) == 30 and len(test) == 10 and not {one.source for one in train} & {one.source for one in test}
+
+
+def test_no_docstring_is_both_learned_and_asked_for(tmp_path, monkeypatch, capsys):
+    docstrings = pytest.importorskip("benchmarks.docstrings")
+    pairs = [TranslationExample(f"one two three four five six seven eight {i}", f"one {i}", i) for i in range(20)]
+    monkeypatch.setattr(docstrings, "python_summaries", lambda: pairs)
+    docstrings.main([str(tmp_path)])
+    train, test = (read_examples(tmp_path / f"docstrings.{name}.jsonl") for name in ("train", "test"))
+    assert {one[:2] for one in [*train, *test]} == {one[:2] for one in pairs} and (len(train), len(test)) == (18, 2)
+    assert re.search(r"ROUGE-1 +0.125 +0.500 +0.200 +4", capsys.readouterr().out)         # one word of eight, and of two
