@@ -6,7 +6,7 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.interop.family import Family, Stored, configuration, one_of_qkv, plain, renamed, require_fixed, transposed
-from npgpt.interop.safetensors import as_float, precision
+from npgpt.interop.safetensors import as_float, is_float, precision
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.encoder_decoder import EncoderDecoderParameters
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
@@ -113,7 +113,8 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def as_rows(tensor: np.ndarray) -> Iterator[np.ndarray]:
-    return map(as_float, np.atleast_2d(tensor))
+    """The rows as floats. A tensor without entries has none: its shape may have any number of them."""
+    return map(as_float, np.atleast_2d(tensor) if tensor.size else ())
 
 
 def is_zero(tensor: np.ndarray) -> bool:
@@ -122,8 +123,10 @@ def is_zero(tensor: np.ndarray) -> bool:
 
 def are_sinusoidal(tensor: np.ndarray, config: EncoderDecoderConfig) -> bool:
     """Whether a table (T, C) of positions is the sinusoidal one, rounded to the table's precision."""
+    if not is_float(tensor) or tensor.ndim != 2 or tensor.shape[1] != config.n_embd:
+        return False
     tolerance = max(precision(tensor), float(np.finfo(np.float32).eps))    # transformers computes them in float32
-    return tensor.ndim == 2 and tensor.shape[1] == config.n_embd and all(
+    return all(
         np.abs(row - sinusoidal_positions(np.array(t), config.n_embd, np.float64, halves=True)).max() <= tolerance
         for t, row in enumerate(as_rows(tensor)))
 

@@ -112,6 +112,10 @@ def as_float(tensor: np.ndarray) -> np.ndarray:
     return wide.view(np.float32)
 
 
+def is_float(tensor: np.ndarray) -> bool:
+    return tensor.dtype.kind == "f" or tensor.dtype == BFLOAT16
+
+
 def precision(tensor: np.ndarray) -> float:
     """The distance from 1 to the next larger number of the tensor's dtype."""
     return 2**-7 if tensor.dtype == BFLOAT16 else float(np.finfo(tensor.dtype).eps)

@@ -10,7 +10,7 @@ from npgpt.interop.families import family_of
 from npgpt.interop.family import Stored
 from npgpt.interop.gpt2 import POSITIONS
 from npgpt.interop.heads import head_tensors
-from npgpt.interop.safetensors import BFLOAT16, as_float, precision
+from npgpt.interop.safetensors import as_float, is_float, precision
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.bert_config import BertConfig
 from npgpt.model.config import GPTConfig, TransformerConfig
@@ -81,7 +81,7 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, head
     problems += [f"{name} has shape {tensors[name].shape} for {shape}" for name, shape in possible.items()
                  if name in tensors and tensors[name].shape != shape]
     problems += [f"{name} holds {tensor.dtype}, but weights must be floating-point numbers"
-                 for name, tensor in tensors.items() if tensor.dtype.kind != "f" and tensor.dtype != BFLOAT16]
+                 for name, tensor in tensors.items() if not is_float(tensor)]
     if problems:
         raise InputError(f"{path} does not match its config.json: {listed(problems)}")
     return tensors

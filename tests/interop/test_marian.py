@@ -10,6 +10,7 @@ import pytest
 from npgpt.errors import InputError
 from npgpt.generation.translate import translate_by_beams, translate_greedily
 from npgpt.interop.huggingface import load, save
+from npgpt.interop.marian import as_rows
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.layers.embedding import sinusoidal_positions, unembedding
@@ -122,6 +123,18 @@ def test_tensors_that_change_what_is_computed_are_refused(copied, name):
     change(copied, **{name: np.ones(shape)})
     with pytest.raises(InputError, match=name):
         load(copied)
+
+
+def test_positions_that_are_no_floating_point_numbers_are_refused(copied):
+    config = load(copied).config
+    change(copied, **{"model.encoder.embed_positions.weight": np.zeros((config.n_positions, config.n_embd), np.int64)})
+    with pytest.raises(InputError, match="embed_positions"):
+        load(copied)
+
+
+def test_rows_without_entries_are_not_compared_one_by_one():
+    """A file of a few bytes can have a tensor with 2^59 rows of no entries."""
+    assert next(as_rows(np.empty((2**59, 0))), None) is None
 
 
 @pytest.mark.parametrize("fields, named", [
