@@ -84,8 +84,9 @@ def make_parser() -> argparse.ArgumentParser:
                     "versus_transformers, versus_marian and scoring also transformers, and they are left out where\n"
                     "there are none. Start with: python -m benchmarks --short",
         epilog="benchmarks:\n" + "\n".join(f"  {name:20}{text}" for name, _, text in summaries)
-               + "\n\nExperiments and data for them are programs of their own, such as python -m benchmarks.in_context DIR:\n"
-                 "benchmarks/README.md lists them.\n\nOther work on the machine changes the figures: each is shown with its spread.")
+               + "\n\nExperiments are programs of their own, such as python -m benchmarks.in_context DIR:\n"
+                 "benchmarks/README.md lists them. Other work on the machine changes the figures: each is shown\n"
+                 "with its spread.")
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help="which benchmarks to run (default: all, in the order below), and on which shapes "
                              f"({', '.join(shape.name for shape in SHAPES)}; default: all that suit)")

@@ -1,8 +1,8 @@
-"""Docstrings of Python's own library with their first lines, a task of summarisation for `npgpt train --objective translate`:
+"""Docstrings of Python's library with their first lines, a task of summarisation for `npgpt train --objective translate`:
 
     python -m benchmarks.docstrings DIR
 
-writes DIR/docstrings.train.jsonl and DIR/docstrings.test.jsonl, and prints the ROUGE figures of a guess that every summary has
+writes DIR/docstrings.train.jsonl and DIR/docstrings.test.jsonl, and prints the ROUGE figures of a guess that every model has
 to beat: the first eight words of the text.
 """
 import argparse

@@ -1,4 +1,4 @@
-"""transformers' side of scoring: a process that computes the likelihoods of continuations, one after the other, when asked."""
+"""transformers' side of scoring: computes likelihoods of continuations, one after the other. It does not import npgpt."""
 import time
 
 import torch

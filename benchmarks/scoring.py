@@ -30,10 +30,10 @@ def run(plan: Plan) -> dict:
         print(f"left out: no transformers could be imported by {plan.torch_python} (see --torch-python)")
         return {}
     rounds = SHORT_ROUNDS if plan.short else ROUNDS
-    paragraph(f"""{QUESTIONS} questions of {(SHOTS + 1) * LENGTH} tokens, {SHOTS} shots included, with {CHOICES} choices each,
-        {plan.threads} threads. npgpt computes what sequences have in common once; transformers is given one sequence after
-        the other, as usual. Both must find the same likelihoods. They take turns, for {rounds} rounds after one that is not
-        counted. Speed is the time of transformers over that of npgpt. Processor: {cpu_name()}.""")
+    paragraph(f"""{QUESTIONS} questions of {(SHOTS + 1) * LENGTH} tokens, {SHOTS} shots included, with {CHOICES} choices
+        each, {plan.threads} threads. npgpt computes what sequences have in common once; transformers is given one
+        sequence after the other, as usual. Both must find the same likelihoods. They take turns, for {rounds} rounds
+        after one that is not counted. Speed is the time of transformers over that of npgpt. Processor: {cpu_name()}.""")
     print()
     table, results = Table(*COLUMNS), {}
     for shape in plan.shapes if plan.named or plan.short else SHAPES[-1:]:

@@ -47,7 +47,8 @@ def run(plan: Plan) -> dict:
             problem = write_problem(shape, Path(folder))
             for mode in modes:
                 try:
-                    results[shape.name][mode] = compare((shape.name, mode), problem, plan, effort, table, compiled=MODES[mode])
+                    cells, compiled = (shape.name, mode), MODES[mode]
+                    results[shape.name][mode] = compare(cells, problem, plan, effort, table, compiled=compiled)
                 except (PeerError, DifferentLoss) as error:
                     paragraph(f"{shape.name}, {mode}: not compared. {error}")
     print("\nLosses of the same weights and batch, npgpt's and PyTorch's:")

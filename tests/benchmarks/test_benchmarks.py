@@ -64,9 +64,8 @@ def quickly(*arguments: object, **environment: str) -> subprocess.CompletedProce
 def test_help_names_every_benchmark_and_how_to_begin():
     answer = subprocess.run([sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0
-    for word in ("layers", "train", "generate", "scaling", "attention_band", "versus_torch", "versus_transformers", "versus_marian",
-                 "scoring",
-                 "Start with: python -m benchmarks --short"):
+    for word in ("layers", "train", "generate", "scaling", "attention_band", "versus_torch", "versus_transformers",
+                 "versus_marian", "scoring", "Start with: python -m benchmarks --short"):
         assert word in answer.stdout
 
 
