@@ -1,4 +1,4 @@
-"""The picture of `npgpt attention --svg`: the maps of some heads, side by side."""
+"""Pictures of attention maps: those of some heads, side by side."""
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,34 +21,47 @@ STYLE = """text { fill: var(--ink); font: 14px system-ui, sans-serif; }
 def attention_picture(shown: Sequence[str], weights: np.ndarray, layers: Sequence[int], heads: Sequence[int]) -> bytes:
     """shown: T tokens as text, weights (L, H, T, T), the numbers of the layers and heads  ->  SVG
 
-    A row for each token that attends, a column for each that it attends to. Colour by square root, as in the page.
+    A row for each token that attends, a column for each that it attends to: up to its own, if no token attends to later ones.
     """
-    T, tokens = len(shown), [fitted(token) for token in shown]
-    maps = [(f"layer {layer}, head {head}", weights[i, j]) for i, layer in enumerate(layers) for j, head in enumerate(heads)]
-    across = min(len(heads) if len(heads) > 1 else len(maps), PER_ROW)
+    return maps_picture("Attention: each row is a token that attends, each column a token that it attends to", shown, shown,
+                        weights, layers, heads, causal=not np.triu(weights, 1).any())
+
+
+def maps_picture(title: str, rows: Sequence[str], columns: Sequence[str], weights: np.ndarray, layers: Sequence[int],
+                 heads: Sequence[int], causal: bool = False) -> bytes:
+    """T rows and S columns as text, weights (L, H, T, S), the numbers of the layers and heads  ->  SVG
+
+    Colour by square root, as in the page. causal: row t has columns 0 to t only.
+    """
+    rows, columns = [fitted(token) for token in rows], [fitted(token) for token in columns]
+    L, H, T, S = weights.shape
+    across = min(H if H > 1 else L, PER_ROW)
     room = (PAGE - 2 * MARGIN - (across - 1) * GAP) / across
-    beside = LETTER * (max(map(len, tokens)) + 1)
-    cell = min(LARGEST, room / (T + beside))
-    cell, labels = (cell, cell * beside) if cell >= SMALLEST else (room / T, 0)
-    size = labels + T * cell
-    step = size + GAP
+    left, above = (LETTER * (max(map(len, tokens)) + 1) for tokens in (rows, columns))       # labels, in cells
+    cell = min(LARGEST, room / (left + S))
+    labelled = cell >= SMALLEST
+    if not labelled:
+        cell, left, above = room / S, 0, 0
+    width, height = (left + S) * cell + GAP, TITLE + (above + T) * cell + GAP
+    seen = np.tri(T, S, dtype=bool) if causal else np.ones((T, S), bool)
     parts = []
-    for number, (title, one) in enumerate(maps):
-        x, y = MARGIN + number % across * step, MARGIN + number // across * (TITLE + step)
-        parts += [text(x, y + 14, title), f'<g transform="translate({x + labels:.1f} {y + TITLE + labels:.1f})">',
-                  *(token_labels(tokens, cell) if labels else ()), *cells(one, cell), "</g>"]
-    rows = -(-len(maps) // across)
-    title = "Attention: each row is a token that attends, each column a token that it attends to"
-    return picture(title, 2 * MARGIN + across * step - GAP, 2 * MARGIN + rows * (TITLE + step) - GAP, parts, STYLE)
+    for i, (layer, head) in enumerate(np.ndindex(L, H)):
+        x, y = MARGIN + i % across * width, MARGIN + i // across * height
+        parts += [text(x, y + 14, f"layer {layers[layer]}, head {heads[head]}"),
+                  f'<g transform="translate({x + left * cell:.1f} {y + TITLE + above * cell:.1f})">',
+                  *(token_labels(rows, columns, cell) if labelled else ()), *cells(weights[layer, head], seen, cell), "</g>"]
+    lines = -(-L * H // across)
+    return picture(title, 2 * MARGIN + across * width - GAP, 2 * MARGIN + lines * height - GAP, parts, STYLE)
 
 
-def token_labels(tokens: Sequence[str], cell: float) -> Iterator[str]:
-    """The tokens left of their rows, and above their columns from bottom to top, or upright if all have one character."""
+def token_labels(rows: Sequence[str], columns: Sequence[str], cell: float) -> Iterator[str]:
+    """The tokens left of their rows, and above their columns: upright if of one character, else from bottom to top."""
     height = 0.8 * cell
     yield f'<g style="font-size: {height:.1f}px">'
-    for t, token in enumerate(tokens):
-        middle = (t + 0.5) * cell
-        yield text(-0.3 * cell, middle + 0.35 * height, token, "end", "token")
+    for t, token in enumerate(rows):
+        yield text(-0.3 * cell, (t + 0.5) * cell + 0.35 * height, token, "end", "token")
+    for s, token in enumerate(columns):
+        middle = (s + 0.5) * cell
         if len(token) == 1:
             yield text(middle, -0.3 * cell, token, "middle", "token")
         else:
@@ -56,12 +69,8 @@ def token_labels(tokens: Sequence[str], cell: float) -> Iterator[str]:
     yield "</g>"
 
 
-def cells(weights: np.ndarray, cell: float) -> Iterator[str]:
-    """All cells, or those up to the diagonal if no token attends to later ones: in the colour of 0, and above it those of each
-    shade in one path.
-    """
-    T = len(weights)
-    seen = np.ones((T, T), bool) if np.triu(weights, 1).any() else np.tri(T, dtype=bool)
+def cells(weights: np.ndarray, seen: np.ndarray, cell: float) -> Iterator[str]:
+    """The cells that are seen, in the colour of 0, and above it those of each shade in one path."""
     gap = 1 if cell >= SMALLEST else 0
     square = f"h{cell - gap:.1f}v{cell - gap:.1f}h{gap - cell:.1f}z"
     shade = np.rint(np.sqrt(np.clip(weights, 0, 1)) * LEVELS).astype(int)
