@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as tree
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))                   # the benchmarks are no part of the package that is installed
 
-from benchmarks import scoring, versus_marian  # noqa: E402
+from benchmarks import in_context, scoring, versus_marian  # noqa: E402
 from benchmarks.__main__ import make_parser  # noqa: E402
 from benchmarks.attention_band import pairs  # noqa: E402
 from benchmarks.layers import cases, least_work, upstream  # noqa: E402
@@ -220,6 +221,17 @@ def test_likelihoods_that_differ_are_not_compared():
     scoring.require_equal(found, [-8.001])
     with pytest.raises(PeerError, match="differ by 2.5e-03 nats"):
         scoring.require_equal(found, [-8.01])
+
+
+def test_learning_in_context_is_measured_and_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(in_context, "BATCHES", 1)
+    in_context.main([str(tmp_path), "--steps", "1", "--threads", "1"])
+    said = capsys.readouterr().out
+    texts = {file.name: [one.text for one in tree.parse(file).iter("{http://www.w3.org/2000/svg}text")]
+             for file in tmp_path.iterdir()}
+    assert len(texts) == 2 and "shots" in texts["in_context.svg"] and "layer 1" in " ".join(texts["induction_head.svg"])
+    for name in in_context.MODELS:
+        assert re.search(rf"^{name}( +[01]\.\d{{3}}){{5}}", said, re.MULTILINE) and name in texts["in_context.svg"]
 
 
 def test_on_one_thread_forward_and_backward_are_timed(tmp_path):
