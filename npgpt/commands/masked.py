@@ -31,7 +31,7 @@ class MaskedLanguageModel(LanguageModel):
 
     task: MaskedLanguageModelling
     name, kind, preset = "masked", BertConfig, "bert-small"
-    # A seventh of the tokens are targets. With post-LN blocks, larger learning rates stay where frequencies alone are known.
+    # A seventh of the tokens are targets: so more of them in a batch, and more batches.
     defaults = MappingProxyType({"batch_size": 32, "steps": 2000})
     bits_per_nat, step_seconds = Objective.bits_per_nat, Objective.step_seconds
 

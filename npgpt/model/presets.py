@@ -41,14 +41,15 @@ PRESETS = {
 }
 # Devlin et al. 2019, section 3.
 BERT_PRESETS = {
-    "bert-small": BertConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=4, n_head=4,
+    "bert-small": BertConfig(vocab_size=65, n_positions=64, n_embd=128, n_layer=2, n_head=4,
                              activation_function="gelu_new").without_dropout(),
     "bert-base": BertConfig(n_embd=768, n_layer=12, n_head=12),
     "bert-large": BertConfig(n_embd=1024, n_layer=24, n_head=16),
 }
 # Vaswani et al. 2017, table 3.
 TRANSLATION_PRESETS = {
-    "transformer-small": EncoderDecoderConfig(vocab_size=65, n_positions=256, n_embd=64, n_layer=2, n_head=4).without_dropout(),
+    "transformer-small": EncoderDecoderConfig(vocab_size=65, n_positions=256, n_embd=64, n_layer=2,
+                                              n_head=4).without_dropout(),
     "transformer-base": EncoderDecoderConfig(),
     "transformer-big": EncoderDecoderConfig(n_embd=1024, n_head=16, resid_pdrop=0.3),
 }
