@@ -131,8 +131,8 @@ def require_free(folder: Path, overwrite: bool) -> None:
                          "another folder with --out, or replace it with --overwrite")
     if names := strange_entries(folder):
         more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-        raise InputError(f"{folder} is neither empty nor a model directory, but holds {', '.join(names[:NAMED])}{more}: choose "
-                         "another folder with --out, or write beside them with --overwrite")
+        raise InputError(f"{folder} is neither empty nor a model directory, but holds {', '.join(names[:NAMED])}{more}: "
+                         "choose another folder with --out, or write beside them with --overwrite")
 
 
 def occupy(folder: Path, overwrite: bool, stack: contextlib.ExitStack, say: Callable) -> None:

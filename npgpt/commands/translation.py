@@ -90,8 +90,8 @@ def gather_pairs(args: argparse.Namespace, origin: Checkpoint | None = None) -> 
     training, held_out = split(examples, seed)
     pairs = [encoded(some, tokenizer, config) for some in (training, held_out)]
     if longer := sum(count for _, count in pairs):
-        Progress().line(f"{longer:,} of {len(examples):,} pairs have a text of more than {config.n_positions:,} tokens, which "
-                        f"is cut{': --n-positions says how many may be read' * (start is None)}")
+        Progress().line(f"{longer:,} of {len(examples):,} pairs have a text of more than {config.n_positions:,} tokens, which"
+                        f" is cut{': --n-positions says how many may be read' * (start is None)}")
     task = Translation(config, *(some for some, _ in pairs), seed=seed)
     run = TranslationRun(task, tokenizer, start, dtype, paths, digest)
     run.held_out, run.defaults = held_out, default_settings(args, config, start is not None)

@@ -16,7 +16,7 @@ from npgpt.model.parameters import groups
 def attended(ids: np.ndarray, parameters: np.ndarray, config: TransformerConfig) -> tuple[np.ndarray, np.ndarray]:
     """One forward pass, from whose cache the weights are read.
 
-    ids (T,)  ->  weights (L, H, T, T), the probabilities (T, V) of the token after each position, or, by a BERT, of the token
+    ids (T,)  ->  weights (L, H, T, T), and probabilities (T, V): of the token after each position; by a BERT, of the token
     at each position
 
     weights[l, h, t, s] is the weight of position s for position t, in head h of layer l. Each row sums to 1.

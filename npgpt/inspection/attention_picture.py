@@ -21,7 +21,8 @@ STYLE = """text { fill: var(--ink); font: 14px system-ui, sans-serif; }
 def attention_picture(shown: Sequence[str], weights: np.ndarray, layers: Sequence[int], heads: Sequence[int]) -> bytes:
     """shown: T tokens as text, weights (L, H, T, T), the numbers of the layers and heads  ->  SVG
 
-    A row for each token that attends, a column for each that it attends to: up to its own, if no token attends to later ones.
+    A row for each token that attends, a column for each that it attends to. If no token attends to later ones, row t has
+    columns 0 to t only.
     """
     return maps_picture("Attention: each row is a token that attends, each column a token that it attends to", shown, shown,
                         weights, layers, heads, causal=not np.triu(weights, 1).any())

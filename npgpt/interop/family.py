@@ -35,7 +35,7 @@ class Family(NamedTuple):
     table: str                                  # the token embedding, without the prefix;
     unembedding: str                            # and the tied head, which may repeat it in a file
     ignored: re.Pattern = NONE                  # names of tensors that are no parameters
-    parameters_alone: Callable[[Mapping, Any], Mapping] = lambda tensors, config: tensors      # leaves out what repeats others
+    parameters_alone: Callable[[Mapping, Any], Mapping] = lambda tensors, config: tensors      # without repeated tensors
 
 
 def plain(array: np.ndarray) -> Stored:

@@ -23,8 +23,9 @@ FIXED = {"scale_embedding": True, "share_encoder_decoder_embeddings": True, "tie
          "encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0}
 # What MarianConfig assumes where a file says nothing.
 DEFAULTS = {"vocab_size": 58101, "d_model": 1024, "max_position_embeddings": 1024, "encoder_layers": 12,
-            "decoder_layers": 12, "encoder_attention_heads": 16, "decoder_attention_heads": 16, "encoder_ffn_dim": 4096, "decoder_ffn_dim": 4096,
-            "activation_function": "gelu", "scale_embedding": False, "pad_token_id": 58100, "eos_token_id": 0}
+            "decoder_layers": 12, "encoder_attention_heads": 16, "decoder_attention_heads": 16, "encoder_ffn_dim": 4096,
+            "decoder_ffn_dim": 4096, "activation_function": "gelu", "scale_embedding": False,
+            "pad_token_id": 58100, "eos_token_id": 0}
 EPSILON = 1e-5                                  # of layer norm
 TABLE, UNEMBEDDING, PREFIX = "shared.weight", "lm_head.weight", "model."
 COPY = re.compile(r"(model\.)?(encoder|decoder)\.embed_tokens\.weight|lm_head\.weight")

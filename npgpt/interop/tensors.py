@@ -22,13 +22,13 @@ PER_LAYER = 6                                   # tensors; every family has more
 ROWS = 1024                                     # of positions, compared at a time
 
 
-def prefix_in_file(names: Iterable[str], config: GPTConfig) -> str:
+def prefix_in_file(names: Iterable[str], config: TransformerConfig) -> str:
     """What the names of the body's tensors begin with in a file: the family's prefix, or nothing."""
     prefix = family_of(config).prefix
     return prefix if any(name.startswith(prefix) for name in names) else ""
 
 
-def stored_tensors(vector: np.ndarray, config: GPTConfig, heads: tuple[Head, ...] = (),
+def stored_tensors(vector: np.ndarray, config: TransformerConfig, heads: tuple[Head, ...] = (),
                    prefix: str | None = None) -> dict[str, Stored]:
     """How each tensor of a file stands in a flat vector. prefix: of the body's names; by default the family's."""
     family = family_of(config)
@@ -37,7 +37,7 @@ def stored_tensors(vector: np.ndarray, config: GPTConfig, heads: tuple[Head, ...
     return body | family.head(p, config) | head_tensors(heads, p.heads)
 
 
-def tensors_as_in_file(vector: np.ndarray, config: GPTConfig, heads: tuple[Head, ...] = ()) -> dict[str, np.ndarray]:
+def tensors_as_in_file(vector: np.ndarray, config: TransformerConfig, heads: tuple[Head, ...] = ()) -> dict[str, np.ndarray]:
     """A flat vector, of parameters or their gradients, as the tensors of the file, by name. Those of another order in npgpt
     are copies. Gradients are those of npgpt's parameters, also where the file holds multiples of these.
     """
@@ -55,13 +55,14 @@ def tensors_to_save(model: Model) -> dict[str, np.ndarray]:
     return tensors
 
 
-def shapes_in_file(config: GPTConfig, heads: tuple[Head, ...] = (), prefix: str | None = None) -> dict[str, tuple[int, ...]]:
+def shapes_in_file(config: TransformerConfig, heads: tuple[Head, ...] = (),
+                   prefix: str | None = None) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor, by its name in the file."""
     vector = np.broadcast_to(np.float32(0), parameter_count(model_table(config, heads)))         # takes no memory
     return {name: shape for name, (_, shape, _) in stored_tensors(vector, config, heads, prefix).items()}
 
 
-def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, heads: tuple[Head, ...],
+def parameter_tensors(tensors: Mapping[str, np.ndarray], config: TransformerConfig, heads: tuple[Head, ...],
                       prefix: str, path: Path) -> dict[str, np.ndarray]:
     """The tensors of a file that are parameters. A tied table that has only the name of the head gets its own name.
 
@@ -87,8 +88,8 @@ def parameter_tensors(tensors: Mapping[str, np.ndarray], config: GPTConfig, head
     return tensors
 
 
-def with_changed_parameters(tensors: Mapping[str, np.ndarray], config: GPTConfig,
-                            prefix: str) -> tuple[GPTConfig, list[str]]:
+def with_changed_parameters(tensors: Mapping[str, np.ndarray], config: TransformerConfig,
+                            prefix: str) -> tuple[TransformerConfig, list[str]]:
     """The configuration, in which a tied head and sinusoidal positions become parameters if the file's differ from what
     the configuration says; and these differences.
     """

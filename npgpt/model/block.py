@@ -7,7 +7,7 @@ import numpy as np
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.layers.pattern import CAUSAL, Pattern
-from npgpt.model.config import GPTConfig
+from npgpt.model.config import TransformerConfig
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import AttentionParameters, BlockParameters, FeedForwardParameters, LayerNormParameters
 
@@ -24,7 +24,7 @@ class BlockCache(NamedTuple):
     layers: Layers
 
 
-def block(x: np.ndarray, p: BlockParameters, config: GPTConfig, pattern: Pattern = CAUSAL,
+def block(x: np.ndarray, p: BlockParameters, config: TransformerConfig, pattern: Pattern = CAUSAL,
           rng: np.random.Generator | None = None, layers: Layers = PLAIN) -> tuple[np.ndarray, BlockCache]:
     """Transformer block with layer norm before each branch (Radford et al. 2019, section 2.3).
 

@@ -8,6 +8,7 @@ from npgpt.layers.cross_attention import AttendCache, attend_to_memory, attend_t
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.layers.pattern import CAUSAL, Pattern
+from npgpt.model.config import TransformerConfig
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import (AttentionParameters, FeedForwardParameters, LayerNormParameters, bias, block_table,
                                     layer_norm_table, weight)
@@ -53,8 +54,8 @@ class DecoderBlockCache(NamedTuple):
     layers: Layers
 
 
-def decoder_block(x: np.ndarray, keys_values: np.ndarray, p: DecoderBlockParameters, config: Any, pattern: Pattern = CAUSAL,
-                  mask: np.ndarray | None = None, rng: np.random.Generator | None = None,
+def decoder_block(x: np.ndarray, keys_values: np.ndarray, p: DecoderBlockParameters, config: TransformerConfig,
+                  pattern: Pattern = CAUSAL, mask: np.ndarray | None = None, rng: np.random.Generator | None = None,
                   layers: Layers = PLAIN) -> tuple[np.ndarray, DecoderBlockCache]:
     """Transformer block of a decoder (Vaswani et al. 2017, sections 3.1 and 5.4).
 

@@ -72,8 +72,8 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
     """
     last = ids.shape[-1] - 1 if positions is None else positions.max()
     if ids.ndim != 2 or not 0 <= last < config.n_positions:
-        raise ValueError(f"gpt: ids must be (B, T), with positions below n_positions ({config.n_positions}), not {ids.shape} "
-                         f"with positions up to {last}")
+        raise ValueError(f"gpt: ids must be (B, T), with positions below n_positions ({config.n_positions}), not "
+                         f"{ids.shape} with positions up to {last}")
     if positions is None:
         positions = np.arange(ids.shape[1])
     if patterns is None:

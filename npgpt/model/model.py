@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.model.config import GPTConfig
+from npgpt.model.config import TransformerConfig
 from npgpt.model.heads import Head, model_table
 from npgpt.model.parameters import Group
 from npgpt.text.tokenizer import Tokenizer
@@ -11,9 +11,9 @@ from npgpt.text.tokenizer import Tokenizer
 
 class Model(NamedTuple):
     parameters: np.ndarray                      # one flat vector; model/parameters.py gives its parts names
-    config: GPTConfig
+    config: TransformerConfig
     tokenizer: Tokenizer | None                 # None where a model directory holds none
-    heads: tuple[Head, ...] = ()                # those beside the language-model head
+    heads: tuple[Head, ...] = ()                # those beside the head for tokens
 
     @property
     def table(self) -> Group:

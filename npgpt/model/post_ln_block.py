@@ -6,12 +6,12 @@ from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.layer_norm import layer_norm, layer_norm_backward
 from npgpt.layers.pattern import CAUSAL, Pattern
 from npgpt.model.block import NO_OUT, BlockCache
-from npgpt.model.config import GPTConfig
+from npgpt.model.config import TransformerConfig
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.parameters import AttentionParameters, BlockParameters, FeedForwardParameters, LayerNormParameters
 
 
-def post_ln_block(x: np.ndarray, p: BlockParameters, config: GPTConfig, pattern: Pattern = CAUSAL,
+def post_ln_block(x: np.ndarray, p: BlockParameters, config: TransformerConfig, pattern: Pattern = CAUSAL,
                   rng: np.random.Generator | None = None, layers: Layers = PLAIN) -> tuple[np.ndarray, BlockCache]:
     """Transformer block with layer norm after each addition (Vaswani et al. 2017, sections 3.1 and 5.4).
 

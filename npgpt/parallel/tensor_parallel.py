@@ -25,8 +25,8 @@ class TensorParallelLayers:
     def __init__(self, pool: Executor, threads: int) -> None:
         self.pool, self.threads = pool, threads
 
-    def self_attention(self, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray | None, w_proj: np.ndarray, b_proj: np.ndarray,
-                       n_head: int, pattern: Pattern = CAUSAL, p: float = 0.0,
+    def self_attention(self, x: np.ndarray, w_qkv: np.ndarray, b_qkv: np.ndarray | None, w_proj: np.ndarray,
+                       b_proj: np.ndarray, n_head: int, pattern: Pattern = CAUSAL, p: float = 0.0,
                        rng: np.random.Generator | None = None) -> tuple[np.ndarray, list[SelfAttentionCache]]:
         """Each thread has some of the heads, and a random generator of its own, seeded by rng."""
         calls = []

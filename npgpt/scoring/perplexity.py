@@ -17,7 +17,7 @@ from npgpt.text.corpus import require_length
 class TextLoss(NamedTuple):
     loss: float                                 # nats a token: the mean over all targets
     targets: int
-    guide_loss: float | None = None             # of overlapping windows, as the guide weights them: by a token less
+    guide_loss: float | None = None             # of overlapping windows, with the guide's weights: see overlapping
 
 
 def text_loss(task: LanguageModelling, parameters: np.ndarray, tokens: np.ndarray, stride: int | None = None,
@@ -25,8 +25,8 @@ def text_loss(task: LanguageModelling, parameters: np.ndarray, tokens: np.ndarra
     """The loss over a text of at least two tokens.
 
     Without a stride the windows are side by side, and every token but the first is predicted. With one, they have
-    n_positions tokens, and each begins `stride` tokens after the one before it; a token is predicted in the first window that has it,
-    from all tokens before it there.
+    n_positions tokens, and each begins `stride` tokens after the one before it; a token is predicted in the first window
+    that has it, from all tokens before it there.
 
     report: called after each batch with the number of targets so far, and their mean loss. Raises InputError if the stride
     is not from 1 to n_positions, or for a token outside the vocabulary.
@@ -49,8 +49,8 @@ def text_loss(task: LanguageModelling, parameters: np.ndarray, tokens: np.ndarra
 
 
 def overlapping(tokens: np.ndarray, length: int, stride: int) -> Iterator[tuple[TokenBatch, int]]:
-    """Batches of windows, each with its weight in the guide: of every window, its new tokens but one. Windows of the same
-    size, with as many new tokens, are in the same batch.
+    """Batches of windows, each with its weight in the guide: the sum of new tokens - 1 over its windows. Windows of the
+    same size, with as many new tokens, are in the same batch.
     """
     size = max(EVALUATION_TOKENS // length, 1)
     spans = [span for span in windows(len(tokens), length, stride) if span.width > 1]

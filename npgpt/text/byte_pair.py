@@ -72,7 +72,8 @@ def require_consistent(vocabulary: Mapping[str, int], merges: list[tuple[str, st
     odd = next((token for token in special
                 if token not in vocabulary or not token or token in made or SURROGATE.search(token)), None)
     if odd is not None:
-        raise InputError(f"the special token {quote(odd)} is empty, is a byte, contains a surrogate, or is not in the vocabulary")
+        raise InputError(f"the special token {quote(odd)} is empty, is a byte, contains a surrogate, or is not in the "
+                         "vocabulary")
     plain = vocabulary.keys() - set(special)
     if not plain:
         raise InputError("the vocabulary has no byte, so that it cannot represent a text")

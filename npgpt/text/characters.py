@@ -38,7 +38,8 @@ class CharacterTokenizer(Tokenizer):
         if not isinstance(vocabulary, dict):
             raise InputError("not a character tokenizer (model.type \"WordLevel\" with a vocab)")
         vocabulary = dict(vocabulary)
-        characters, special_tokens = special_last(vocabulary, add_special_tokens(vocabulary, description.get("added_tokens")))
+        added = add_special_tokens(vocabulary, description.get("added_tokens"))
+        characters, special_tokens = special_last(vocabulary, added)
         longer = next((token for token in characters if len(token) != 1), None)
         if longer is not None:
             raise InputError(f"the token {quote(longer)} is neither a single character nor special")

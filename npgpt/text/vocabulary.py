@@ -16,8 +16,8 @@ def with_special_tokens(tokenizer: Tokenizer, names: Iterable[str]) -> Tokenizer
     new = [name for name in dict.fromkeys(names) if name not in tokenizer.special_tokens]
     for name in new:
         if not name or SURROGATE.search(name) or name in tokenizer.vocabulary:
-            raise InputError(f"the special token {quote(name)} is empty, contains a surrogate, or is a token of the vocabulary "
-                             "that is not special: choose another name")
+            raise InputError(f"the special token {quote(name)} is empty, contains a surrogate, or is a token of the "
+                             "vocabulary that is not special: choose another name")
     larger = copy.copy(tokenizer)
     larger.vocabulary = [*tokenizer.vocabulary, *new]
     larger.token_bytes = [*tokenizer.token_bytes, *map(tokenizer.bytes_of_special, new)]
@@ -46,8 +46,8 @@ def special_last(vocabulary: Mapping[str, int], special_tokens: Collection[str])
     plain = len(tokens) - len(set(special_tokens))
     early = next((token for token in special_tokens if vocabulary[token] < plain), None)
     if early is not None:
-        raise InputError(f"the special token {quote(early)} has the id {vocabulary[early]}, which must be greater than those "
-                         "of all other tokens")
+        raise InputError(f"the special token {quote(early)} has the id {vocabulary[early]}, which must be greater than "
+                         "those of all other tokens")
     return tokens[:plain], tokens[plain:]
 
 

@@ -105,7 +105,8 @@ def read_vocabulary_text(folder: Path) -> Content:
     config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     named = {role: name_of(config.get(role), default) for role, default in SPECIAL.items()}
     normalizer = parse_normalizer({**NORMALIZER, "handle_chinese_chars": config.get("tokenize_chinese_chars", True),
-                                   "strip_accents": config.get("strip_accents"), "lowercase": config.get("do_lower_case", True)})
+                                   "strip_accents": config.get("strip_accents"),
+                                   "lowercase": config.get("do_lower_case", True)})
     return Content(vocabulary, [token for token in named.values() if token in vocabulary], named["unk_token"], normalizer)
 
 

@@ -37,7 +37,8 @@ class Optimiser:
             scratch = np.empty(SLICE, parameters.dtype)
             for part, decays in slices:
                 adamw(parameters[part], gradients[part], self.m[part], self.v[part], self.t, learning_rate, self.beta1,
-                      self.beta2, self.eps, self.weight_decay * decays, scale=scale, scratch=scratch[:part.stop - part.start])
+                      self.beta2, self.eps, self.weight_decay * decays, scale=scale,
+                      scratch=scratch[:part.stop - part.start])
 
         self.for_each_part(update_part)
 
