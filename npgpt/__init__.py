@@ -11,14 +11,14 @@ As a library:
 The rooms, in reading order:
 
     layers/     each layer a pair of pure functions, forward directly above backward
-    model/      configuration, parameters, blocks, the GPT's body, heads
+    model/      configuration, parameters, blocks, the bodies of GPT, BERT and the encoder-decoder, heads
     tasks/      what a model is trained to do: batches, their loss and its gradients
     training/   learning rate, AdamW, the training loop, evaluation
     parallel/   a batch or a layer on several threads; BLAS's threads, memory
     runs/       what a training run leaves on the disk and continues from
-    text/       tokenizers, and from text to batches
-    generation/ sampling, beam search, key-value cache
-    scoring/    how good predictions are: accuracy, F1, BLEU and others
+    text/       tokenizers, from text to batches, labelled examples
+    generation/ sampling, beam search, key-value cache, translation
+    scoring/    how good predictions are: accuracy, F1, BLEU, perplexity; few-shot prompts
     checking/   gradient checks, for layers of your own too
     exercises/  backward passes to write, and mistakes to find
     interop/    model directories of Hugging Face's transformers
