@@ -20,7 +20,8 @@ CONTRACT = {
     "changes its cache": "An in-place operator acts on an array of the cache: make a new array first.",
     "shares memory": "What is returned is dy itself, an argument, or a view of one; a change of it would change both: "
                      "return a copy.",
-    "not linear": "Every gradient is linear in the upstream gradient: twice dy gives twice dx. A term has it twice or not.",
+    "not linear": "Every gradient is linear in the upstream gradient: twice dy gives twice dx. A term is multiplied by dy "
+                  "twice, or not at all.",
     "comes out": "The results have another dtype than the input: an array was made without dtype=, or by np.float64.",
 }
 

@@ -75,9 +75,10 @@ def most_tokens(source: Sequence[int], config: EncoderDecoderConfig) -> int:
 
 def translate_greedily(sources: Sequence[Sequence[int]], parameters: np.ndarray, config: EncoderDecoderConfig,
                        max_new_tokens: int | None = None) -> list[list[int]]:
-    """The targets (without end token) that take the likeliest token in every step, of several sources at once: ids that end
-    with the end token. max_new_tokens: by default most_tokens, for each. Raises InputError as start does, and for a model
-    whose logits are NaN or infinite.
+    """Translate several sources at once, taking the likeliest token in every step  ->  targets, without the end token
+
+    sources: token ids, each ending with the end token. max_new_tokens: by default most_tokens of each source. Raises
+    InputError as start does, and for a model whose logits are NaN or infinite.
     """
     limits = np.array([checked_length(max_new_tokens, source, config) for source in sources])
     decoding = start(sources, parameters, config, 1, int(limits.max(initial=1)))

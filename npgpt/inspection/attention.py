@@ -3,9 +3,9 @@ import numpy as np
 
 from npgpt.layers.embedding import unembedding
 from npgpt.layers.softmax import softmax
-from npgpt.model.block import BlockCache
 from npgpt.model.bert import bert, unembedding_of
 from npgpt.model.bert_config import BertConfig
+from npgpt.model.block import BlockCache
 from npgpt.model.config import TransformerConfig
 from npgpt.model.gpt import gpt
 from npgpt.model.heads import language_model_head, model_table

@@ -48,7 +48,8 @@ def attention_maps(model: Model, text: str, layers: Sequence[int] | None = None,
     """
     config = model.config
     if not isinstance(config, GPTConfig) or model.tokenizer is None:
-        raise InputError("attention maps are drawn of a GPT with a tokenizer")
+        raise InputError("attention_maps needs a GPT with a tokenizer: for other models, use npgpt attention or npgpt "
+                         "translate")
     ids = model.tokenizer.encode(text)
     if not 1 <= len(ids) <= config.n_positions:
         raise InputError(f"the text has {len(ids)} tokens; from 1 to {config.n_positions} fit this model")

@@ -16,8 +16,6 @@ SYMBOLS = [("scipy_openblas_set_num_threads64_", "scipy_openblas_get_num_threads
            ("openblas_set_num_threads", "openblas_get_num_threads"),
            ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads"),
            ("bli_thread_set_num_threads", "bli_thread_get_num_threads")]
-
-
 MAPS = Path("/proc/self/maps")
 
 

@@ -46,7 +46,9 @@ def exact_match(actual: str, predicted: str) -> bool:
 
 
 def word_f1(actual: str, predicted: str) -> float:
-    """F1 of the words in common, counted as often as they occur in both. Without words, an answer fits only another such."""
+    """F1 of the words in common, counted as often as they occur in both. If one answer has no words, it is 1 where the other
+    has none either, else 0.
+    """
     right, chosen = normalise(actual).split(), normalise(predicted).split()
     if not right or not chosen:
         return float(right == chosen)

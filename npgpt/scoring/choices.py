@@ -1,4 +1,4 @@
-"""Choices by likelihood: of several answers, the one that a language model finds likeliest is taken for its own."""
+"""Choices by likelihood: of several answers, a language model chooses the one to which it gives the largest probability."""
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

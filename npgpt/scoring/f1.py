@@ -15,7 +15,7 @@ class Scores(NamedTuple):
     precision: float                            # the share of what was predicted that is right
     recall: float                               # the share of what is right that was predicted
     f1: float                                   # their harmonic mean
-    support: int                                # how many there really are
+    support: int                                # how many there are among the right answers
 
 
 def scores(correct: int, predicted: int, actual: int) -> Scores:

@@ -46,7 +46,7 @@ class BertNormalizer(NamedTuple):
             yield from self.split(word)
 
     def raw_words(self, text: str) -> list[str]:
-        """What stands between white space, in which split finds the words."""
+        """The parts of a text between white space; split divides them into words."""
         return pattern("[^{}]+", "spaces").findall(self.separate(text))
 
     def separate(self, text: str) -> str:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.training.optimiser import Optimiser
 from npgpt.tasks.task import Task
 from npgpt.training.adamw import clip_scale
+from npgpt.training.optimiser import Optimiser
 from npgpt.training.schedule import SCHEDULES
 from npgpt.training.settings import TrainingSettings
 
