@@ -1,7 +1,6 @@
 """Language modelling on the command line: the text, a tokenizer, and a model to train."""
 import argparse
 import hashlib
-import itertools
 import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from npgpt import library
 from npgpt.commands.arguments import for_shell, given
 from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress
+from npgpt.commands.vocabularies import BPE_VOCABULARY, LEARNED
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
 from npgpt.model.config import GPTConfig, TransformerConfig
@@ -25,22 +25,20 @@ from npgpt.tasks.task import Batch, Task
 from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.byte_pair import BytePairTokenizer
-from npgpt.text.byte_pair_training import BYTES, END_OF_TEXT, count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import (Corpus, encode_corpus, holds_token_files, open_token_folder, python_documentation,
                                read_text, require_length, split_text)
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
+from npgpt.text.word_bpe import WordBPETokenizer
 from npgpt.training.duration import step_seconds
 from npgpt.training.evaluation import bits_per_nat
 
-KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "bpe"}
+KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "bpe", WordBPETokenizer: "gpt1"}
 SAMPLE_TOKENS = 400
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
 FORM = ("pre_layer_norm", "window_size", "qkv_bias")           # of a GPT's blocks, which a preset has, too
 GPT2_VOCABULARY = 50257
-BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, each frequent enough to be learned
-OTHER_TOKENS = BYTES + 1       # tokens of a BPE vocabulary that no merge makes: the bytes and <|endoftext|>
 
 
 class LanguageModel(Objective):
@@ -191,10 +189,10 @@ def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str 
         elif args.tokenizer:
             raise InputError(f"--tokenizer cannot be chosen: {paths[0]} has token ids, not text")
         return tokenizer
-    if args.tokenizer == "bpe":                # learned from the training text alone: it can encode every other text
-        return learn_vocabulary(split_text(data)[0], BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
+    if args.tokenizer in LEARNED:              # from the training text alone: it can encode every other text
+        return LEARNED[args.tokenizer](split_text(data)[0], BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
     if args.vocab_size is not None:
-        raise InputError("--vocab-size can be chosen with --tokenizer bpe, or for token files without a tokenizer")
+        raise InputError("--vocab-size can be chosen with --tokenizer bpe or gpt1, or for token files without a tokenizer")
     return ByteTokenizer() if args.tokenizer == "byte" else CharacterTokenizer.of_text(data)
 
 
@@ -210,20 +208,3 @@ def encode(text: str, tokenizer: Tokenizer, args: argparse.Namespace) -> Corpus:
 
 def show_encoded(progress: Progress, total: int, characters: int) -> None:
     progress.status(f"text: {characters:,} of {total:,} characters encoded")
-
-
-def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
-    """Train a BPE vocabulary and show the progress. It is smaller than asked for if the text has too few different pairs."""
-    if vocab_size < OTHER_TOKENS:
-        raise InputError(f"--vocab-size must be {OTHER_TOKENS} or more, not {vocab_size}: {BYTES} bytes and {END_OF_TEXT}")
-    wanted, merges = vocab_size - OTHER_TOKENS, []
-    with Progress() as progress:
-        progress.status("vocabulary: counting words")
-        for pair in itertools.islice(learn_merges(count_words(text)), wanted):
-            merges.append(pair)
-            progress.status(f"vocabulary: {len(merges):,} of {wanted:,} merges")
-    tokenizer = tokenizer_of_merges(merges)
-    fewer = f" ({vocab_size:,} were asked for, but no other pair occurs twice)" * (tokenizer.vocab_size < vocab_size)
-    progress.line(f"vocabulary of {tokenizer.vocab_size:,}: {BYTES} bytes, {len(merges):,} merges learned from the "
-                  f"training text, {END_OF_TEXT}{fewer}")
-    return tokenizer

@@ -4,10 +4,11 @@ import dataclasses
 import os
 
 from npgpt.commands.arguments import OUT, count, for_shell, given, model_directory, path
-from npgpt.commands.materials import BPE_VOCABULARY, GPT2_VOCABULARY, KINDS, OTHER_TOKENS, described, gather_text
+from npgpt.commands.materials import GPT2_VOCABULARY, KINDS, described, gather_text
 from npgpt.commands.masked import gather_masked_text
 from npgpt.commands.objective import Objective
 from npgpt.commands.translation import gather_pairs
+from npgpt.commands.vocabularies import BPE_VOCABULARY, OTHER_TOKENS
 from npgpt.errors import InputError
 from npgpt.model.config import GPTConfig
 from npgpt.model.presets import ALL_PRESETS, preset
@@ -61,11 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            "from where it is, along a cosine to the new end, without a warm-up; with more steps, from at "
                            f"least {FURTHER}, or the largest of the run if this is lower")
     data.add_argument("--tokenizer", choices=tuple(KINDS.values()),
-                      help="a token for every character (char, the default), for every byte, or for frequent sequences of "
-                           "bytes, which are learned from the text (bpe)")
+                      help="a token for every character (char, the default), for every byte, for frequent sequences of "
+                           "bytes, which are learned from the text (bpe), or for frequent parts of its words, in small "
+                           "letters and without line breaks (gpt1)")
     data.add_argument("--vocab-size", type=count, metavar="N",
-                      help=f"of bpe, {OTHER_TOKENS} or more (default: {BPE_VOCABULARY}); of train.bin without a tokenizer "
-                           f"beside it (default: GPT-2's {GPT2_VOCABULARY})")
+                      help=f"of bpe, {OTHER_TOKENS} or more, and of gpt1 (default: {BPE_VOCABULARY}); of train.bin without a "
+                           f"tokenizer beside it (default: GPT-2's {GPT2_VOCABULARY})")
 
     model, small = parser.add_argument_group("model"), preset("small")
     model.add_argument("--objective", choices=tuple(OBJECTIVES),

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.commands.arguments import for_shell, given
-from npgpt.commands.materials import (BPE_VOCABULARY, SIZES, described, learn_vocabulary, properties, recorded_paths,
-                                      require_agreement)
+from npgpt.commands.materials import SIZES, described, properties, recorded_paths, require_agreement
 from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress
+from npgpt.commands.vocabularies import BPE_VOCABULARY, LEARNED
 from npgpt.errors import InputError
 from npgpt.generation.translate import translate
 from npgpt.interop.huggingface import load_model
@@ -148,10 +148,10 @@ def encoded(examples: Sequence[TranslationExample], tokenizer: Tokenizer,
 def new_tokenizer(args: argparse.Namespace, examples: Sequence[TranslationExample]) -> Tokenizer:
     """One tokenizer for source and target."""
     text = "\n".join(side for example in examples for side in example[:2])
-    if args.vocab_size is not None and args.tokenizer != "bpe":
-        raise InputError("--vocab-size can be chosen with --tokenizer bpe")
-    if args.tokenizer == "bpe":
-        tokenizer = learn_vocabulary(text, BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
+    if args.vocab_size is not None and args.tokenizer not in LEARNED:
+        raise InputError("--vocab-size can be chosen with --tokenizer bpe or gpt1")
+    if args.tokenizer in LEARNED:
+        tokenizer = LEARNED[args.tokenizer](text, BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
     elif args.tokenizer == "byte":
         tokenizer = ByteTokenizer()
     else:

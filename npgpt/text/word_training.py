@@ -19,13 +19,15 @@ from npgpt.text.word_piece import PREFIX, WordPieceTokenizer
 Report = Callable[[int, int], None]            # is told how many tokens have been learned, and how many are wanted
 
 
-def train_word_bpe(text: str, vocab_size: int, report: Report | None = None) -> WordBPETokenizer:
+def train_word_bpe(text: str, vocab_size: int, report: Report | None = None,
+                   normalizer: BertNormalizer = BertNormalizer()) -> WordBPETokenizer:
     """GPT-1's kind of tokenizer, learned from a text: <unk>, the characters, and the tokens that merges make.
 
-    It has fewer tokens than vocab_size if no other pair occurs twice. Raises InputError if it needs more.
+    It has fewer tokens than vocab_size if no other pair occurs twice. Raises InputError if it needs more. normalizer: what
+    becomes of capitals and accents; by default both are lost, as with GPT-1.
     """
-    tokens, pairs = learn_tokens(text, word_bpe.symbols, "".join, [word_bpe.UNKNOWN], vocab_size, report)
-    return WordBPETokenizer({token: i for i, token in enumerate(tokens)}, pairs)
+    tokens, pairs = learn_tokens(text, word_bpe.symbols, "".join, [word_bpe.UNKNOWN], vocab_size, report, normalizer)
+    return WordBPETokenizer({token: i for i, token in enumerate(tokens)}, pairs, normalizer=normalizer)
 
 
 def train_word_piece(text: str, vocab_size: int, report: Report | None = None) -> WordPieceTokenizer:
@@ -39,12 +41,13 @@ def train_word_piece(text: str, vocab_size: int, report: Report | None = None) -
 
 
 def learn_tokens(text: str, symbols: Callable[[str], list[str]], join: Callable[[tuple[str, str]], str],
-                 special_tokens: list[str], vocab_size: int, report: Report | None) -> tuple[list[str], list[tuple[str, str]]]:
+                 special_tokens: list[str], vocab_size: int, report: Report | None,
+                 normalizer: BertNormalizer = BertNormalizer()) -> tuple[list[str], list[tuple[str, str]]]:
     """The tokens of a vocabulary in the order of their ids, and the pairs that were joined.
 
     symbols divides a word into tokens of one character, and join makes a token of two.
     """
-    words = count_words(text)
+    words = count_words(text, normalizer)
     tokens = [*special_tokens, *alphabet(words, symbols)]
     wanted = vocab_size - len(tokens)
     if wanted < 0:
@@ -61,9 +64,9 @@ def learn_tokens(text: str, symbols: Callable[[str], list[str]], join: Callable[
     return tokens, pairs
 
 
-def count_words(text: str) -> Counter[str]:
+def count_words(text: str, normalizer: BertNormalizer = BertNormalizer()) -> Counter[str]:
     """How often each of BERT's words occurs."""
-    normalizer, raw_words, words = BertNormalizer(), Counter(), Counter()
+    raw_words, words = Counter(), Counter()
     for piece in pieces(text, CHUNK):
         raw_words.update(normalizer.raw_words(piece))
     for raw_word, times in raw_words.items():

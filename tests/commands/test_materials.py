@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from helpers import write_tokens
-from npgpt.commands.materials import learn_vocabulary
+from npgpt.commands.vocabularies import learn_vocabulary
 from npgpt.interop.huggingface import load_config
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import split_text
 from npgpt.text.tokenizer import load_tokenizer
+from npgpt.text.word_bpe import WordBPETokenizer
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2, "--steps", 2]
 
@@ -37,6 +38,16 @@ def test_the_model_is_used_with_its_vocabulary(npgpt, text):
     assert load_tokenizer("next").vocabulary == load_tokenizer("out").vocabulary
 
 
+def test_a_vocabulary_of_words_is_learned_without_capitals_but_with_accents(npgpt, tmp_path):
+    (tmp_path / "text").write_text("Où est le café? " * 40, "utf-8")
+    err = npgpt("train", "--data", "text", "--tokenizer", "gpt1", "--vocab-size", 30, *SMALL).err
+    tokenizer = load_tokenizer("out")
+    assert isinstance(tokenizer, WordBPETokenizer) and tokenizer.vocab_size == load_config("out").vocab_size <= 30
+    assert f"vocabulary of {tokenizer.vocab_size} parts of words, {len(tokenizer.merges)} of them from merges" in err
+    assert tokenizer.decode(tokenizer.encode("Où est\nle café?")) == "où est le café ?"
+    assert npgpt("train", "--data", "text", "--init", "out", "--tokenizer", "gpt1", "--out", "next", "--steps", 1).status == 0
+
+
 def test_a_text_with_few_pairs_has_a_smaller_vocabulary_than_was_asked_for(npgpt, text):
     err = npgpt("train", "--data", text, "--tokenizer", "bpe", "--dry-run", *SMALL).err
     size, merges = map(int, re.match(r"vocabulary of (\d+): 256 bytes, (\d+) merges .* \(1,024 were asked for, .*\)\n", err).groups())
@@ -60,8 +71,9 @@ def test_a_terminal_shows_how_the_vocabulary_grows(monkeypatch):
 @pytest.mark.parametrize("arguments, complaint", [
     (["--tokenizer", "bpe", "--vocab-size", 256], "--vocab-size must be 257 or more, not 256: 256 bytes and <|endoftext|>"),
     (["--tokenizer", "bpe", "--vocab-size", -1], "--vocab-size must be 257 or more, not -1"),
-    (["--tokenizer", "char", "--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe, or for token files"),
-    (["--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe, or for token files"),
+    (["--tokenizer", "char", "--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe or gpt1, or for token files"),
+    (["--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe or gpt1, or for token files"),
+    (["--tokenizer", "gpt1", "--vocab-size", 5], "a vocabulary of 5 tokens is too small"),
     (["--tokenizer", "words"], "argument --tokenizer: invalid choice: 'words'"),
 ])
 def test_a_vocabulary_that_cannot_be_made_is_refused(refused, text, arguments, complaint):
