@@ -16,7 +16,7 @@ PEOPLE = ("Mary", "John", "Sandra", "Daniel")
 PLACES = ("kitchen", "garden", "office", "hallway", "bathroom", "bedroom")
 THINGS = ("football", "apple", "milk")
 GOES, TAKES, DROPS = (("went to", "moved to", "travelled to"), ("picked up", "took", "got"), ("dropped", "put down", "left"))
-SHORTEST, LONGEST = 3, 8                        # sentences
+SHORTEST, LONGEST = 2, 6                        # sentences
 
 
 def story(rng: np.random.Generator) -> dict[str, object]:

@@ -9,19 +9,21 @@ from npgpt.checking.catalogue import DROPPING_GPT, SMALL_BERT, SMALL_GPT, V
 from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
 from npgpt.layers.cross_entropy import IGNORED
-from npgpt.model.config import GPTConfig
+from npgpt.model.config import GPTConfig, TransformerConfig
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
-from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, Head
+from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPAN, TAGGING, Head
 from npgpt.tasks.fine_tuning import FineTuning
 from npgpt.tasks.inputs import Inputs
 from npgpt.tasks.masked_language_modelling import MaskedLanguageModelling
 from npgpt.tasks.masking import MaskedBatch
 from npgpt.tasks.task import Batch, Task
+from npgpt.tasks.token_fine_tuning import TokenBatch, TokenFineTuning
 from npgpt.tasks.translation import Pair, Translation
 
 LABELS = Head(CLASSIFICATION, ("a", "b", "c"))
 PAIRS = Head(CLASSIFICATION, ("a", "b", "c"), both_orders=True)
 NUMBER, CHOICE = Head(REGRESSION), Head(MULTIPLE_CHOICE)
+TAGS, ANSWER = Head(TAGGING, ("B-X", "I-X", "O")), Head(SPAN)
 LONGEST = SMALL_GPT.n_positions
 SEQUENCES = {LABELS: [1, 1, 1], PAIRS: [2, 2, 2], NUMBER: [1, 1, 1], CHOICE: [3, 2, 3]}        # of each example
 
@@ -70,12 +72,29 @@ def masked(**changes) -> TaskCase:
     return TaskCase(make)
 
 
+def of_tokens(head: Head, config: TransformerConfig, zero: tuple[str, ...] = ()) -> TaskCase:
+    """Three texts that differ in length, in two segments, with ids that occur several times."""
+    def make(rng: np.random.Generator) -> tuple[Task, Batch]:
+        return TokenFineTuning(config, head), draw_token_batch(head, rng)
+    return TaskCase(make, zero)
+
+
+def draw_token_batch(head: Head, rng: np.random.Generator) -> TokenBatch:
+    ids, lengths = rng.integers(1, V, size=(3, LONGEST)), np.array([LONGEST, 3, 2])
+    segments, real = rng.integers(2, size=ids.shape), np.arange(LONGEST) < lengths[:, None]
+    if head.kind == SPAN:
+        targets = rng.integers(lengths[:, None], size=(3, 2))
+    else:
+        targets = np.where(real & (np.arange(LONGEST) != 1), rng.integers(len(head.labels), size=ids.shape), IGNORED)
+    return TokenBatch(np.where(real, ids, 0), segments, lengths, targets)
+
+
 END, PAD = V - 2, V - 1
 SMALL_ENCODER_DECODER = EncoderDecoderConfig(
     vocab_size=V, n_positions=LONGEST, n_embd=SMALL_GPT.n_embd, n_layer=2, n_head=SMALL_GPT.n_head,
     n_inner=SMALL_GPT.n_inner, eos_token_id=END, pad_token_id=PAD).without_dropout()
 POST_LN_GPT = dataclasses.replace(SMALL_GPT, pre_layer_norm=False)
-BIAS = "heads.0.b"                              # of a choice's logit: added to all of them, it changes no probability
+BIAS = "heads.0.b"                              # of a choice's or a token's logit: what is added to all of them changes no probability
 # What is checked, by name; the part of the name before the comma is its name on the command line.
 TASKS = {
     "fine_tuning, labels": fine_tuning(LABELS, lm_weight=0.0),
@@ -92,6 +111,13 @@ TASKS = {
     "masked": masked(),
     "masked, untied head": masked(tie_word_embeddings=False),
     "masked, dropout": masked(resid_pdrop=0.1, attn_pdrop=0.3),
+    "tagging": of_tokens(TAGS, SMALL_BERT),
+    "tagging, dropout": of_tokens(TAGS, dataclasses.replace(SMALL_BERT, resid_pdrop=0.1, attn_pdrop=0.3)),
+    "tagging, GPT": of_tokens(TAGS, SMALL_GPT),
+    "span": of_tokens(ANSWER, SMALL_BERT, zero=(BIAS, "blocks.1.ln_2.bias")),
+    "span, GPT": of_tokens(ANSWER, SMALL_GPT, zero=(BIAS, "ln_f.bias")),
+    "span, GPT with an untied head": of_tokens(ANSWER, dataclasses.replace(SMALL_GPT, tie_word_embeddings=False),
+                                               zero=(BIAS, "ln_f.bias", "unembedding")),
 }
 
 

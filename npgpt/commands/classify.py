@@ -1,4 +1,4 @@
-"""npgpt classify: the answers of a fine-tuned model to texts, with probabilities."""
+"""npgpt classify: the answers of a fine-tuned model to texts, with probabilities; or tags for the words of texts."""
 import argparse
 import json
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from npgpt.commands.arguments import for_shell, model_directory, path, text_of
+from npgpt.commands.classify_tokens import shown_answers
 from npgpt.commands.finetune import FINETUNED
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
@@ -13,7 +14,8 @@ from npgpt.interop.huggingface import load
 from npgpt.model.heads import MULTIPLE_CHOICE, Head
 from npgpt.model.model import Model
 from npgpt.tasks.inputs import Inputs, special_ids, transformed
-from npgpt.tasks.prediction import KINDS, Prediction, predictions
+from npgpt.tasks.prediction import Prediction, predictions
+from npgpt.tasks.token_prediction import KINDS as TOKEN_KINDS
 from npgpt.terminal import harmless
 from npgpt.text.examples import ChoiceExample, PairExample, TextExample
 
@@ -23,11 +25,13 @@ AT_ONCE = 256                                   # texts
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=path, nargs="?", metavar="FILE",
                         help="a text in each line, or - for standard input; a tab stands between the two texts of a pair, "
-                             "and between a context and each choice")
+                             "between a context and each choice, and between a question and a text")
     parser.add_argument("--model", type=model_directory, default=FINETUNED, metavar="DIR",
                         help=f"a model with a head for labelled examples (default: {FINETUNED})")
-    parser.add_argument("--text", nargs="+", default=[], metavar="TEXT", help="texts")
-    parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="TEXT", help="two texts; may be repeated")
+    parser.add_argument("--text", nargs="+", default=[], metavar="TEXT",
+                        help="texts; for tagging, in words with spaces between them")
+    parser.add_argument("--pair", nargs=2, action="append", default=[], metavar="TEXT",
+                        help="two texts, or a question and a text that answers it; may be repeated")
     parser.add_argument("--choices", nargs="+", action="append", default=[], metavar="TEXT",
                         help="a context, and two choices or more; may be repeated")
     parser.add_argument("--task", metavar="NAME", help="which head, for a model with several (default: the first)")
@@ -47,8 +51,13 @@ def run(args: argparse.Namespace) -> int:
     head = model.heads[which]
     source = "standard input" if str(args.file) == "-" else str(args.file)
     given = len(parts) - len(args.text) - len(args.pair) - len(args.choices)
-    inputs = [inputs_of(one, head, model, f"{source}: line {i - len(parts) + given + 1}" if i >= len(parts) - given else
-                        f"text {i + 1}") for i, one in enumerate(parts)]
+    names = [f"{source}: line {i - len(parts) + given + 1}" if i >= len(parts) - given else f"text {i + 1}"
+             for i in range(len(parts))]
+    if head.kind in TOKEN_KINDS:
+        for line in shown_answers(model, parts, names, args.json):
+            print(line, flush=True)
+        return 0
+    inputs = [inputs_of(one, head, model, name) for one, name in zip(parts, names)]
     if cut := sum(one.cut for one in inputs):
         Progress().line(f"npgpt: {cut:,} of {len(inputs):,} texts are longer than the context of {model.config.n_positions} "
                         "tokens, and are cut")
@@ -58,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_head(model: Model, folder: Path, name: str | None) -> int:
-    """The number of the head with a name, or the first. Raises InputError if there is none that reads whole texts."""
+    """The number of the head with a name, or the first. Raises InputError if there is none."""
     if not model.heads:
         raise InputError(f"{folder} holds a language model without a head for labels: npgpt finetune --init "
                          f"{for_shell(folder)} trains one")
@@ -66,11 +75,11 @@ def find_head(model: Model, folder: Path, name: str | None) -> int:
     if name is not None and name not in names:
         known = f"they are {', '.join(names)}" if len(names) > 1 else "leave out --task"
         raise InputError(f"{folder} has no task {name!r}: {known}")
-    which = names.index(name) if name else 0
-    if model.heads[which].kind not in KINDS:
-        raise InputError(f"the head of {folder} is for {model.heads[which].kind}, not for whole texts")
     if model.tokenizer is None:
         raise InputError(f"{folder} holds no tokenizer, so it cannot read a text")
+    which = names.index(name) if name else 0
+    if model.heads[which].kind in TOKEN_KINDS and len(model.heads) > 1:
+        raise InputError(f"{folder} has several heads, and that for {model.heads[which].kind} must be the only one")
     return which
 
 

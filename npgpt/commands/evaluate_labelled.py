@@ -1,4 +1,5 @@
-"""npgpt evaluate on files of labelled examples: accuracy, F1 and the confusion matrix, or correlations."""
+"""npgpt evaluate on files of labelled examples: accuracy, F1 and the confusion matrix, or correlations; F1 of entities, or the
+share of exact answers."""
 import argparse
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from npgpt.json_files import write_json
 from npgpt.model.model import Model
 from npgpt.tasks.labelled import cut_lines, inputs_of
 from npgpt.tasks.prediction import Report, predictions, report
+from npgpt.tasks.token_prediction import (KINDS as TOKEN_KINDS, Report as TokenReport, inputs_of_tokens, token_predictions,
+                                           token_report)
 from npgpt.terminal import harmless
 from npgpt.text.example_files import read_examples
 
@@ -38,11 +41,17 @@ def head_of_file(model: Model, folder: Path, name: Path) -> int:
         raise InputError(f"{name}: {error}: a file begins with the name of its task and a point") from None
 
 
-def evaluated(model: Model, which: int, name: Path) -> Report:
+def evaluated(model: Model, which: int, name: Path) -> Report | TokenReport:
     examples, head = read_examples(name), model.heads[which]
-    inputs = inputs_of(examples, head, model.tokenizer, model.config.n_positions, name)
+    config, of_tokens = model.config, head.kind in TOKEN_KINDS
+    inputs = (inputs_of_tokens(examples, head, model.tokenizer, config, name, with_targets=False) if of_tokens else
+              inputs_of(examples, head, model.tokenizer, config.n_positions, name))
     with Progress() as progress:
-        if message := cut_lines(examples, inputs, model.config.n_positions, name):
+        def done(count: int) -> None:
+            progress.status(f"{count:,} of {len(inputs):,} examples")
+
+        if message := cut_lines(examples, inputs, config.n_positions, name):
             progress.line(message)
-        found = predictions(model, which, inputs, lambda done: progress.status(f"{done:,} of {len(inputs):,} examples"))
-    return report(head, inputs, found)
+        if of_tokens:
+            return token_report(head, examples, token_predictions(model, examples, inputs, done))
+        return report(head, inputs, predictions(model, which, inputs, done))

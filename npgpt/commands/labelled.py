@@ -1,39 +1,23 @@
 """Fine-tuning on the command line: labelled examples, and a model with heads for them."""
-import argparse
-import dataclasses
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.arguments import OUT, for_shell
-from npgpt.commands.labelled_data import DataSet, digest, read_data, task_names, texts
+from npgpt.commands.arguments import for_shell
+from npgpt.commands.labelled_data import DataSet
 from npgpt.commands.objective import Objective
-from npgpt.commands.progress import Progress
-from npgpt.errors import InputError
-from npgpt.interop.huggingface import holds_model, load_model
-from npgpt.model.config import GPTConfig
-from npgpt.model.heads import REGRESSION, Head, model_table
+from npgpt.model.heads import REGRESSION, Head
 from npgpt.model.model import Model
-from npgpt.model.parameters import initial_parameters
-from npgpt.model.presets import preset
-from npgpt.model.transfer import transferred
-from npgpt.runs.checkpoint import Checkpoint
 from npgpt.runs.settings import RunSettings
 from npgpt.scoring.regression import pearson
-from npgpt.tasks.fine_tuning import LM_WEIGHT, FineTuning
-from npgpt.tasks.inputs import SPECIAL, special_ids
-from npgpt.tasks.labelled import cut_lines, head_for, inputs_of
+from npgpt.tasks.fine_tuning import FineTuning
 from npgpt.tasks.prediction import predictions, report
 from npgpt.tasks.task import Batch
-from npgpt.text.characters import UNKNOWN, CharacterTokenizer
 from npgpt.text.examples import ChoiceExample, PairExample
-from npgpt.text.tokenizer import Tokenizer, load_tokenizer
-from npgpt.text.vocabulary import with_special_tokens
 from npgpt.training.evaluation import Validation
 
-DROPOUT = 0.1                                   # as in the paper
 SHOWN = 60                                      # characters of a text in the next command
 
 
@@ -110,96 +94,3 @@ def figure_name(head: Head) -> str:
 
 def figure(head: Head, targets: np.ndarray, predicted: np.ndarray) -> float:
     return pearson(targets, predicted) if head.kind == REGRESSION else float((targets == predicted).mean())
-
-
-def gather_examples(args: argparse.Namespace, origin: Checkpoint | None = None) -> FineTune:
-    """What a new run needs, or one resumed from the checkpoint `origin`. Raises InputError or OSError."""
-    if origin:
-        return resumed(args, origin)
-    if not args.data:
-        raise InputError("name the labelled examples with --data: JSON lines with text and label, for example")
-    seed, dtype = args.seed or 0, np.dtype(args.dtype or "float32")
-    data = read_data(args.data, args.validation, seed)
-    heads = tuple(head_for(one.labelled, one.path, args.task, name) for one, name in zip(data, task_names(args.data)))
-    parameters, source, tokenizer = origin_of(args, data, dtype)
-    tokenizer = with_special_tokens(tokenizer, SPECIAL)
-    config = dataclasses.replace(source, vocab_size=max(source.vocab_size, tokenizer.vocab_size),
-                                 pad_token_id=special_ids(tokenizer).pad)
-    config = with_dropout(config, DROPOUT if args.dropout is None else args.dropout)
-    if parameters is None:
-        parameters = initial_parameters(model_table(config, heads), seed, dtype)
-    else:
-        if args.transfer_layers is not None and not 0 <= args.transfer_layers <= config.n_layer:
-            raise InputError(f"--transfer-layers must be 0 to {config.n_layer}, the number of the model's layers")
-        parameters = transferred(parameters, source, config, heads, seed, args.transfer_layers)
-    lm_weight = LM_WEIGHT if args.lm_weight is None else args.lm_weight
-    return objective_of(Model(parameters, config, tokenizer, heads), data, args.data, digest(args.data, args.validation),
-                        lm_weight, bool(args.evenly), seed)
-
-
-def resumed(args: argparse.Namespace, origin: Checkpoint) -> FineTune:
-    settings, model = origin.settings, origin.model
-    if settings.objective != FineTune.name:
-        raise InputError(f"{args.resume} is a run of npgpt train: resume it with npgpt train --resume "
-                         f"{for_shell(args.resume)}")
-    for flag, given in (("--task", args.task), ("--seed", args.seed), ("--dtype", args.dtype), ("--preset", args.preset),
-                        ("--from-scratch", args.from_scratch), ("--transfer-layers", args.transfer_layers),
-                        ("--evenly", args.evenly)):
-        if given is not None and given is not False:
-            raise InputError(f"{flag} cannot be changed when a run is resumed: start a new one in another folder")
-    paths = args.data or [*map(Path, settings.data)]
-    validation = args.validation or (settings.validation and [*map(Path, settings.validation)])
-    found = digest(paths, validation)
-    if found != settings.sha256:
-        raise InputError(f"{', '.join(map(str, paths))}: not the data that the run was trained on, or changed since")
-    if args.dropout is not None:
-        model = model._replace(config=with_dropout(model.config, args.dropout))
-    data = read_data(paths, validation, settings.seed)
-    lm_weight = settings.lm_weight if args.lm_weight is None else args.lm_weight
-    return objective_of(model, data, paths, found, lm_weight, settings.evenly, settings.seed)
-
-
-def objective_of(model: Model, data: list[DataSet], paths: list[Path], sha256: str, lm_weight: float, evenly: bool,
-                 seed: int) -> FineTune:
-    context, tokenizer, heads = model.config.n_positions, model.tokenizer, model.heads
-    training, validation = [], []
-    for one, head in zip(data, heads):
-        training.append(inputs_of(one.training, head, tokenizer, context, one.path))
-        validation.append(inputs_of(one.validation, head, tokenizer, context, one.held_out))
-        for examples, inputs, path in ((one.training, training[-1], one.path),
-                                       (one.validation, validation[-1], one.held_out)):
-            if message := cut_lines(examples, inputs, context, path):
-                Progress().line(message)
-    task = FineTuning(model.config, heads, training, validation, model.config.pad_token_id, lm_weight, evenly, seed)
-    objective = FineTune(task, tokenizer, model, model.parameters.dtype, paths, sha256)
-    objective.data = data
-    return objective
-
-
-def origin_of(args: argparse.Namespace, data: Sequence[DataSet],
-              dtype: np.dtype) -> tuple[np.ndarray | None, GPTConfig, Tokenizer]:
-    """The model to start from: its parameters, or None to start from new ones; its configuration and its tokenizer."""
-    if args.preset and not args.from_scratch:
-        raise InputError("--preset is for --from-scratch: a pretrained model has its own sizes")
-    init = args.init or (OUT if holds_model(OUT) else None)
-    if init is None and not args.from_scratch:
-        raise InputError(f"there is no model in {OUT}: npgpt train makes one, --init names another, and --from-scratch "
-                         "starts without one")
-    if args.from_scratch and (args.preset or init is None):
-        tokenizer = load_tokenizer(init) if init else CharacterTokenizer.of_text("".join(texts(data)))
-        tokenizer = with_unknown(tokenizer)
-        return None, preset(args.preset or "small", vocab_size=tokenizer.vocab_size, bos_token_id=None,
-                            eos_token_id=None), tokenizer
-    parameters, config = load_model(init, dtype)
-    if not isinstance(config, GPTConfig):
-        raise InputError(f"{init} is not a GPT: only these can be fine-tuned so")
-    return None if args.from_scratch else parameters, config, with_unknown(load_tokenizer(init))
-
-
-def with_unknown(tokenizer: Tokenizer) -> Tokenizer:
-    """With a token for unknown characters, if each character is a token."""
-    return with_special_tokens(tokenizer, UNKNOWN[:1]) if isinstance(tokenizer, CharacterTokenizer) else tokenizer
-
-
-def with_dropout(config: GPTConfig, rate: float) -> GPTConfig:
-    return dataclasses.replace(config, resid_pdrop=rate, embd_pdrop=rate, attn_pdrop=rate)

@@ -61,10 +61,13 @@ def load_model(folder: Path | str, dtype: np.dtype | None = None,
     """Read a language model, as load does  ->  the flat vector of its parameters, configuration
 
     The parameters of further heads, which stand at the end of the vector, are left out. kinds: the classes of configurations
-    that the caller can use. Raises InputError for a model of another kind.
+    that the caller can use. Raises InputError for a model of another kind, and for a BERT with other heads, which has none for
+    tokens.
     """
     config, heads = load_description(folder)
     require_kind(folder, config, kinds)
+    if heads and isinstance(config, BertConfig):
+        raise InputError(f"{folder} holds a BERT with a head for {heads[0].kind}, which does not predict tokens any more")
     parameters, config = load_parameters(Path(folder), config, heads, dtype)
     return parameters[:parameter_count(model_table(config))], config
 

@@ -26,9 +26,9 @@ class EmbeddingParameters(NamedTuple):
 class BertParameters(NamedTuple):
     embeddings: EmbeddingParameters
     blocks: list[BlockParameters]
-    head: MaskedHeadParameters
+    head: MaskedHeadParameters | None           # None where there are other heads, as in Hugging Face's classes
     unembedding: Any = None                     # (V, C), of the head; None where it is tied to wte
-    heads: tuple = ()                           # the parameters of further heads
+    heads: tuple = ()                           # the parameters of other heads
 
 
 def unembedding_of(p: BertParameters) -> np.ndarray:
@@ -54,8 +54,8 @@ NO_OUT = EmbeddingParameters(None, None, None, LayerNormParameters(None, None))
 
 
 def bert_table(config: BertConfig, heads: tuple = ()) -> BertParameters:
-    """The table of a BERT's parameters, with the masked-language-model head. All matrices and embeddings start from the
-    same normal distribution.
+    """The table of a BERT's parameters, with the masked-language-model head or with other heads. All matrices and
+    embeddings start from the same normal distribution.
     """
     C, deviation = config.n_embd, config.initializer_range
 
@@ -66,8 +66,8 @@ def bert_table(config: BertConfig, heads: tuple = ()) -> BertParameters:
         embeddings=EmbeddingParameters(table(config.vocab_size), table(config.n_positions), table(config.type_vocab_size),
                                        layer_norm_table(C)),
         blocks=[block_table(C, config.inner, deviation, deviation)] * config.n_layer,
-        head=masked_head_table(config),
-        unembedding=None if config.tie_word_embeddings else table(config.vocab_size),
+        head=None if heads else masked_head_table(config),
+        unembedding=None if heads or config.tie_word_embeddings else table(config.vocab_size),
         heads=heads)
 
 

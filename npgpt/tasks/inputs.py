@@ -35,10 +35,12 @@ class Inputs(NamedTuple):
     cut: bool                                   # whether some text was too long for the context
 
 
-def special_ids(tokenizer: Tokenizer) -> SpecialIds | None:
-    """The ids of SPECIAL in a tokenizer; None if it lacks one, as those of models that were not fine-tuned here."""
+def special_ids(tokenizer: Tokenizer, names: Sequence[str] = SPECIAL) -> SpecialIds | None:
+    """The ids of these special tokens in a tokenizer; None if it lacks one, as those of models that were not fine-tuned
+    here.
+    """
     known = tokenizer.special_tokens
-    return SpecialIds(*(known[name] for name in SPECIAL)) if set(SPECIAL) <= known.keys() else None
+    return SpecialIds(*(known[name] for name in names)) if set(names) <= known.keys() else None
 
 
 def transformed(example: TextExample | PairExample | ChoiceExample, target: Label, encode: Callable[[str], np.ndarray],

@@ -3,13 +3,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npgpt.errors import InputError
-from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, Head
+from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPAN, TAGGING, Head
+from npgpt.scoring.spans import split_tag
 from npgpt.tasks.inputs import Inputs, special_ids, transformed
-from npgpt.text.examples import ChoiceExample, Example, Label, PairExample, TextExample, labels_of
+from npgpt.tasks.token_prediction import FIELDS, KINDS as TOKEN_KINDS
+from npgpt.text.examples import ChoiceExample, Example, Label, PairExample, TaggedExample, TextExample, labels_of
 from npgpt.text.tokenizer import Tokenizer
 
 SIMILARITY = "similarity"                       # classification or regression of pairs in both orders
-TASKS = (CLASSIFICATION, SIMILARITY, REGRESSION, MULTIPLE_CHOICE)
+TASKS = (CLASSIFICATION, SIMILARITY, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN)
 SHOWN = 5                                       # lines, in a message
 
 
@@ -18,9 +20,11 @@ def head_for(examples: Sequence[Example], path: Path, task: str | None = None, n
     fractions are for regression, all other labels are classes. Raises InputError, naming the file, if they do not fit.
     """
     kind = type(examples[0])
+    if kind in TOKEN_KINDS.values() or task in TOKEN_KINDS:
+        return token_head(examples, path, task, name)
     if kind not in (TextExample, PairExample, ChoiceExample):
         raise InputError(f"{path}: fine-tuning needs the fields text, label; or sentence1, sentence2, label; or context, "
-                         "choices, answer")
+                         f"choices, answer; or {'; or '.join(FIELDS.values())}")
     if task and (kind is ChoiceExample) != (task == MULTIPLE_CHOICE):
         raise InputError(f"{path}: --task {MULTIPLE_CHOICE} is for the fields context, choices, answer, and no other task "
                          "is")
@@ -37,13 +41,35 @@ def head_for(examples: Sequence[Example], path: Path, task: str | None = None, n
     if fractions:
         raise InputError(f"{path}: the labels are fractions, such as {examples[0].label} in line {examples[0].line}: these "
                          f"are for --task {REGRESSION}")
+    return Head(CLASSIFICATION, label_names(examples, path), name, task == SIMILARITY)
+
+
+def token_head(examples: Sequence[Example], path: Path, task: str | None, name: str) -> Head:
+    """As head_for, for tagging and spans."""
+    kind = next((kind for kind, fields in TOKEN_KINDS.items() if isinstance(examples[0], fields)), None)
+    if task not in (None, kind):
+        needed = f"needs the fields {FIELDS[task]}" if task in FIELDS else f"is not for the fields {FIELDS[kind]}"
+        raise InputError(f"{path}: --task {task} {needed}")
+    if kind == SPAN:
+        return Head(SPAN, name=name)
+    labels = label_names(examples, path)
+    try:
+        for label in labels:
+            split_tag(label)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Head(TAGGING, labels, name)
+
+
+def label_names(examples: Sequence[TextExample | PairExample | TaggedExample], path: Path) -> tuple[str, ...]:
+    """All labels or tags, as text. Raises InputError, naming the file, unless there are two or more, and not too many."""
     try:
         labels = labels_of(examples).values
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if len(labels) < 2:
         raise InputError(f"{path}: all labels are {labels[0]!r}: two or more are needed")
-    return Head(CLASSIFICATION, tuple(map(str, labels)), name, task == SIMILARITY)
+    return tuple(map(str, labels))
 
 
 def inputs_of(examples: Sequence[Example], head: Head, tokenizer: Tokenizer, context: int, path: Path) -> list[Inputs]:

@@ -5,14 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.layers.softmax import softmax
-from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, Head
+from npgpt.model.heads import REGRESSION, Head
 from npgpt.model.model import Model
 from npgpt.scoring.classification import ClassificationReport, classification_report
 from npgpt.scoring.regression import RegressionReport, regression_report
 from npgpt.tasks.fine_tuning import FineTuning
 from npgpt.tasks.inputs import Inputs
 
-KINDS = (CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE)          # of heads that read a whole text
 Report = ClassificationReport | RegressionReport
 
 

@@ -187,7 +187,7 @@ def test_validation_files_and_a_schedule_that_falls_to_0(npgpt, pretrained, text
 
 def test_a_dry_run_writes_nothing(npgpt, pretrained, texts, tmp_path):
     status, out, err = npgpt("finetune", "--data", texts, "--dry-run")
-    assert (status, out) == (0, "") and "3 of 32 examples each" in err and not (tmp_path / "finetuned").exists()
+    assert (status, out) == (0, "") and "8 of 32 examples each" in err and not (tmp_path / "finetuned").exists()
     assert re.search(r"^time   about \d+:\d\d", err, re.M)
 
 
@@ -212,7 +212,7 @@ def test_texts_come_from_files_and_standard_input(npgpt, pretrained, texts, tmp_
     ([{"text": "a", "label": "x"}, {"text": " ", "label": "y"}], "data.jsonl: line 2: text is empty"),
     ([{"text": "a", "label": "x"}] * 3, "data.jsonl: all labels are 'x'"),
     ([{"text": "a", "label": "x"}], "data.jsonl: has a single example"),
-    ([{"tokens": ["a"], "tags": ["b"]}] * 2, "data.jsonl: fine-tuning needs the fields text, label; or")])
+    ([{"source": "a", "target": "b"}] * 2, "data.jsonl: fine-tuning needs the fields text, label; or")])
 def test_examples_that_are_wrong_are_refused_with_their_line(refused, pretrained, tmp_path, lines, complaint):
     assert complaint in refused("finetune", "--data", write(tmp_path / "data.jsonl", *lines))
 
