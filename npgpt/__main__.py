@@ -22,7 +22,7 @@ COMMANDS = {
     "classify": (classify, "answer with a fine-tuned model: labels and probabilities"),
     "fill": (fill, "show the likeliest tokens in the places of [MASK], by a masked language model"),
     "translate": (translate, "translate or summarise texts, by an encoder-decoder"),
-    "evaluate": (evaluate, "measure how well a model predicts a text"),
+    "evaluate": (evaluate, "measure how well a model predicts texts, labels or answers"),
     "tokenize": (tokenize, "show how a text is split into tokens"),
     "gradcheck": (gradcheck, "compare every hand-written gradient with numerical ones, and show the errors"),
     "exercise": (exercise, "write backward passes yourself and find mistakes, with a check and hints"),

@@ -1,4 +1,4 @@
-"""npgpt evaluate: measure how well a model predicts a text."""
+"""npgpt evaluate: measure how well a model predicts texts, labels or answers."""
 import argparse
 import math
 import sys

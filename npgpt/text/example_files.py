@@ -86,7 +86,8 @@ def separated_rows(path: Path, separator: str) -> Iterator[Row]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise InputError(f"{where}: {error}: a cell with quotes, separators or line breaks must be in double quotes, "
+            raise InputError(f"{where}: {error}: a cell can have {csv.field_size_limit():,} characters (a line of JSON "
+                             f"{LINE_LIMIT:,} bytes); one with quotes, separators or line breaks must be in double quotes, "
                              "and the quotes in it doubled") from None
         if cells is None:
             return
