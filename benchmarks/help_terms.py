@@ -2,10 +2,10 @@
 
     python -m benchmarks.help_terms DIR
 
-The topics, which help("with") shows, have terms in quotation marks, such as "__enter__()". Paragraphs with such terms are written
-to DIR/terms.train.jsonl and, of every fifth topic, to DIR/terms.test.jsonl: their words without the quotation marks, and the tags
-B-TERM and I-TERM for the words of terms, O for all others. The F1 of two guesses from the training data is printed: to tag every
-word that was quoted there, or every one that was quoted more often than not.
+The topics, which help("with") shows, have terms in quotation marks, such as "__enter__()". Paragraphs with such terms are
+written to DIR/terms.train.jsonl and, of every fifth topic, to DIR/terms.test.jsonl: their words without the quotation marks,
+and the tags B-TERM and I-TERM for the words of terms, O for all others. The F1 of two guesses from the training data is
+printed: to tag every word that was quoted there, or every one that was quoted more often than not.
 """
 import argparse
 import json
@@ -43,7 +43,8 @@ def guess(train: Sequence[Paragraph], test: Sequence[Paragraph], known: Callable
     predicted = []
     for words, _ in test:
         inside = [known(quoted[word], total[word]) for word in words]
-        predicted.append(["O" if not now else "I-TERM" if before else "B-TERM" for before, now in zip([False, *inside], inside)])
+        predicted.append(["O" if not now else "I-TERM" if before else "B-TERM"
+                          for before, now in zip([False, *inside], inside)])
     return span_report([tags for _, tags in test], predicted).micro.f1
 
 
@@ -61,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines = (json.dumps({"tokens": words, "tags": tags}) + "\n" for words, tags in some)
         (args.folder / f"terms.{name}.jsonl").write_text("".join(lines), encoding="utf-8")
         print(f"terms.{name}.jsonl: {len(some):,} paragraphs, {sum(tags.count('B-TERM') for _, tags in some):,} terms")
-    print(f"F1 of tagging every word that was quoted           {guess(train, test, lambda quoted, total: quoted > 0):.3f}")
-    print(f"F1 of tagging what was quoted more often than not  {guess(train, test, lambda quoted, total: 2 * quoted > total):.3f}")
+    for name, known in (("every word that was quoted", lambda quoted, total: quoted > 0),
+                        ("what was quoted more often than not", lambda quoted, total: 2 * quoted > total)):
+        print(f"F1 of tagging {name:37}{guess(train, test, known):.3f}")
 
 
 if __name__ == "__main__":

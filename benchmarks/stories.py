@@ -2,8 +2,8 @@
 
     python -m benchmarks.stories DIR
 
-writes DIR/stories.train.jsonl and DIR/stories.test.jsonl, and the stories of the first as text in DIR/stories.txt. They are of
-the kind of tasks 1 and 2 of bAbI (Weston et al. 2015). No story is in both files.
+writes DIR/stories.train.jsonl and DIR/stories.test.jsonl, and the stories of the first as text in DIR/stories.txt. They are
+of the kind of tasks 1 and 2 of bAbI (Weston et al. 2015). No story is in both files.
 """
 import argparse
 import json

@@ -94,7 +94,7 @@ SMALL_ENCODER_DECODER = EncoderDecoderConfig(
     vocab_size=V, n_positions=LONGEST, n_embd=SMALL_GPT.n_embd, n_layer=2, n_head=SMALL_GPT.n_head,
     n_inner=SMALL_GPT.n_inner, eos_token_id=END, pad_token_id=PAD).without_dropout()
 POST_LN_GPT = dataclasses.replace(SMALL_GPT, pre_layer_norm=False)
-BIAS = "heads.0.b"                              # of a choice's or a token's logit: what is added to all of them changes no probability
+BIAS = "heads.0.b"                              # of the logit of a choice or token: added to all, it changes no probability
 # What is checked, by name; the part of the name before the comma is its name on the command line.
 TASKS = {
     "fine_tuning, labels": fine_tuning(LABELS, lm_weight=0.0),

@@ -30,7 +30,8 @@ def shown_answers(model: Model, parts: Sequence[Sequence[str]], names: Sequence[
         Progress().line(f"npgpt: {cut:,} of {len(inputs):,} texts are longer than the context of {model.config.n_positions} "
                         "tokens, and are cut")
     for i, (example, found) in enumerate(zip(examples, token_predictions(model, examples, inputs))):
-        yield json_line(example, found, head) if as_json else ("\n" * (i > 0 and head.kind != SPAN) + lines(example, found, head))
+        between = "\n" * (i > 0 and head.kind != SPAN)
+        yield json_line(example, found, head) if as_json else between + lines(example, found, head)
 
 
 def example_of(parts: Sequence[str], head: Head, name: str) -> TaggedExample | QuestionExample:

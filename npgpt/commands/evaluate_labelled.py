@@ -1,5 +1,5 @@
-"""npgpt evaluate on files of labelled examples: accuracy, F1 and the confusion matrix, or correlations; F1 of entities, or the
-share of exact answers."""
+"""npgpt evaluate on files of labelled examples: accuracy, F1 and the confusion matrix, or correlations; F1 of entities, or
+the share of exact answers."""
 import argparse
 import sys
 from pathlib import Path

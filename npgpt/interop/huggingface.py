@@ -61,8 +61,8 @@ def load_model(folder: Path | str, dtype: np.dtype | None = None,
     """Read a language model, as load does  ->  the flat vector of its parameters, configuration
 
     The parameters of further heads, which stand at the end of the vector, are left out. kinds: the classes of configurations
-    that the caller can use. Raises InputError for a model of another kind, and for a BERT with other heads, which has none for
-    tokens.
+    that the caller can use. Raises InputError for a model of another kind, and for a BERT with other heads, which does not
+    predict tokens.
     """
     config, heads = load_description(folder)
     require_kind(folder, config, kinds)

@@ -29,7 +29,7 @@ class TokenInputs(Protocol):
     """An example as a sequence of T tokens: TaggedInputs or QuestionInputs."""
     ids: np.ndarray                             # (T,)
     segments: np.ndarray                        # (T,): 1 for the second of two texts
-    targets: np.ndarray                         # tagging: (T,), a label's index or IGNORED; span: (2,), its first and last token
+    targets: np.ndarray                         # tagging: (T,), labels or IGNORED; span: (2,), first and last token
 
 
 class TokenBatch(NamedTuple):

@@ -1,4 +1,4 @@
-"""Predictions of heads for tokens: the examples of a file as sequences, the tags or answers of a model, and their figures."""
+"""Predictions of heads for tokens: examples of a file as sequences, the tags or answers of a model, and their figures."""
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def token_inputs(example: TaggedExample | QuestionExample, head: Head, tokenizer
 
 
 def inputs_of_tokens(examples: Sequence[TaggedExample | QuestionExample], head: Head, tokenizer: Tokenizer,
-                     config: TransformerConfig, path: Path, with_targets: bool = True) -> list[TaggedInputs | QuestionInputs]:
+                     config: TransformerConfig, path: Path,
+                     with_targets: bool = True) -> list[TaggedInputs | QuestionInputs]:
     """The examples of a file as sequences. Raises InputError, naming the line, for one that does not fit the head."""
     inputs = []
     for example in examples:

@@ -74,7 +74,8 @@ def test_longer_padding_changes_neither_loss_nor_gradients_nor_logits(config, he
     rng = np.random.default_rng(seed)
     real = np.arange(batch.ids.shape[1]) < batch.lengths[:, None]
     padding = rng.integers(9, size=(3, more))
-    longer = batch._replace(ids=np.concatenate([np.where(real, batch.ids, rng.integers(9, size=real.shape)), padding], axis=1),
+    ids = np.where(real, batch.ids, rng.integers(9, size=real.shape))
+    longer = batch._replace(ids=np.concatenate([ids, padding], axis=1),
                             segments=np.concatenate([batch.segments, padding % 2], axis=1))
     if head.kind != SPAN:
         longer = longer._replace(targets=np.concatenate([batch.targets, np.full((3, more), IGNORED)], axis=1))
@@ -133,7 +134,8 @@ def test_the_segments_of_a_bert_with_a_single_kind_are_all_the_same():
 
 
 def inputs(*lengths):
-    return [TaggedInputs(np.arange(length), np.zeros(length, int), np.full(length, 1), False, np.arange(length)) for length in lengths]
+    return [TaggedInputs(np.arange(length), np.zeros(length, int), np.full(length, 1), False, np.arange(length))
+            for length in lengths]
 
 
 def test_batches_are_filled_up_at_their_ends():

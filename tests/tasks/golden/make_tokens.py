@@ -3,8 +3,8 @@
     python tests/tasks/golden/make_tokens.py       needs torch and transformers; the tests need neither
 
 Every parameter is random, biases and gains too, in float64. A folder holds the model as save_pretrained writes it, and
-golden.safetensors: ids (B, T) with padding, segments (B, T), lengths (B,), targets, the logits, the loss, and its gradient by
-every parameter, as gradient.NAME.
+golden.safetensors: ids (B, T) with padding, segments (B, T), lengths (B,), targets, the logits, the loss, and its gradient
+by every parameter, as gradient.NAME.
 """
 import shutil
 from pathlib import Path
@@ -51,8 +51,8 @@ def make(folder: Path, model: torch.nn.Module) -> None:
         assert abs(own - loss) < 1e-5
     loss.backward()
     gradients = {f"gradient.{name}": parameter.grad for name, parameter in model.named_parameters()}
-    save_file({"ids": ids, "segments": segments, "lengths": LENGTHS, "targets": targets, "logits": logits.detach().contiguous(),
-               "loss": loss.detach(), **gradients}, folder / "golden.safetensors")
+    save_file({"ids": ids, "segments": segments, "lengths": LENGTHS, "targets": targets, "loss": loss.detach(),
+               "logits": logits.detach().contiguous(), **gradients}, folder / "golden.safetensors")
 
 
 if __name__ == "__main__":
