@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers import end_state, forget
+from npgpt.commands.labelled_data import read_data
 from npgpt.interop.huggingface import load, save
 from npgpt.interop.safetensors import read_safetensors
 from npgpt.model.config import GPTConfig
@@ -183,6 +184,17 @@ def test_validation_files_and_a_schedule_that_falls_to_0(npgpt, pretrained, text
     rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "finetuned" / METRICS_FILE).read_text().splitlines()]
     assert rates == pytest.approx([0.0] + [0.5 * (1 - step / 20) for step in range(1, 20)])
     assert npgpt("finetune", "--resume", "finetuned").err.endswith("--epochs 4\n")
+
+
+@pytest.mark.parametrize("sentences, together", [(30, True), (3, False)])
+def test_examples_that_begin_with_the_same_text_are_held_out_together(tmp_path, sentences, together):
+    """Each sentence has a pair of either label, so that what is learned by heart from one is wrong about the other."""
+    pairs = write(tmp_path / "pairs.jsonl", *({"sentence1": f"text {i % sentences}", "sentence2": word, "label": word}
+                                              for word in ("same", "other") for i in range(30)))
+    data, = read_data([pairs], None, seed=1)
+    training, validation = ({example.sentence1 for example in part} for part in (data.training, data.validation))
+    assert len(data.training) + len(data.validation) == 60 and len(data.validation) == 6
+    assert training.isdisjoint(validation) == together
 
 
 def test_a_dry_run_writes_nothing(npgpt, pretrained, texts, tmp_path):
