@@ -648,4 +648,7 @@ MUTANTS = [
     Mutant("an answer that ends before it begins", PUBLISHED, "tasks/span.py",
            "np.tri(N, dtype=bool).T & np.tri(N, k=LONGEST - 1, dtype=bool)", "np.tri(N, k=LONGEST - 1, dtype=bool)",
            "tasks/test_span.py::test_the_best_span_is_that_of_all_that_are_possible"),
+    Mutant("examples of one sentence are divided between training and validation", OWN, "commands/labelled_data.py",
+           "lines[example[0]].append(example.line)", "lines[example.line].append(example.line)",
+           "commands/test_finetune.py::test_examples_that_begin_with_the_same_text_are_held_out_together"),
 ]
