@@ -4,8 +4,8 @@
 
 FOLDER holds two files of labelled examples for each task, NAME.train.jsonl and NAME.test.jsonl. A small GPT is pretrained on
 the texts of all training files together. For each task it is fine-tuned, with the defaults of npgpt finetune: from scratch,
-pretrained, and pretrained but without the auxiliary language-model loss. The table shows the median accuracy of several seeds on
-the test files. All models and figures stay in DIR, and a run that is found there is not made again.
+pretrained, and pretrained but without the auxiliary language-model loss. The table shows the median accuracy of several seeds
+on the test files. All models and figures stay in DIR, and a run that is found there is not made again.
 """
 import argparse
 import json
