@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.checking.catalogue import DROPPING_GPT, SMALL_BERT, SMALL_GPT, V
+from npgpt.checking import catalogue
+from npgpt.checking.catalogue import V
 from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
 from npgpt.layers.cross_entropy import IGNORED
@@ -20,6 +21,10 @@ from npgpt.tasks.task import Batch, Task
 from npgpt.tasks.token_fine_tuning import TokenBatch, TokenFineTuning
 from npgpt.tasks.translation import Pair, Translation
 
+# One block is enough: the bodies of several are checked as language models, and one loss here has an encoder and a decoder
+# of two.
+SMALL_GPT, DROPPING_GPT, SMALL_BERT = (dataclasses.replace(config, n_layer=1)
+                                       for config in (catalogue.SMALL_GPT, catalogue.DROPPING_GPT, catalogue.SMALL_BERT))
 LABELS = Head(CLASSIFICATION, ("a", "b", "c"))
 PAIRS = Head(CLASSIFICATION, ("a", "b", "c"), both_orders=True)
 NUMBER, CHOICE = Head(REGRESSION), Head(MULTIPLE_CHOICE)
@@ -100,24 +105,24 @@ TASKS = {
     "fine_tuning, labels": fine_tuning(LABELS, lm_weight=0.0),
     "fine_tuning, both orders": fine_tuning(PAIRS),
     "fine_tuning, numbers": fine_tuning(NUMBER),
-    "fine_tuning, choices and auxiliary loss": fine_tuning(CHOICE, zero=(BIAS,)),
+    "fine_tuning, choices": fine_tuning(CHOICE, zero=(BIAS,)),
     "fine_tuning, several heads": fine_tuning(LABELS, CHOICE._replace(name="second"), zero=("heads.1.w", "heads.1.b")),
     "fine_tuning, post-LN": fine_tuning(LABELS, config=POST_LN_GPT),
     "fine_tuning, untied head": fine_tuning(LABELS, config=dataclasses.replace(SMALL_GPT, tie_word_embeddings=False)),
     "fine_tuning, dropout": fine_tuning(CHOICE, config=DROPPING_GPT, zero=(BIAS,)),
     "translation": translation(),
-    "translation, one block in the decoder": translation(n_decoder_layer=1),
-    "translation, dropout": translation(resid_pdrop=0.1, attn_pdrop=0.3),
+    "translation, short decoder": translation(n_decoder_layer=1),
+    "translation, dropout": translation(n_layer=1, resid_pdrop=0.1, attn_pdrop=0.3),
     "masked": masked(),
     "masked, untied head": masked(tie_word_embeddings=False),
     "masked, dropout": masked(resid_pdrop=0.1, attn_pdrop=0.3),
     "tagging": of_tokens(TAGS, SMALL_BERT),
     "tagging, dropout": of_tokens(TAGS, dataclasses.replace(SMALL_BERT, resid_pdrop=0.1, attn_pdrop=0.3)),
     "tagging, GPT": of_tokens(TAGS, SMALL_GPT),
-    "span": of_tokens(ANSWER, SMALL_BERT, zero=(BIAS, "blocks.1.ln_2.bias")),
+    "span": of_tokens(ANSWER, SMALL_BERT, zero=(BIAS, "blocks.0.ln_2.bias")),
     "span, GPT": of_tokens(ANSWER, SMALL_GPT, zero=(BIAS, "ln_f.bias")),
-    "span, GPT with an untied head": of_tokens(ANSWER, dataclasses.replace(SMALL_GPT, tie_word_embeddings=False),
-                                               zero=(BIAS, "ln_f.bias", "unembedding")),
+    "span, untied GPT": of_tokens(ANSWER, dataclasses.replace(SMALL_GPT, tie_word_embeddings=False),
+                                  zero=(BIAS, "ln_f.bias", "unembedding")),
 }
 
 

@@ -61,6 +61,7 @@ def test_a_text_moves_to_other_columns_of_all_layers(count, end, new_end):
     """Column c holds c before, in the slots of dense and banded layers; those that are still there move."""
     cache = empty_cache(dataclasses.replace(CONFIG, window_size=4), 2, 13, np.float64)
     for array in cache.arrays():
+        array[...] = -1                          # it may be NaN, which is equal to nothing
         for c in range(end):
             array[:, :, c % array.shape[2]] = c
     before = [array[0].copy() for array in cache.arrays()]

@@ -48,7 +48,7 @@ def test_every_gradient_by_complex_step(name):
 
 
 def test_every_gradient_by_central_differences():
-    check_task("fine_tuning, choices and auxiliary loss", ("central",)).require()
+    check_task("fine_tuning, choices", ("central",)).require()
 
 
 def states(parameters, task, sequence):
