@@ -15,11 +15,12 @@ STACKS = ("encoder.", "memory.", "decoder.")      # many post-LN blocks: with la
 
 
 def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] = tuple(METHODS), name: str = "model",
-                loss_and_gradients: Callable | None = None, zero: Collection[str] = ()) -> Report:
+                loss_and_gradients: Callable | None = None, zero: Collection[str] = (),
+                coordinates: int = COORDINATES) -> Report:
     """Compare a task's loss_and_gradients with the derivatives of its loss on a batch.
 
-    Parameters are drawn from the seed. In small models every entry is checked, in large ones each parameter along
-    random directions. Dropout has the same masks in every call. loss_and_gradients: by default the task's own. zero: names
+    Parameters are drawn from the seed. In models with at most `coordinates` parameters every entry is checked, in others
+    each parameter along random directions. Dropout has the same masks in every call. loss_and_gradients: by default the task's own. zero: names
     of parameters on which the loss does not depend; errors of their gradients are relative to the largest gradient of all.
     """
     rng = np.random.default_rng(seed)
@@ -34,13 +35,14 @@ def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] 
             return task.loss(batch, changed, np.random.default_rng(seed))
 
         x = named_views(parameters, task.table)[argument]
-        if len(parameters) <= COORDINATES:
+        known = argument in zero
+        if len(parameters) <= coordinates:
             numeric = {method: numerical_gradient(loss, x, method) for method in methods}
-            known = argument in zero
             scale = largest([gradients]) if known else largest([gradient, *numeric.values()])
             comparisons.append(Comparison(name, argument, gradient.shape, gradient, numeric, scale, known))
         else:
-            comparisons.append(along_directions(name, argument, gradient, loss, x, methods, rng))
+            comparison = along_directions(name, argument, gradient, loss, x, methods, rng)
+            comparisons.append(comparison._replace(scale=largest([gradients]), zero=True) if known else comparison)
     return Report(comparisons, breaches=[])
 
 

@@ -127,6 +127,6 @@ TASKS = {
 
 
 def check_task(name: str, methods: tuple[str, ...], seed: int = 0) -> Report:
-    """The gradients of one of TASKS by all parameters."""
+    """The gradients of one of TASKS by all parameters, each along random directions."""
     task, batch = TASKS[name].make(np.random.default_rng(seed))
-    return check_model(task, batch, seed, methods, name, zero=TASKS[name].zero)
+    return check_model(task, batch, seed, methods, name, zero=TASKS[name].zero, coordinates=0)
