@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 SHARED = {"deadline": None, "derandomize": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", max_examples=5, **SHARED)
-settings.register_profile("default", max_examples=12, **SHARED)
+settings.register_profile("default", max_examples=25, **SHARED)
 settings.register_profile("thorough", max_examples=250, **SHARED)
 settings.register_profile("mutants", max_examples=25, phases=[Phase.explicit, Phase.generate], **SHARED)
 settings.load_profile(os.environ.get("NPGPT_TESTS", "default"))
