@@ -56,7 +56,7 @@ class LastStateClassification:
         loss, loss_cache = cross_entropy(logits, classes)
         dx = np.zeros_like(x)
         dx[:, -1], _, _ = linear_backward(cross_entropy_backward(fraction, loss_cache), head_cache, g.heads[0])
-        ids_read, drows = gpt_backward(dx, cache, g, free=True)
+        ids_read, drows = gpt_backward(dx, cache, g)
         g.wte[...] = 0
         g.wte[ids_read] = drows
         return fraction * float(loss), gradients

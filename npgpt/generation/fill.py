@@ -3,9 +3,9 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.layers.softmax import softmax
-from npgpt.model.bert import bert, unembedding_of
+from npgpt.model.bert import bert
 from npgpt.model.bert_config import BertConfig
-from npgpt.model.heads import model_table
+from npgpt.model.heads import language_model_head, model_table
 from npgpt.model.masked_head import masked_head
 from npgpt.model.parameters import groups
 from npgpt.tasks.masking import MASK, encode_masked, masking_of
@@ -29,7 +29,7 @@ def mask_probabilities(ids: np.ndarray, mask: int, parameters: np.ndarray, confi
     """ids (T,)  ->  probabilities (N, V) of all tokens in each of the N places of `mask`, predicted independently"""
     p = groups(parameters, model_table(config))
     y, _ = bert(ids[None], p, config, keep=False)                                      # (1, T, C)
-    logits, _ = masked_head(y[0, ids == mask], p.head, unembedding_of(p), config)      # (N, V)
+    logits, _ = masked_head(y[0, ids == mask], p.head, language_model_head(p), config)             # (N, V)
     return softmax(logits)[0]
 
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from npgpt.layers.embedding import unembedding
 from npgpt.layers.softmax import softmax
-from npgpt.model.bert import bert, unembedding_of
+from npgpt.model.bert import bert
 from npgpt.model.bert_config import BertConfig
 from npgpt.model.block import BlockCache
 from npgpt.model.config import TransformerConfig
@@ -24,7 +24,7 @@ def attended(ids: np.ndarray, parameters: np.ndarray, config: TransformerConfig)
     p = groups(parameters, model_table(config))
     if isinstance(config, BertConfig):
         y, cache = bert(ids[None], p, config)
-        logits, _ = masked_head(y[0], p.head, unembedding_of(p), config)
+        logits, _ = masked_head(y[0], p.head, language_model_head(p), config)
         return np.concatenate([block.attn.attention.weights for block in cache.blocks]), softmax(logits)[0]
     x, cache = gpt(ids[None], p, config)
     logits, _ = unembedding(x[0], language_model_head(p))

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.interop.family import Family, Stored, configuration, one_of_qkv, plain, renamed, require_fixed, transposed
+from npgpt.interop.family import (Family, Stored, configuration, fields_of, one_of_qkv, plain, renamed, require_fixed, same,
+                                  transposed)
 from npgpt.interop.safetensors import as_float
+from npgpt.interop.tokenizer_files import bert_template
 from npgpt.model.bert import BertParameters
 from npgpt.model.bert_config import BertConfig
 from npgpt.model.parameters import LayerNormParameters
@@ -14,10 +16,9 @@ from npgpt.model.parameters import LayerNormParameters
 NAMES = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head",
          "num_hidden_layers": "n_layer", "intermediate_size": "n_inner", "hidden_act": "activation_function",
          "hidden_dropout_prob": "resid_pdrop", "attention_probs_dropout_prob": "attn_pdrop",
-         "layer_norm_eps": "layer_norm_epsilon"}
-SAME = ("vocab_size", "type_vocab_size", "initializer_range", "tie_word_embeddings", "bos_token_id", "eos_token_id",
-        "pad_token_id")
-FIELDS = (*NAMES.values(), *SAME)
+         "layer_norm_eps": "layer_norm_epsilon",
+         **same("vocab_size", "type_vocab_size", "initializer_range", "tie_word_embeddings", "bos_token_id", "eos_token_id",
+                "pad_token_id")}
 # Settings that change the computation, each with the only value that npgpt supports.
 FIXED = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
 INNER = 3072                                    # what Hugging Face's BertConfig assumes where a file says nothing
@@ -31,13 +32,11 @@ IGNORED = re.compile(r"(bert\.)?pooler\.dense\.(weight|bias)|cls\.seq_relationsh
 
 def parse_config(stored: dict) -> BertConfig:
     require_fixed(stored, FIXED)
-    return configuration(BertConfig, renamed({"intermediate_size": INNER, **stored}, NAMES), FIELDS)
+    return configuration(BertConfig, renamed({"intermediate_size": INNER, **stored}, NAMES), NAMES.values())
 
 
 def fields(config: BertConfig) -> dict[str, object]:
-    ours = {"n_inner": config.inner}            # Hugging Face's BertConfig has no None
-    return {**FIXED, **{name: ours.get(field, getattr(config, field)) for name, field in NAMES.items()},
-            **{name: getattr(config, name) for name in SAME}}
+    return {**FIXED, **fields_of(config, NAMES, n_inner=config.inner)}         # Hugging Face's BertConfig has no None
 
 
 def body(p: BertParameters, config: BertConfig) -> dict[str, Stored]:
@@ -87,5 +86,7 @@ def present_name(name: str) -> str:
     return next((name.removesuffix(old) + new for old, new in OLD.items() if name.endswith("LayerNorm" + old)), name)
 
 
-BERT = Family("bert", "Bert", "ForMaskedLM", BertConfig, parse_config, fields, "bert.", body, head, TABLE, UNEMBEDDING,
-              IGNORED, parameters_alone)
+BERT = Family(
+    model_type="bert", class_prefix="Bert", language_model="ForMaskedLM", parse_config=parse_config, fields=fields,
+    prefix="bert.", body=body, head=head, table=TABLE, unembedding=UNEMBEDDING, template=bert_template,
+    inputs=("input_ids", "token_type_ids", "attention_mask"), ignored=IGNORED, parameters_alone=parameters_alone)

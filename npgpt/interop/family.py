@@ -1,13 +1,14 @@
 """Families: models that are stored alike. Each has a file here, with its names for tensors and its fields of config.json."""
-import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.model.config import is_integer
+from npgpt.model.config import TransformerConfig, is_integer
+from npgpt.model.heads import Head
+from npgpt.text.base_tokenizer import Tokenizer
 
 NONE = re.compile(r"(?!)")                      # matches nothing
 # Other names of GELU's tanh form. gelu_fast has ten digits of sqrt(2/pi), so that it differs by 4e-12.
@@ -26,7 +27,6 @@ class Family(NamedTuple):
     model_type: str                             # of config.json
     class_prefix: str                           # of transformers' class names: GPT2 of GPT2LMHeadModel
     language_model: str                         # the rest of the class name of the model with a language-model head
-    config_class: type
     parse_config: Callable[[dict], Any]         # the fields of config.json -> configuration; raises InputError
     fields: Callable[[Any], dict]               # the reverse
     prefix: str                                 # of the names of the body's tensors; files of a body alone omit it
@@ -34,6 +34,8 @@ class Family(NamedTuple):
     head: Callable[[Any, Any], dict]            # the same for the language-model head's own tensors, with their full names
     table: str                                  # the token embedding, without the prefix;
     unembedding: str                            # and the tied head, which may repeat it in a file
+    template: Callable[[Tokenizer, Any, tuple[Head, ...]], dict]       # fields of tokenizer.json: what is around a text
+    inputs: tuple[str, ...] = ()                # names of the model's inputs, where transformers' default lacks one
     ignored: re.Pattern = NONE                  # names of tensors that are no parameters
     parameters_alone: Callable[[Mapping, Any], Mapping] = lambda tensors, config: tensors      # without repeated tensors
 
@@ -75,6 +77,11 @@ def require_fixed(stored: Mapping, fixed: Mapping[str, object]) -> None:
             raise InputError(f"{name} is {stored[name]!r}; npgpt supports {value!r} only")
 
 
+def same(*names: str) -> dict[str, str]:
+    """For renamed: fields that have npgpt's names in the file."""
+    return dict(zip(names, names))
+
+
 def renamed(stored: Mapping, names: Mapping[str, str]) -> dict:
     """The fields with npgpt's names in the place of the file's. Raises InputError where two names have different values."""
     fields = {name: value for name, value in stored.items() if name not in names}
@@ -84,9 +91,13 @@ def renamed(stored: Mapping, names: Mapping[str, str]) -> dict:
     return fields
 
 
-def configuration(config_class: type, fields: Mapping, among: tuple[str, ...] | None = None) -> Any:
-    """A configuration of the fields that it knows, or of those `among` them. Token ids that never occur become None."""
-    known = among or tuple(field.name for field in dataclasses.fields(config_class))
+def fields_of(config: TransformerConfig, names: Mapping[str, str], **values: object) -> dict[str, object]:
+    """The reverse of renamed: the configuration's fields under the file's names. values: of those that differ there."""
+    return {name: values.get(ours, getattr(config, ours)) for name, ours in names.items()}
+
+
+def configuration(config_class: type, fields: Mapping, known: Collection[str]) -> Any:
+    """A configuration of those fields that are known. Token ids that never occur become None."""
     kept = {name: value for name, value in fields.items() if name in known}
     if kept.get("activation_function") in TANH_GELU:
         kept["activation_function"] = "gelu_new"

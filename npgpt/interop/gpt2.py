@@ -3,6 +3,7 @@ import dataclasses
 import re
 
 from npgpt.interop.family import Family, Stored, configuration, plain, queries_keys_values, renamed, require_fixed
+from npgpt.interop.tokenizer_files import labelled_template
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import GPTParameters
 
@@ -49,5 +50,7 @@ def head(p: GPTParameters, config: GPTConfig) -> dict[str, Stored]:
     return {} if p.unembedding is None else {UNEMBEDDING: plain(p.unembedding)}
 
 
-GPT2 = Family("gpt2", "GPT2", "LMHeadModel", GPTConfig, parse_config, fields, "transformer.", body, head, "wte.weight",
-              UNEMBEDDING, ignored=re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)"))   # masks in old files
+GPT2 = Family(
+    model_type="gpt2", class_prefix="GPT2", language_model="LMHeadModel", parse_config=parse_config, fields=fields,
+    prefix="transformer.", body=body, head=head, table="wte.weight", unembedding=UNEMBEDDING, template=labelled_template,
+    ignored=re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)"))      # masks in old files

@@ -5,23 +5,23 @@ import re
 
 from npgpt.errors import InputError
 from npgpt.interop import gpt2
-from npgpt.interop.family import Family, Stored, configuration, one_of_qkv, plain, renamed, transposed
+from npgpt.interop.family import Family, Stored, configuration, fields_of, one_of_qkv, plain, renamed, same, transposed
+from npgpt.interop.tokenizer_files import labelled_template
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import GPTParameters
 
 NAMES = {"hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_heads": "n_head", "num_layers": "n_layer",
          "intermediate_size": "n_inner", "resid_dropout": "resid_pdrop", "embed_dropout": "embd_pdrop",
-         "attention_dropout": "attn_pdrop"}
-SAME = ("vocab_size", "activation_function", "layer_norm_epsilon", "initializer_range", "tie_word_embeddings",
-        "bos_token_id", "eos_token_id", "pad_token_id")
+         "attention_dropout": "attn_pdrop",
+         **same("vocab_size", "activation_function", "layer_norm_epsilon", "initializer_range", "tie_word_embeddings",
+                "bos_token_id", "eos_token_id", "pad_token_id")}
 GLOBAL, LOCAL, LOCAL_WINDOW = "global", "local", 256
-FIELDS = (*NAMES.values(), *SAME)
 
 
 def parse_config(stored: dict) -> GPTConfig:
     """Raises InputError unless attention is global in every layer, or global and local in turn, with a window."""
     config = configuration(GPTConfig, renamed({"max_position_embeddings": 2048, "hidden_size": 2048, "num_layers": 24,
-                                               "num_heads": 16, **stored}, NAMES), FIELDS)
+                                               "num_heads": 16, **stored}, NAMES), NAMES.values())
     kinds = attention_kinds(stored, config.n_layer)
     if kinds not in (alternating(config.n_layer), [GLOBAL] * config.n_layer):
         raise InputError(f"attention_types must be {GLOBAL!r} in all {config.n_layer} layers, or {GLOBAL!r} and {LOCAL!r} "
@@ -59,9 +59,8 @@ def fields(config: GPTConfig) -> dict[str, object]:
         raise InputError("a model with a window is stored as GPTNeoModel, which has learned positions, and no biases of q, "
                          "k and v: qkv_bias must be false")
     kinds = alternating(config.n_layer) if config.window_size else [GLOBAL] * config.n_layer
-    return {**{name: getattr(config, ours) for name, ours in NAMES.items()},
-            **{name: getattr(config, name) for name in SAME}, "attention_types": [[kinds, 1]],
-            "attention_layers": kinds, "window_size": config.window_size or LOCAL_WINDOW}
+    return {**fields_of(config, NAMES), "attention_types": [[kinds, 1]], "attention_layers": kinds,
+            "window_size": config.window_size or LOCAL_WINDOW}
 
 
 def body(p: GPTParameters, config: GPTConfig) -> dict[str, Stored]:
@@ -83,6 +82,8 @@ def body(p: GPTParameters, config: GPTConfig) -> dict[str, Stored]:
     return tensors | {"ln_f.weight": plain(p.ln_f.gain), "ln_f.bias": plain(p.ln_f.bias)}
 
 
-GPT_NEO = Family("gpt_neo", "GPTNeo", "ForCausalLM", GPTConfig, parse_config, fields, "transformer.", body, gpt2.head,
-                 "wte.weight", gpt2.UNEMBEDDING,
-                 ignored=re.compile(r"(transformer\.)?h\.\d+\.attn\.attention\.(bias|masked_bias)"))     # masks in old files
+GPT_NEO = Family(
+    model_type="gpt_neo", class_prefix="GPTNeo", language_model="ForCausalLM", parse_config=parse_config, fields=fields,
+    prefix="transformer.", body=body, head=gpt2.head, table="wte.weight", unembedding=gpt2.UNEMBEDDING,
+    template=labelled_template,
+    ignored=re.compile(r"(transformer\.)?h\.\d+\.attn\.attention\.(bias|masked_bias)"))      # masks in old files

@@ -12,9 +12,9 @@ from npgpt.interop.families import family_in_file, family_of
 from npgpt.interop.family import tokens_that_occur
 from npgpt.interop.heads import head_fields, parse_heads
 from npgpt.interop.safetensors import as_float, write_safetensors
-from npgpt.interop.template import bert_template, ending_template, template
 from npgpt.interop.tensors import (parameter_tensors, prefix_in_file, stored_tensors, tensors_to_save,
                                    with_changed_parameters)
+from npgpt.interop.tokenizer_files import tokenizer_config
 from npgpt.interop.weights import INDEX, WEIGHTS, read_weights, weights_file
 from npgpt.json_files import read_json, write_json
 from npgpt.model.bert_config import BertConfig
@@ -26,7 +26,7 @@ from npgpt.model.parameters import parameter_count
 from npgpt.terminal import harmless
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
-from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
+from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
 from npgpt.text.word_piece import VOCABULARY_TEXT
 
 CONFIG, GENERATION_CONFIG, TOKENIZER_CONFIG = "config.json", "generation_config.json", "tokenizer_config.json"
@@ -36,10 +36,6 @@ MODEL_FILES = (CONFIG, WEIGHTS, INDEX, TOKENIZER_FILE, VOCABULARY_FILE, MERGES_F
 USES = {GPTConfig: "a GPT, which generates text: npgpt generate",
         BertConfig: "a masked language model: npgpt fill uses it, and npgpt train --objective masked trains it",
         EncoderDecoderConfig: "an encoder-decoder, which translates: npgpt translate"}
-BERT_INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
-# The special tokens whose names say what they are for.
-ROLES = {"unk_token": ("<unk>", "[UNK]"), "pad_token": ("<pad>", "[PAD]"), "cls_token": ("[CLS]",), "sep_token": ("[SEP]",),
-         "mask_token": ("<mask>", "[MASK]")}
 
 
 def load(folder: Path | str, dtype: np.dtype | None = None) -> Model:
@@ -102,34 +98,18 @@ def write_model(folder: Path, model: Model) -> None:
                                  "dtype": str(parameters.dtype)})
     if tokenizer is not None:
         tokenizer.save(folder)
-        around = (bert_template(tokenizer) if isinstance(config, BertConfig) else
-                  ending_template(tokenizer, config) if isinstance(config, EncoderDecoderConfig) else
-                  template(tokenizer, config.n_positions) if heads else {})
-        if around:
-            write_json(folder / TOKENIZER_FILE, {**read_json(folder / TOKENIZER_FILE), **around})
-        write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "PreTrainedTokenizerFast",
-                                               "model_max_length": config.n_positions,
-                                               "clean_up_tokenization_spaces": False,
-                                               **({"model_input_names": BERT_INPUTS} if isinstance(config, BertConfig) else {}),
-                                               **named_special_tokens(tokenizer, config)})
+        if template := family.template(tokenizer, config, heads):
+            write_json(folder / TOKENIZER_FILE, {**read_json(folder / TOKENIZER_FILE), **template})
+        write_json(folder / TOKENIZER_CONFIG, tokenizer_config(tokenizer, config, family.inputs))
     write_safetensors(folder / WEIGHTS, tensors_to_save(model), {"format": "pt"})
 
 
-def named_special_tokens(tokenizer: Tokenizer, config: GPTConfig) -> dict[str, str]:
-    """bos_token, eos_token, pad_token and those of ROLES, if they are special tokens of the tokenizer."""
-    names = {token_id: token for token, token_id in tokenizer.special_tokens.items()}
-    ids = {"bos_token": config.bos_token_id, "eos_token": next(iter(config.end_tokens), None),
-           "pad_token": config.pad_token_id}
-    return {**{role: token for role, tokens in ROLES.items() for token in tokens if token in tokenizer.special_tokens},
-            **{role: names[token_id] for role, token_id in ids.items() if token_id in names}}
-
-
-def load_config(folder: Path | str) -> GPTConfig:
+def load_config(folder: Path | str) -> TransformerConfig:
     """Read config.json, as load_description does  ->  configuration"""
     return load_description(folder)[0]
 
 
-def load_description(folder: Path | str) -> tuple[GPTConfig, tuple[Head, ...]]:
+def load_description(folder: Path | str) -> tuple[TransformerConfig, tuple[Head, ...]]:
     """Read config.json  ->  configuration, and the heads beside the language-model head
 
     The tokens that end a text are those of generation_config.json, if there is one, as in transformers' generate. Raises
@@ -163,8 +143,8 @@ def require_folder(folder: Path | str) -> None:
         raise InputError(f"{folder} is not a folder")
 
 
-def load_parameters(folder: Path, config: GPTConfig, heads: tuple[Head, ...],
-                    dtype: np.dtype | None) -> tuple[np.ndarray, GPTConfig]:
+def load_parameters(folder: Path, config: TransformerConfig, heads: tuple[Head, ...],
+                    dtype: np.dtype | None) -> tuple[np.ndarray, TransformerConfig]:
     """The flat vector of all parameters, and the configuration as the weights show it to be."""
     tensors = read_weights(folder)
     prefix = prefix_in_file(tensors, config)

@@ -5,18 +5,19 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from npgpt.errors import InputError
-from npgpt.interop.family import Family, Stored, configuration, one_of_qkv, plain, renamed, require_fixed, transposed
-from npgpt.interop.safetensors import as_float, is_float, precision
-from npgpt.layers.embedding import sinusoidal_positions
+from npgpt.interop.family import (Family, Stored, configuration, fields_of, one_of_qkv, plain, renamed, require_fixed, same,
+                                  transposed)
+from npgpt.interop.positions import is_sinusoidal
+from npgpt.interop.safetensors import as_float, is_float
+from npgpt.interop.tokenizer_files import ending_template
 from npgpt.model.encoder_decoder import EncoderDecoderParameters
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 
 NAMES = {"d_model": "n_embd", "max_position_embeddings": "n_positions", "encoder_layers": "n_layer",
          "decoder_layers": "n_decoder_layer", "encoder_attention_heads": "n_head", "decoder_attention_heads": "n_head",
          "encoder_ffn_dim": "n_inner", "decoder_ffn_dim": "n_inner", "dropout": "resid_pdrop",
-         "attention_dropout": "attn_pdrop", "init_std": "initializer_range"}
-SAME = ("vocab_size", "activation_function", "bos_token_id", "eos_token_id", "pad_token_id")
-FIELDS = (*dict.fromkeys(NAMES.values()), *SAME)
+         "attention_dropout": "attn_pdrop", "init_std": "initializer_range",
+         **same("vocab_size", "activation_function", "bos_token_id", "eos_token_id", "pad_token_id")}
 # Settings that change the computation, each with the only value that npgpt supports.
 FIXED = {"scale_embedding": True, "share_encoder_decoder_embeddings": True, "tie_word_embeddings": True,
          "normalize_before": False, "normalize_embedding": False, "add_final_layer_norm": False, "activation_dropout": 0.0,
@@ -36,10 +37,10 @@ LOGITS_BIAS = "final_logits_bias"
 def parse_config(stored: dict) -> EncoderDecoderConfig:
     stored = {**DEFAULTS, **stored}
     require_fixed(stored, FIXED)
-    for name, same in (("decoder_start_token_id", "pad_token_id"), ("decoder_vocab_size", "vocab_size")):
-        if stored.get(name) not in (None, stored[same]):
-            raise InputError(f"{name} is {stored[name]!r}; npgpt supports {same}, {stored[same]!r}, only")
-    config = configuration(EncoderDecoderConfig, renamed(stored, NAMES), FIELDS)
+    for name, other in (("decoder_start_token_id", "pad_token_id"), ("decoder_vocab_size", "vocab_size")):
+        if stored.get(name) not in (None, stored[other]):
+            raise InputError(f"{name} is {stored[name]!r}; npgpt supports {other}, {stored[other]!r}, only")
+    config = configuration(EncoderDecoderConfig, renamed(stored, NAMES), NAMES.values())
     if config.pad_token_id is None:
         raise InputError(f"pad_token_id must be below vocab_size ({config.vocab_size}): targets begin with it")
     return config
@@ -50,10 +51,9 @@ def fields(config: EncoderDecoderConfig) -> dict[str, object]:
     if config.layer_norm_epsilon != EPSILON or config.pad_token_id is None:
         raise InputError(f"an encoder-decoder is stored as MarianMTModel, which has layer_norm_epsilon {EPSILON} "
                          "and a pad token")
-    ours = {"n_inner": config.inner, "n_decoder_layer": config.decoder_layers}
-    return {**FIXED, **{name: ours.get(field, getattr(config, field)) for name, field in NAMES.items()},
-            **{name: getattr(config, name) for name in SAME}, "decoder_vocab_size": config.vocab_size,
-            "decoder_start_token_id": config.pad_token_id, "forced_eos_token_id": None, "is_encoder_decoder": True}
+    return {**FIXED, **fields_of(config, NAMES, n_inner=config.inner, n_decoder_layer=config.decoder_layers),
+            "decoder_vocab_size": config.vocab_size, "decoder_start_token_id": config.pad_token_id,
+            "forced_eos_token_id": None, "is_encoder_decoder": True}
 
 
 def body(p: EncoderDecoderParameters, config: EncoderDecoderConfig) -> dict[str, Stored]:
@@ -98,10 +98,10 @@ def parameters_alone(tensors: Mapping[str, np.ndarray], config: EncoderDecoderCo
     prefix = PREFIX if any(name.startswith(PREFIX) for name in (*tensors, *copies)) else ""
     if copies:
         tensors.setdefault(prefix + TABLE, next(iter(copies.values())))
-    different = [name for name, copy in copies.items() if not same(copy, tensors[prefix + TABLE])]
+    different = [name for name, copy in copies.items() if not equal(copy, tensors[prefix + TABLE])]
     for name in [name for name in tensors if POSITIONS.fullmatch(name) or name == LOGITS_BIAS]:
         tensor = tensors.pop(name)
-        if not (is_zero(tensor) if name == LOGITS_BIAS else are_sinusoidal(tensor, config)):
+        if not (is_zero(tensor) if name == LOGITS_BIAS else are_positions(tensor, config)):
             different.append(name)
     if different:
         raise InputError(f"npgpt supports one shared table, sinusoidal positions and no bias of the logits, but "
@@ -109,7 +109,7 @@ def parameters_alone(tensors: Mapping[str, np.ndarray], config: EncoderDecoderCo
     return tensors
 
 
-def same(a: np.ndarray, b: np.ndarray) -> bool:
+def equal(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and all(np.array_equal(*rows, equal_nan=True) for rows in zip(*map(as_rows, (a, b))))
 
 
@@ -122,15 +122,13 @@ def is_zero(tensor: np.ndarray) -> bool:
     return not any(row.any() for row in as_rows(tensor))
 
 
-def are_sinusoidal(tensor: np.ndarray, config: EncoderDecoderConfig) -> bool:
-    """Whether a table (T, C) of positions is the sinusoidal one, rounded to the table's precision."""
-    if not is_float(tensor) or tensor.ndim != 2 or tensor.shape[1] != config.n_embd:
-        return False
-    tolerance = max(precision(tensor), float(np.finfo(np.float32).eps))    # transformers computes them in float32
-    return all(
-        np.abs(row - sinusoidal_positions(np.array(t), config.n_embd, np.float64, halves=True)).max() <= tolerance
-        for t, row in enumerate(as_rows(tensor)))
+def are_positions(tensor: np.ndarray, config: EncoderDecoderConfig) -> bool:
+    """Whether these are the sinusoidal positions of a model, which transformers computes in float32."""
+    return (is_float(tensor) and tensor.ndim == 2 and tensor.shape[1] == config.n_embd
+            and is_sinusoidal(tensor, halves=True, least=float(np.finfo(np.float32).eps)))
 
 
-MARIAN = Family("marian", "Marian", "MTModel", EncoderDecoderConfig, parse_config, fields, PREFIX, body,
-                lambda p, config: {}, TABLE, UNEMBEDDING, parameters_alone=parameters_alone)
+MARIAN = Family(
+    model_type="marian", class_prefix="Marian", language_model="MTModel", parse_config=parse_config, fields=fields,
+    prefix=PREFIX, body=body, head=lambda p, config: {}, table=TABLE, unembedding=UNEMBEDDING, template=ending_template,
+    parameters_alone=parameters_alone)

@@ -5,6 +5,7 @@ from functools import partial
 from npgpt.errors import InputError
 from npgpt.interop import gpt2
 from npgpt.interop.family import Family, configuration, renamed
+from npgpt.interop.tokenizer_files import labelled_template
 from npgpt.model.config import GPTConfig
 
 # OpenAIGPTConfig calls the activation afn; its "gelu" is the tanh form, and so was the original code's.
@@ -35,5 +36,7 @@ def fields(config: GPTConfig) -> dict[str, object]:
     return {"afn": NAMES[config.activation_function], **{name: getattr(config, name) for name in FIELDS}}
 
 
-OPENAI_GPT = Family("openai-gpt", "OpenAIGPT", "LMHeadModel", GPTConfig, parse_config, fields, "transformer.",
-                    partial(gpt2.body, tokens=TABLE, positions="positions_embed.weight"), gpt2.head, TABLE, gpt2.UNEMBEDDING)
+OPENAI_GPT = Family(
+    model_type="openai-gpt", class_prefix="OpenAIGPT", language_model="LMHeadModel", parse_config=parse_config, fields=fields,
+    prefix="transformer.", body=partial(gpt2.body, tokens=TABLE, positions="positions_embed.weight"), head=gpt2.head,
+    table=TABLE, unembedding=gpt2.UNEMBEDDING, template=labelled_template)

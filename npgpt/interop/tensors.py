@@ -10,7 +10,8 @@ from npgpt.interop.families import family_of
 from npgpt.interop.family import Stored
 from npgpt.interop.gpt2 import POSITIONS
 from npgpt.interop.heads import head_tensors
-from npgpt.interop.safetensors import as_float, is_float, precision
+from npgpt.interop.positions import is_sinusoidal
+from npgpt.interop.safetensors import as_float, is_float
 from npgpt.layers.embedding import sinusoidal_positions
 from npgpt.model.bert_config import BertConfig
 from npgpt.model.config import GPTConfig, TransformerConfig
@@ -19,7 +20,6 @@ from npgpt.model.model import Model
 from npgpt.model.parameters import groups, parameter_count
 
 PER_LAYER = 6                                   # tensors; every family has more
-ROWS = 1024                                     # of positions, compared at a time
 
 
 def prefix_in_file(names: Iterable[str], config: TransformerConfig) -> str:
@@ -99,8 +99,7 @@ def with_changed_parameters(tensors: Mapping[str, np.ndarray], config: Transform
             and not np.array_equal(as_float(tensors[table]), as_float(tensors[family.unembedding]))):
         config = dataclasses.replace(config, tie_word_embeddings=False)
         differences.append(f"the head is tied to the token embedding, but {family.unembedding} differs: it is kept")
-    if (has_sinusoidal_positions(config) and positions in tensors
-            and not is_sinusoidal(tensors[positions])):
+    if has_sinusoidal_positions(config) and positions in tensors and not is_sinusoidal(tensors[positions]):
         config = dataclasses.replace(config, position_embedding_type="learned")
         differences.append(f"positions are sinusoidal, but {positions} differs: it is kept, as learned positions")
     return config, differences
@@ -121,11 +120,3 @@ def has_tied_head(config: TransformerConfig) -> bool:
 def has_sinusoidal_positions(config: TransformerConfig) -> bool:
     """Whether a GPT has them: the positions of a GPT's file are parameters there."""
     return isinstance(config, GPTConfig) and config.position_embedding_type == "sinusoidal"
-
-
-def is_sinusoidal(positions: np.ndarray) -> bool:
-    """Whether a table (T, C) of positions is the sinusoidal one, rounded to the table's precision."""
-    T, C = positions.shape
-    tolerance = precision(positions) + T * np.finfo(np.float64).eps      # the angles, up to T, are rounded too
-    return all(np.abs(as_float(positions[t:t + ROWS]) - sinusoidal_positions(np.arange(t, min(t + ROWS, T)), C, np.float64)
-                      ).max() <= tolerance for t in range(0, T, ROWS))

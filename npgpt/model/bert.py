@@ -12,7 +12,7 @@ from npgpt.model.bert_config import BertConfig
 from npgpt.model.block import BlockCache
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.masked_head import MaskedHeadParameters, masked_head_table
-from npgpt.model.parameters import BlockParameters, LayerNormParameters, block_table, layer_norm_table, weight
+from npgpt.model.parameters import BlockParameters, LayerNormParameters, Rows, block_table, layer_norm_table, weight
 from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 
 
@@ -31,11 +31,6 @@ class BertParameters(NamedTuple):
     heads: tuple = ()                           # the parameters of other heads
 
 
-def unembedding_of(p: BertParameters) -> np.ndarray:
-    """The head's table (V, C), in the groups of the parameters or of their gradients."""
-    return p.embeddings.wte if p.unembedding is None else p.unembedding
-
-
 class EmbeddingsCache(NamedTuple):
     tokens: tuple
     positions: tuple
@@ -49,7 +44,6 @@ class BertCache(NamedTuple):
     blocks: list[BlockCache]
 
 
-Rows = tuple[np.ndarray, np.ndarray]            # the N distinct ids that were read, and the gradients of their rows (N, C)
 NO_OUT = EmbeddingParameters(None, None, None, LayerNormParameters(None, None))
 
 
@@ -98,15 +92,14 @@ def bert(ids: np.ndarray, p: BertParameters, config: BertConfig, rng: np.random.
     return x, BertCache(embeddings_cache, blocks)
 
 
-def bert_backward(dy: np.ndarray, cache: BertCache, out: BertParameters, free: bool = False) -> Rows:
+def bert_backward(dy: np.ndarray, cache: BertCache, out: BertParameters) -> Rows:
     """dy (B, T, C)  ->  Rows of wte
 
     The gradients of all other parameters of the body are written into `out`. Those of wte are left to the caller, because
-    the head may use wte too. free: remove each block's cache from cache.blocks when it is used, to free its memory. Then
-    only one backward pass is possible.
+    the head may use wte too. The blocks' caches are used up, as by gpt_backward.
     """
-    for i in reversed(range(len(out.blocks))):
-        dy, _ = post_ln_block_backward(dy, cache.blocks.pop() if free else cache.blocks[i], out.blocks[i])
+    for block_out in reversed(out.blocks):
+        dy, _ = post_ln_block_backward(dy, cache.blocks.pop(), block_out)
     return embeddings_backward(dy, cache.embeddings, out.embeddings)[0]
 
 

@@ -15,7 +15,7 @@ from npgpt.model.decoder_block import (DecoderBlockCache, DecoderBlockParameters
                                        decoder_block_table)
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.layers import PLAIN, Layers
-from npgpt.model.parameters import BlockParameters, bias, block_table, weight
+from npgpt.model.parameters import BlockParameters, Rows, bias, block_table, weight
 from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 
 
@@ -60,9 +60,6 @@ class EncoderDecoderCache(NamedTuple):
     decoder: DecoderCache
 
 
-Rows = tuple[np.ndarray, np.ndarray]            # the N distinct ids that were read, and the gradients of their rows (N, C)
-
-
 def encoder_decoder(source: np.ndarray, ids: np.ndarray, p: EncoderDecoderParameters, config: EncoderDecoderConfig,
                     rng: np.random.Generator | None = None, layers: Layers = PLAIN,
                     keep: bool = True) -> tuple[np.ndarray, EncoderDecoderCache]:
@@ -83,16 +80,15 @@ def encoder_decoder(source: np.ndarray, ids: np.ndarray, p: EncoderDecoderParame
     return y, EncoderDecoderCache(encoder_cache, keys_values_caches, decoder_cache)
 
 
-def encoder_decoder_backward(dy: np.ndarray, cache: EncoderDecoderCache, out: EncoderDecoderParameters,
-                             free: bool = False) -> tuple[Rows, Rows]:
+def encoder_decoder_backward(dy: np.ndarray, cache: EncoderDecoderCache,
+                             out: EncoderDecoderParameters) -> tuple[Rows, Rows]:
     """dy (B, T, C)  ->  Rows of the shared table, as the target's embedding and as the source's
 
-    The gradients of all other parameters are written into `out`. free: remove each block's cache from the lists of the
-    cache when it is used, to free its memory. Then only one backward pass is possible.
+    The gradients of all other parameters are written into `out`. The blocks' caches are used up, as by gpt_backward.
     """
-    dkeys_values, target_rows = decoder_backward(dy, cache.decoder, out, free)
+    dkeys_values, target_rows = decoder_backward(dy, cache.decoder, out)
     dmemory = all_keys_values_backward(dkeys_values, cache.keys_values, out)
-    return target_rows, encoder_backward(dmemory, cache.encoder, out, free)
+    return target_rows, encoder_backward(dmemory, cache.encoder, out)
 
 
 def encoder(ids: np.ndarray, p: EncoderDecoderParameters, config: EncoderDecoderConfig, mask: np.ndarray | None = None,
@@ -113,10 +109,10 @@ def encoder(ids: np.ndarray, p: EncoderDecoderParameters, config: EncoderDecoder
     return x, EncoderCache(tokens, blocks)
 
 
-def encoder_backward(dy: np.ndarray, cache: EncoderCache, out: EncoderDecoderParameters, free: bool = False) -> Rows:
+def encoder_backward(dy: np.ndarray, cache: EncoderCache, out: EncoderDecoderParameters) -> Rows:
     """dy (B, S, C)  ->  Rows of the shared table"""
-    for i in reversed(range(len(out.encoder))):
-        dy, _ = post_ln_block_backward(dy, cache.blocks.pop() if free else cache.blocks[i], out.encoder[i])
+    for block_out in reversed(out.encoder):
+        dy, _ = post_ln_block_backward(dy, cache.blocks.pop(), block_out)
     return embedded_backward(dy, cache.tokens)
 
 
@@ -158,13 +154,13 @@ def decoder(ids: np.ndarray, keys_values: Sequence[np.ndarray], p: EncoderDecode
     return x, DecoderCache(tokens, blocks)
 
 
-def decoder_backward(dy: np.ndarray, cache: DecoderCache, out: EncoderDecoderParameters,
-                     free: bool = False) -> tuple[list[np.ndarray], Rows]:
+def decoder_backward(dy: np.ndarray, cache: DecoderCache, out: EncoderDecoderParameters) -> tuple[list[np.ndarray], Rows]:
     """dy (B, T, C)  ->  the gradients (2, B, H, S, D) of each block's keys and values, Rows of the shared table"""
-    dkeys_values = [None] * len(out.decoder)
-    for i in reversed(range(len(out.decoder))):
-        dy, dkeys_values[i], _ = decoder_block_backward(dy, cache.blocks.pop() if free else cache.blocks[i], out.decoder[i])
-    return dkeys_values, embedded_backward(dy, cache.tokens)
+    dkeys_values = []
+    for block_out in reversed(out.decoder):
+        dy, dkv, _ = decoder_block_backward(dy, cache.blocks.pop(), block_out)
+        dkeys_values.append(dkv)
+    return dkeys_values[::-1], embedded_backward(dy, cache.tokens)
 
 
 def embedded(ids: np.ndarray, table: np.ndarray, positions: np.ndarray, config: EncoderDecoderConfig,

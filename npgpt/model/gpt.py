@@ -12,7 +12,7 @@ from npgpt.layers.pattern import CAUSAL, Pattern, banded
 from npgpt.model.block import BlockCache, block, block_backward
 from npgpt.model.config import GPTConfig
 from npgpt.model.layers import PLAIN, Layers
-from npgpt.model.parameters import BlockParameters, LayerNormParameters, block_table, layer_norm_table, weight
+from npgpt.model.parameters import BlockParameters, LayerNormParameters, Rows, block_table, layer_norm_table, weight
 from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 
 
@@ -113,19 +113,17 @@ def attention_windows(config: GPTConfig) -> list[int | None]:
     return [config.window_size if i % 2 else None for i in range(config.n_layer)]
 
 
-def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters,
-                 free: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """dy (B, T, C)  ->  the N distinct ids that were read, and the gradients of their rows of wte (N, C)
+def gpt_backward(dy: np.ndarray, cache: GPTCache, out: GPTParameters) -> Rows:
+    """dy (B, T, C)  ->  Rows of wte
 
     The gradients of all other parameters of the body are written into `out`. Those of wte are left to the caller,
     because a head may use wte too. All sequences of the batch have the same positions, whose gradients add up.
 
-    free: remove each block's cache from cache.blocks when it is used, to free its memory. Then only one backward pass
-    is possible.
+    Each block's cache is removed from cache.blocks when it is used, to free its memory: a cache serves one backward pass.
     """
     dx = dy if cache.ln_f is None else layer_norm_backward(dy, cache.ln_f, out.ln_f)[0]
-    for i in reversed(range(len(out.blocks))):
-        dx, _ = cache.block_backward(dx, cache.blocks.pop() if free else cache.blocks[i], out.blocks[i])
+    for block_out in reversed(out.blocks):
+        dx, _ = cache.block_backward(dx, cache.blocks.pop(), block_out)
     if cache.dropout is not None:
         dx = dropout_backward(dx, cache.dropout)
     if cache.positions is not None:

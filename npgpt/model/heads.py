@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npgpt.model.bert import bert_table
+from npgpt.model.bert import BertParameters, bert_table
 from npgpt.model.bert_config import BertConfig
 from npgpt.model.config import GPTConfig, TransformerConfig
 from npgpt.model.encoder_decoder import encoder_decoder_table
@@ -59,6 +59,8 @@ def language_model_table(config: GPTConfig) -> GPTParameters:
     return model_table(config)
 
 
-def language_model_head(p: GPTParameters) -> np.ndarray:
-    """The head's weights (V, C), in the groups of the parameters or of their gradients: wte itself where it is tied."""
-    return p.wte if p.unembedding is None else p.unembedding
+def language_model_head(p: GPTParameters | BertParameters) -> np.ndarray:
+    """The head's table (V, C), in the groups of the parameters or of their gradients: wte itself where it is tied."""
+    if p.unembedding is not None:
+        return p.unembedding
+    return p.embeddings.wte if isinstance(p, BertParameters) else p.wte

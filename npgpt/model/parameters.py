@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Group = Any                 # a named tuple or list of groups, a leaf, or None where a model has no such parameter
+Rows = tuple[np.ndarray, np.ndarray]       # N distinct ids, and the gradients (N, C) of their rows of an embedding
 
 
 class Parameter(NamedTuple):

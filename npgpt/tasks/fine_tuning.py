@@ -173,7 +173,7 @@ class FineTuning:
             dx[before], _ = layers.unembedding_backward(dlm_logits, unembedding, (language_model_head(g),))
         else:
             language_model_head(g)[...] = 0
-        ids_read, drows = gpt_backward(dx, body, g, free=True)
+        ids_read, drows = gpt_backward(dx, body, g)
         if not self.config.tie_word_embeddings:
             g.wte[...] = 0
         g.wte[ids_read] += drows

@@ -108,7 +108,7 @@ class LanguageModelling:
 
         dx, _ = layers.unembedding_backward(dlogits, head_cache, (language_model_head(g),))
         del dlogits, head_cache
-        ids_read, drows = gpt_backward(dx, cache, g, free=True)
+        ids_read, drows = gpt_backward(dx, cache, g)
         if not self.config.tie_word_embeddings:
             g.wte[...] = 0
         g.wte[ids_read] += drows

@@ -6,9 +6,9 @@ import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
-from npgpt.model.bert import bert, bert_backward, unembedding_of
+from npgpt.model.bert import bert, bert_backward
 from npgpt.model.bert_config import BertConfig
-from npgpt.model.heads import model_table
+from npgpt.model.heads import language_model_head, model_table
 from npgpt.model.layers import PLAIN, Layers
 from npgpt.model.masked_head import masked_head, masked_head_backward
 from npgpt.model.parameters import groups
@@ -105,7 +105,7 @@ class MaskedLanguageModelling:
         ids, targets = batch
         p, chosen = groups(parameters, self.table), targets != IGNORED
         y, _ = bert(ids, p, self.config, rng, keep=False)                              # (B, T, C)
-        return masked_head(y[chosen], p.head, unembedding_of(p), self.config)[0], targets[chosen]
+        return masked_head(y[chosen], p.head, language_model_head(p), self.config)[0], targets[chosen]
 
     def loss(self, batch: MaskedBatch, parameters: np.ndarray, rng: np.random.Generator | None = None) -> np.generic:
         """Mean cross-entropy in nats a masked token."""
@@ -123,16 +123,16 @@ class MaskedLanguageModelling:
         chosen = targets != IGNORED                                                    # (B, T), N times True
 
         y, cache = bert(ids, p, self.config, rng, layers)                              # (B, T, C)
-        logits, head_cache = masked_head(y[chosen], p.head, unembedding_of(p), self.config, layers)     # (N, V)
+        logits, head_cache = masked_head(y[chosen], p.head, language_model_head(p), self.config, layers)        # (N, V)
         loss, loss_cache = cross_entropy(logits, targets[chosen])
         del logits                                # with a large vocabulary, larger than all else
         dlogits = cross_entropy_backward(fraction, loss_cache)
         del loss_cache
 
         dy = np.zeros_like(y)
-        dy[chosen], _, _ = masked_head_backward(dlogits, head_cache, (g.head, unembedding_of(g)))
+        dy[chosen], _, _ = masked_head_backward(dlogits, head_cache, (g.head, language_model_head(g)))
         del dlogits, head_cache
-        ids_read, drows = bert_backward(dy, cache, g, free=True)
+        ids_read, drows = bert_backward(dy, cache, g)
         if not self.config.tie_word_embeddings:
             g.embeddings.wte[...] = 0
         g.embeddings.wte[ids_read] += drows

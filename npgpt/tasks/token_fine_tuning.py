@@ -172,5 +172,5 @@ def states(batch: TokenBatch, real: np.ndarray, p: GPTParameters | BertParameter
 def states_backward(dx: np.ndarray, cache: BertCache | GPTCache, g: GPTParameters | BertParameters) -> None:
     """dx (B, T, C). The gradients of all parameters of the body are written into g, whose wte is 0."""
     is_bert = isinstance(cache, BertCache)
-    ids_read, drows = (bert_backward if is_bert else gpt_backward)(dx, cache, g, free=True)
+    ids_read, drows = (bert_backward if is_bert else gpt_backward)(dx, cache, g)
     (g.embeddings if is_bert else g).wte[ids_read] = drows

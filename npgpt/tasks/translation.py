@@ -114,7 +114,7 @@ class Translation:
 
         dy, _ = layers.unembedding_backward(dlogits, head_cache, (g.shared,))
         del dlogits, head_cache
-        for ids_read, drows in encoder_decoder_backward(dy, cache, g, free=True):
+        for ids_read, drows in encoder_decoder_backward(dy, cache, g):
             g.shared[ids_read] += drows
         return fraction * float(loss), gradients
 

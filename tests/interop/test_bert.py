@@ -10,7 +10,8 @@ from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.json_files import read_json, write_json
 from npgpt.layers.cross_entropy import IGNORED
-from npgpt.model.bert import bert, unembedding_of
+from npgpt.model.bert import bert
+from npgpt.model.heads import language_model_head
 from npgpt.model.masked_head import masked_head
 from npgpt.model.parameters import groups
 from npgpt.tasks.masked_language_modelling import MaskedLanguageModelling
@@ -36,7 +37,7 @@ def folder(request):
 def logits_of(model, ids, segments=None):
     p = groups(model.parameters, model.table)
     y, _ = bert(ids, p, model.config, segments=segments)
-    return masked_head(y, p.head, unembedding_of(p), model.config)[0]
+    return masked_head(y, p.head, language_model_head(p), model.config)[0]
 
 
 def test_there_are_golden_models_with_a_tied_and_with_an_untied_head():
