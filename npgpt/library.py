@@ -38,13 +38,15 @@ def train(text: str | Path, config: GPTConfig = preset("small"), tokenizer: Toke
     settings: fields of TrainingSettings, such as steps=500. The last tenth of the text is for validation.
     report: called ten times with a line about progress; None for no report. threads: by default one for each core.
 
-    Raises InputError for settings out of range, a model that could not be saved, a text shorter than a context, or a file
-    that is empty or not text; OSError for a file that cannot be read.
+    Raises InputError for settings out of range, a model that is no GPT or could not be saved, a text shorter than a
+    context, or a file that is empty or not text; OSError for a file that cannot be read.
     """
     threads = available_cores() if threads is None else at_least(1, "threads", threads)
     text = read_text([text]) if isinstance(text, Path) else text
     if not text:
         raise InputError("the text is empty")
+    if not isinstance(config, GPTConfig):
+        raise InputError("train needs the configuration of a GPT: npgpt train --objective trains other models")
     tokenizer = tokenizer or CharacterTokenizer.of_text(text)
     config = dataclasses.replace(config, vocab_size=tokenizer.vocab_size, bos_token_id=None, eos_token_id=None,
                                  pad_token_id=None)
@@ -69,8 +71,11 @@ def generate(model: Model, prompt: str = "", max_new_tokens: int = 200, seed: in
     prompt: if it is empty, the end-of-text token, or a new line. settings: those of generation.generate.generate_batch,
     such as temperature=0.8, top_k=40, top_p=0.9 or greedy=True.
 
-    Raises InputError for settings out of range, a prompt that cannot be encoded, or a model without a tokenizer.
+    Raises InputError for settings out of range, a prompt that cannot be encoded, or a model that is no GPT or has no
+    tokenizer.
     """
+    if not isinstance(model.config, GPTConfig):
+        raise InputError("generate needs a GPT: npgpt.generation.fill and npgpt.generation.translate are for other models")
     if model.tokenizer is None:
         raise InputError("this model has no tokenizer: generate ids with npgpt.generation.generate.generate")
     at_least(1, "max_new_tokens", max_new_tokens)

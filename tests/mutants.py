@@ -651,4 +651,7 @@ MUTANTS = [
     Mutant("examples of one sentence are divided between training and validation", OWN, "commands/labelled_data.py",
            "lines[example[0]].append(example.line)", "lines[example.line].append(example.line)",
            "commands/test_finetune.py::test_examples_that_begin_with_the_same_text_are_held_out_together"),
+    Mutant("maps of attention to both sides are stored up to the diagonal", OWN, "inspection/attention_page.py",
+           "packed(weights, causal)", "packed(weights, True)",
+           "inspection/test_attention_page.py::test_weights_on_both_sides_are_stored_whole_and_each_position_has_its_own_token"),
 ]

@@ -136,6 +136,15 @@ def test_a_model_without_a_tokenizer_cannot_write_text(model):
         npgpt.generate(model._replace(tokenizer=None))
 
 
+@pytest.mark.parametrize("name", ["bert-small", "transformer-small"])
+def test_only_a_gpt_generates_text_and_is_trained_on_a_text_by_these_functions(model, name):
+    config = npgpt.preset(name)
+    with pytest.raises(InputError, match="generate needs a GPT"):
+        npgpt.generate(model._replace(config=config), "the")
+    with pytest.raises(InputError, match="npgpt train --objective"):
+        npgpt.train(TEXT, config)
+
+
 def test_settings_that_are_left_open_suit_the_width():
     narrow, wide = (default_settings(npgpt.preset("small", n_embd=C), steps=100) for C in (128, 256))
     assert narrow.learning_rate == 2 * wide.learning_rate and narrow.warmup == 10

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files = parser.add_mutually_exclusive_group()
     files.add_argument("--html", type=path, metavar="FILE",
                        help="write one page that opens in a browser without a network, instead of maps in the terminal; "
-                            "it also shows the likeliest next tokens after each")
+                            "it also shows the likeliest tokens after each position; of a BERT, at each")
     files.add_argument("--svg", type=path, metavar="FILE", help="write the maps as one picture, in SVG")
 
 
@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> int:
     file = asked and destination(asked)
     require_model(args.model)
     parameters, config = load_model(args.model, kinds=(GPTConfig, BertConfig))
-    if args.html and isinstance(config, BertConfig):
-        raise InputError("--html shows what comes next, by a GPT: choose --svg, or maps in the terminal")
+    causal = isinstance(config, GPTConfig)
     layers = chosen("--layer", args.layer, config.n_layer)
     heads = chosen("--head", args.head, config.n_head)
     reading = read_tokens(args, args.model, config, least=1, most=min(config.n_positions, LONGEST))
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             tokenizer = load_tokenizer(args.model) if holds_tokenizer(args.model) else None
             page = attention_page(visible(os.fsencode(args.model)), reading.ids, reading.shown, chosen_weights,
-                                  probabilities, layers, heads, partial(printable, tokenizer=tokenizer))
+                                  probabilities, layers, heads, partial(printable, tokenizer=tokenizer), causal)
         if len(page) > LARGEST:
             raise InputError(f"the file would have {in_bytes(len(page))}, more than {in_bytes(LARGEST)}: choose some layers "
                              "and heads with --layer and --head, or a shorter text")
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         print("each row is a token that attends, each column a token that it attends to"
-              f"{', up to itself' * isinstance(config, GPTConfig)}\n{legend(colour)}")
+              f"{', up to itself' * causal}\n{legend(colour)}")
         for line in heat_maps(weights, layers, heads, reading.shown, cell, width, colour):
             print(line)
     return 0

@@ -8,8 +8,10 @@ from npgpt.errors import InputError
 from npgpt.inspection.attention import attended
 from npgpt.inspection.attention_picture import attention_picture
 from npgpt.inspection.heat_map import heat_maps, legend, map_width
+from npgpt.model.bert_config import BertConfig
 from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
+from npgpt.tasks.masking import encode_masked
 from npgpt.text.corpus import require_ids
 from npgpt.text.shown import printable
 
@@ -41,16 +43,20 @@ class AttentionMaps:
 
 def attention_maps(model: Model, text: str, layers: Sequence[int] | None = None,
                    heads: Sequence[int] | None = None) -> AttentionMaps:
-    """What each head of a GPT attends to in a text  ->  maps that print, and that a notebook shows as a picture
+    """What each head of a GPT or BERT attends to in a text  ->  maps that print, and that a notebook shows as a picture
 
     layers, heads: which to show, counted from 0 (default: all). Raises InputError for a number that the model does not
-    have, for a text that is empty or longer than its context, and for a model that is no GPT or has no tokenizer.
+    have, for a text that is empty or longer than its context, for a model without a tokenizer, an encoder-decoder, or a BERT
+    with a head for labelled examples.
     """
-    config = model.config
-    if not isinstance(config, GPTConfig) or model.tokenizer is None:
-        raise InputError("attention_maps needs a GPT with a tokenizer: for other models, use npgpt attention or npgpt "
-                         "translate")
-    ids = model.tokenizer.encode(text)
+    config, is_bert = model.config, isinstance(model.config, BertConfig)
+    if model.tokenizer is None:
+        raise InputError("attention_maps needs a model with a tokenizer")
+    if is_bert and model.heads:
+        raise InputError(f"attention_maps needs a masked language model: this BERT has a head for {model.heads[0].kind}")
+    if not isinstance(config, (GPTConfig, BertConfig)):
+        raise InputError("attention_maps shows a GPT or BERT: npgpt translate --svg shows what a translation attends to")
+    ids = encode_masked(text, model.tokenizer) if is_bert else model.tokenizer.encode(text)
     if not 1 <= len(ids) <= config.n_positions:
         raise InputError(f"the text has {len(ids)} tokens; from 1 to {config.n_positions} fit this model")
     require_ids(ids, config.vocab_size)

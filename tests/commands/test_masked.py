@@ -1,4 +1,6 @@
 """Masked language models on the command line: trained, resumed, filled, evaluated and looked at."""
+import base64
+import json
 import re
 
 import numpy as np
@@ -88,12 +90,17 @@ def test_trace_and_attention_see_both_sides(npgpt, bert, tmp_path):
     assert "up to itself" not in out and "[MASK]" in out
     assert len({len(line) for line in out.splitlines()[-5:]}) == 1                   # full rows
     assert npgpt("attention", "--model", bert, "--text", "ab", "--svg", "maps.svg").status == 0
+    assert npgpt("attention", "--model", bert, "--text", "a[MASK]b", "--html", "maps.html").status == 0
+    page = (tmp_path / "maps.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert data["tokens"] == ["[CLS]", "a", "[MASK]", "b", "[SEP]"] and len(data["came"]) == 5
+    assert len(base64.b64decode(data["weights"])) == 2 * 2 * 5 * 5                   # two bytes each, of two heads
+    assert [token for token, _, _ in data["next"][2][:2]] == ["c", "d"]
 
 
 @pytest.mark.parametrize("arguments, message", [
     (("fill", "--text", "ab"), r"\[MASK\]"), (("fill", "--text", "[MASK]" * 11), "at most 12"),
     (("fill", "--text", "[MASK]", "--top", 0), "--top"), (("generate", "--prompt", "a"), "npgpt fill"),
-    (("attention", "--text", "a", "--html", "x.html"), "--svg"),
     (("evaluate", "--stride", 3, "--data", "text.txt"), "--stride")])
 def test_what_a_masked_language_model_cannot_do_is_refused(refused, bert, text, arguments, message):
     assert re.search(message, refused(arguments[0], "--model", bert, *arguments[1:]))

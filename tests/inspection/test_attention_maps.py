@@ -8,8 +8,11 @@ import npgpt
 from npgpt.errors import InputError
 from npgpt.inspection.attention import attended
 from npgpt.inspection.heat_map import heat_map
+from npgpt.model.heads import Head, model_table
 from npgpt.model.parameters import initial_parameters
+from npgpt.tasks.masking import SPECIAL
 from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.vocabulary import with_special_tokens
 
 TOKENIZER = CharacterTokenizer("abc \n")
 
@@ -54,6 +57,22 @@ def test_what_cannot_be_shown_is_refused(model, text, settings, complaint):
         npgpt.attention_maps(model, text, **settings)
 
 
-def test_a_model_without_a_tokenizer_is_refused(model):
-    with pytest.raises(InputError, match="a GPT with a tokenizer"):
-        npgpt.attention_maps(model._replace(tokenizer=None), "abc")
+def test_a_bert_attends_to_both_sides():
+    bert = new_model("bert-small")
+    maps = npgpt.attention_maps(bert, "a[MASK]c")
+    assert maps.tokens == ("[CLS]", "a", "[MASK]", "c", "[SEP]") and maps.weights.shape == (2, 4, 5, 5)
+    assert maps.weights.min() > 0 and np.allclose(maps.weights.sum(axis=-1), 1, atol=1e-6)
+
+
+def test_other_models_are_refused(model):
+    tagger = new_model("bert-small")._replace(heads=(Head("tagging", ("O", "B-TERM")),))
+    for other, complaint in ((model._replace(tokenizer=None), "a tokenizer"), (tagger, "a head for tagging"),
+                             (new_model("transformer-small"), "npgpt translate")):
+        with pytest.raises(InputError, match=complaint):
+            npgpt.attention_maps(other, "abc")
+
+
+def new_model(name):
+    tokenizer = with_special_tokens(TOKENIZER, SPECIAL)
+    config = npgpt.preset(name, vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.special_tokens["[PAD]"])
+    return npgpt.Model(initial_parameters(model_table(config)), config, tokenizer)
