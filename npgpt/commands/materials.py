@@ -31,10 +31,12 @@ from npgpt.text.corpus import (Corpus, encode_corpus, holds_token_files, open_to
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 from npgpt.text.word_bpe import WordBPETokenizer
+from npgpt.text.word_piece import WordPieceTokenizer
 from npgpt.training.duration import step_seconds
 from npgpt.training.evaluation import bits_per_nat
 
-KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "bpe", WordBPETokenizer: "gpt1"}
+KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "bpe", WordBPETokenizer: "gpt1",
+         WordPieceTokenizer: "wordpiece"}
 SAMPLE_TOKENS = 400
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
 FORM = ("pre_layer_norm", "window_size", "qkv_bias")           # of a GPT's blocks, which a preset has, too
@@ -192,7 +194,8 @@ def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str 
     if args.tokenizer in LEARNED:              # from the training text alone: it can encode every other text
         return LEARNED[args.tokenizer](split_text(data)[0], BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
     if args.vocab_size is not None:
-        raise InputError("--vocab-size can be chosen with --tokenizer bpe or gpt1, or for token files without a tokenizer")
+        raise InputError(f"--vocab-size can be chosen with --tokenizer {' or '.join(LEARNED)}, or for token files without a "
+                         "tokenizer")
     return ByteTokenizer() if args.tokenizer == "byte" else CharacterTokenizer.of_text(data)
 
 

@@ -63,11 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            f"least {FURTHER}, or the largest of the run if this is lower")
     data.add_argument("--tokenizer", choices=tuple(KINDS.values()),
                       help="a token for every character (char, the default), for every byte, for frequent sequences of "
-                           "bytes, which are learned from the text (bpe), or for frequent parts of its words, in small "
-                           "letters and without line breaks (gpt1)")
+                           "bytes, which are learned from the text (bpe), or for frequent parts of its words, without line "
+                           "breaks: in small letters (gpt1), or as they are written (wordpiece)")
     data.add_argument("--vocab-size", type=count, metavar="N",
-                      help=f"of bpe, {OTHER_TOKENS} or more, and of gpt1 (default: {BPE_VOCABULARY}); of train.bin without a "
-                           f"tokenizer beside it (default: GPT-2's {GPT2_VOCABULARY})")
+                      help=f"of bpe, {OTHER_TOKENS} or more, of gpt1 and of wordpiece (default: {BPE_VOCABULARY}); of "
+                           f"train.bin without a tokenizer beside it (default: GPT-2's {GPT2_VOCABULARY})")
 
     model, small = parser.add_argument_group("model"), preset("small")
     model.add_argument("--objective", choices=tuple(OBJECTIVES),

@@ -149,7 +149,7 @@ def new_tokenizer(args: argparse.Namespace, examples: Sequence[TranslationExampl
     """One tokenizer for source and target."""
     text = "\n".join(side for example in examples for side in example[:2])
     if args.vocab_size is not None and args.tokenizer not in LEARNED:
-        raise InputError("--vocab-size can be chosen with --tokenizer bpe or gpt1")
+        raise InputError(f"--vocab-size can be chosen with --tokenizer {' or '.join(LEARNED)}")
     if args.tokenizer in LEARNED:
         tokenizer = LEARNED[args.tokenizer](text, BPE_VOCABULARY if args.vocab_size is None else args.vocab_size)
     elif args.tokenizer == "byte":

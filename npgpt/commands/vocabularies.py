@@ -1,5 +1,7 @@
 """Vocabularies that are learned from a text, with progress."""
 import itertools
+from collections.abc import Callable
+from functools import partial
 
 from npgpt.commands.progress import Progress
 from npgpt.errors import InputError
@@ -7,7 +9,8 @@ from npgpt.text.bert_words import BertNormalizer
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import BYTES, END_OF_TEXT, count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.word_bpe import WordBPETokenizer
-from npgpt.text.word_training import train_word_bpe
+from npgpt.text.word_piece import WordPieceTokenizer
+from npgpt.text.word_training import train_word_bpe, train_word_piece
 
 BPE_VOCABULARY = 1024          # for texts of about a megabyte: the common words, each frequent enough to be learned
 OTHER_TOKENS = BYTES + 1       # tokens of a byte-level vocabulary that no merge makes: the bytes and <|endoftext|>
@@ -30,15 +33,17 @@ def learn_vocabulary(text: str, vocab_size: int) -> BytePairTokenizer:
     return tokenizer
 
 
-def learn_words(text: str, vocab_size: int) -> WordBPETokenizer:
-    """Train GPT-1's kind of vocabulary, but with accents, and show the progress."""
+def learn_words(train: Callable, normalizer: BertNormalizer, text: str,
+                vocab_size: int) -> WordBPETokenizer | WordPieceTokenizer:
+    """Train a vocabulary of parts of words, by one of the functions of word_training, and show the progress."""
     with Progress() as progress:
         progress.status("vocabulary: counting words")
-        tokenizer = train_word_bpe(text, vocab_size, lambda learned, wanted: progress.status(
-            f"vocabulary: {learned:,} of {wanted:,} merges"), BertNormalizer(strip_accents=False))
-    progress.line(f"vocabulary of {tokenizer.vocab_size:,} parts of words, {len(tokenizer.merges):,} of them from merges "
-                  "learned from the training text")
+        tokenizer = train(text, vocab_size, lambda learned, wanted: progress.status(
+            f"vocabulary: {learned:,} of {wanted:,} merges"), normalizer)
+    progress.line(f"vocabulary of {tokenizer.vocab_size:,} parts of words, learned from the training text")
     return tokenizer
 
 
-LEARNED = {"bpe": learn_vocabulary, "gpt1": learn_words}
+LEARNED = {"bpe": learn_vocabulary,
+           "gpt1": partial(learn_words, train_word_bpe, BertNormalizer(strip_accents=False)),
+           "wordpiece": partial(learn_words, train_word_piece, BertNormalizer(lowercase=False))}

@@ -30,14 +30,15 @@ def train_word_bpe(text: str, vocab_size: int, report: Report | None = None,
     return WordBPETokenizer({token: i for i, token in enumerate(tokens)}, pairs, normalizer=normalizer)
 
 
-def train_word_piece(text: str, vocab_size: int, report: Report | None = None) -> WordPieceTokenizer:
+def train_word_piece(text: str, vocab_size: int, report: Report | None = None,
+                     normalizer: BertNormalizer = BertNormalizer()) -> WordPieceTokenizer:
     """BERT's kind of tokenizer, learned from a text: [PAD] [UNK] [CLS] [SEP] [MASK], the characters, and longer parts of
-    words. As for train_word_bpe, it may have fewer tokens than vocab_size. Raises InputError if it needs more.
+    words. normalizer and vocab_size as for train_word_bpe. Raises InputError if it needs more tokens.
     """
     special_tokens = list(word_piece.SPECIAL.values())
     tokens, _ = learn_tokens(text, word_piece.symbols, lambda pair: pair[0] + pair[1].removeprefix(PREFIX), special_tokens,
-                             vocab_size, report)
-    return WordPieceTokenizer({token: i for i, token in enumerate(tokens)}, special_tokens)
+                             vocab_size, report, normalizer)
+    return WordPieceTokenizer({token: i for i, token in enumerate(tokens)}, special_tokens, normalizer=normalizer)
 
 
 def learn_tokens(text: str, symbols: Callable[[str], list[str]], join: Callable[[tuple[str, str]], str],

@@ -13,6 +13,7 @@ from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.corpus import split_text
 from npgpt.text.tokenizer import load_tokenizer
 from npgpt.text.word_bpe import WordBPETokenizer
+from npgpt.text.word_piece import WordPieceTokenizer
 
 SMALL = ["--n-layer", 1, "--n-head", 2, "--n-embd", 8, "--n-positions", 8, "--batch-size", 2, "--steps", 2]
 
@@ -43,9 +44,21 @@ def test_a_vocabulary_of_words_is_learned_without_capitals_but_with_accents(npgp
     err = npgpt("train", "--data", "text", "--tokenizer", "gpt1", "--vocab-size", 30, *SMALL).err
     tokenizer = load_tokenizer("out")
     assert isinstance(tokenizer, WordBPETokenizer) and tokenizer.vocab_size == load_config("out").vocab_size <= 30
-    assert f"vocabulary of {tokenizer.vocab_size} parts of words, {len(tokenizer.merges)} of them from merges" in err
+    assert f"vocabulary of {tokenizer.vocab_size} parts of words" in err
     assert tokenizer.decode(tokenizer.encode("Où est\nle café?")) == "où est le café ?"
     assert npgpt("train", "--data", "text", "--init", "out", "--tokenizer", "gpt1", "--out", "next", "--steps", 1).status == 0
+
+
+def test_a_vocabulary_of_word_pieces_keeps_capitals(npgpt, tmp_path):
+    (tmp_path / "text").write_text("Où est le café? " * 40, "utf-8")
+    masked = "--objective", "masked", "--n-layer", 1, "--n-embd", 8, "--n-head", 2, "--n-positions", 12, "--steps", 1
+    assert npgpt("train", "--data", "text", "--tokenizer", "wordpiece", "--vocab-size", 40, *masked).status == 0
+    tokenizer = load_tokenizer("out")
+    assert isinstance(tokenizer, WordPieceTokenizer) and tokenizer.vocab_size == load_config("out").vocab_size <= 40
+    assert tokenizer.decode(tokenizer.encode("Où est\nle café?")) == "Où est le café?"
+    assert [*tokenizer.special_tokens.values()] == [*range(5)]                       # none was added
+    again = "--init", "out", "--tokenizer", "wordpiece", "--objective", "masked", "--steps", 1, "--out", "next"
+    assert npgpt("train", "--data", "text", *again).status == 0
 
 
 def test_a_text_with_few_pairs_has_a_smaller_vocabulary_than_was_asked_for(npgpt, text):
@@ -71,8 +84,8 @@ def test_a_terminal_shows_how_the_vocabulary_grows(monkeypatch):
 @pytest.mark.parametrize("arguments, complaint", [
     (["--tokenizer", "bpe", "--vocab-size", 256], "--vocab-size must be 257 or more, not 256: 256 bytes and <|endoftext|>"),
     (["--tokenizer", "bpe", "--vocab-size", -1], "--vocab-size must be 257 or more, not -1"),
-    (["--tokenizer", "char", "--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe or gpt1, or for token files"),
-    (["--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe or gpt1, or for token files"),
+    (["--tokenizer", "char", "--vocab-size", 300], "--vocab-size can be chosen with --tokenizer bpe or gpt1 or wordpiece"),
+    (["--vocab-size", 300], "or wordpiece, or for token files without a tokenizer"),
     (["--tokenizer", "gpt1", "--vocab-size", 5], "a vocabulary of 5 tokens is too small"),
     (["--tokenizer", "words"], "argument --tokenizer: invalid choice: 'words'"),
 ])
