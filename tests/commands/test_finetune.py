@@ -1,7 +1,10 @@
 """npgpt finetune, npgpt classify, and npgpt evaluate on labelled examples."""
 import io
+import itertools
 import json
+import os
 import re
+import signal
 import sys
 
 import numpy as np
@@ -106,6 +109,23 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(npgpt, pretrained, texts, ch
     outcome = npgpt("finetune", "--resume", "finetuned")
     assert outcome.status == 0 and f"after step {step}\n" in outcome.err
     assert end_state(tmp_path / "finetuned") == whole
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("moment", [20, 24, 28])
+def test_a_run_that_is_killed_while_it_writes_ends_as_an_uninterrupted_one_when_resumed(npgpt, pretrained, texts, tmp_path, moment):
+    """SIGKILL in one of the moments in which a file or a folder is flushed to the disk."""
+    run = ["finetune", "--data", texts, *QUICK, "--batch-size", 12, "--checkpoint-every", 1]
+    if (child := os.fork()) == 0:
+        flushes = itertools.count(1)
+        os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL) if next(flushes) == moment else None
+        try:
+            npgpt(*run, "--out", "killed")
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert npgpt("finetune", "--resume", "killed").status == 0 and npgpt(*run, "--out", "whole").status == 0
+    assert end_state(tmp_path / "killed") == end_state(tmp_path / "whole")
 
 
 def test_several_files_train_one_model_with_a_head_for_each(npgpt, pretrained, texts, choices, numbers, tmp_path):
