@@ -17,7 +17,7 @@ from npgpt.model.parameters import initial_parameters
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.task import Batch, Task
 from npgpt.text.tokenizer import Tokenizer
-from npgpt.training.duration import median_seconds
+from npgpt.training.duration import task_step_seconds
 from npgpt.training.evaluation import Validation, evaluate
 
 
@@ -75,7 +75,7 @@ class Objective:
 
     def step_seconds(self, settings: RunSettings) -> float:
         """How long a step takes, measured."""
-        return settings.accumulate * median_seconds(self.task, settings.batch_size, settings.threads, self.dtype)
+        return task_step_seconds(self.task, settings, settings.threads, self.dtype)
 
     def show_result(self, model: Model, settings: RunSettings) -> None:
         """Print what the trained model can do."""

@@ -83,6 +83,19 @@ def measured_seconds(config: GPTConfig, batch_size: int, threads: int, dtype: np
     return median_seconds(LanguageModelling(config, Corpus(ids, ids)), batch_size, threads, dtype)
 
 
+def task_step_seconds(task: Task, settings: TrainingSettings, threads: int, dtype: np.dtype) -> float:
+    """Seconds of a training step of any task, on batches of its own data.
+
+    Of a large batch some examples are measured, and scaled up by the operations, which are taken to be 6 for each parameter
+    and token.
+    """
+    tokens, batch_size = task.largest_batch(1)[0].size, settings.batch_size
+    while batch_size > threads and 6 * parameter_count(task.table) * tokens * batch_size > LARGEST:
+        batch_size = max(batch_size // 2, threads)
+    whole = settings.accumulate * 6 * tokens * settings.batch_size + PER_UPDATE
+    return median_seconds(task, batch_size, threads, dtype) * whole / (6 * tokens * batch_size + PER_UPDATE)
+
+
 def median_seconds(task: Task, batch_size: int, threads: int, dtype: np.dtype) -> float:
     """Seconds of a step on a task's own training batches: the median over a few."""
     settings = TrainingSettings(batch_size=batch_size, learning_rate=0.0)

@@ -7,8 +7,10 @@ import pytest
 from npgpt.model.config import GPTConfig
 from npgpt.model.presets import preset
 from npgpt.tasks.language_modelling import LanguageModelling
+from npgpt.tasks.masked_language_modelling import MaskedLanguageModelling
 from npgpt.training import duration
-from npgpt.training.duration import gradient_operations, operations, reduced, step_seconds, update_operations
+from npgpt.training.duration import (PER_UPDATE, gradient_operations, operations, reduced, step_seconds, task_step_seconds,
+                                     update_operations)
 from npgpt.training.settings import TrainingSettings
 
 SMALL = GPTConfig(vocab_size=103, n_positions=64, n_embd=128, n_layer=4, n_head=4)
@@ -62,6 +64,21 @@ def test_a_part_is_scaled_up_by_its_operations(monkeypatch, config, batch_size, 
     settings = TrainingSettings(batch_size=batch_size, accumulate=accumulate)
     expected = accumulate * gradient_operations(config, batch_size) + update_operations(config)
     assert step_seconds(config, settings, 2, np.dtype("float32")) == pytest.approx(expected / 1e9, rel=1e-12)
+
+
+@pytest.mark.parametrize("name, batch_size, threads, measured", [
+    ("bert-base", 32, 2, 2), ("bert-base", 32, 3, 3), ("bert-base", 1, 2, 1), ("bert-small", 32, 2, 32)])
+def test_of_a_large_batch_of_any_task_some_examples_are_measured_and_scaled_up(monkeypatch, name, batch_size, threads, measured):
+    config, sizes = preset(name), []
+
+    def operations_of(task, size, threads, dtype):
+        sizes.append(size)
+        return 6 * config.n_positions * size + PER_UPDATE
+    monkeypatch.setattr(duration, "median_seconds", operations_of)
+    settings = TrainingSettings(batch_size=batch_size, accumulate=3)
+    seconds = task_step_seconds(MaskedLanguageModelling(config), settings, threads, np.dtype("float32"))
+    assert sizes == [measured]
+    assert seconds == pytest.approx(3 * 6 * config.n_positions * batch_size + PER_UPDATE, rel=1e-12)
 
 
 def test_steps_are_measured_without_the_first_one(monkeypatch):
