@@ -55,7 +55,7 @@ def distinct_keys(pairs: list[tuple[str, object]]) -> dict:
     value = dict(pairs)
     if len(value) < len(pairs):
         again = next(key for key, _ in pairs if value.pop(key, pairs) is pairs)
-        raise ValueError(f"the key {again!r} occurs twice")
+        raise ValueError(f"the key {again[:60]!r} occurs twice")
     return value
 
 

@@ -19,7 +19,7 @@ def kind_of(fields: Iterable[str], where: str) -> type[Example]:
     kind = max(KINDS, key=lambda kind: (len(found & {*field_names(kind)}), found == {*field_names(kind)}))
     if not {*fields} & {*field_names(kind)}:
         known = "; or ".join(", ".join(field_names(kind)) for kind in KINDS)
-        raise InputError(f"{where}: found the fields {', '.join(fields) or '(none)'}; they can be {known}")
+        raise InputError(f"{where}: found the fields {listed(fields)}; they can be {known}")
     require_fields(fields, kind, where)
     return kind
 
@@ -31,7 +31,7 @@ def field_names(kind: type[Example]) -> tuple[str, ...]:
 def require_fields(fields: Iterable[str], kind: type[Example], where: str) -> None:
     expected = field_names(kind)
     if {*fields} - IGNORED != {*expected}:
-        raise InputError(f"{where}: the fields {', '.join(expected)} were expected, found {', '.join(fields) or '(none)'}")
+        raise InputError(f"{where}: the fields {', '.join(expected)} were expected, found {listed(fields)}")
 
 
 def make_example(kind: type[Example], fields: dict[str, Any], line: int, where: str) -> Example:
@@ -151,5 +151,13 @@ CHECKS: dict[type, Callable[[Any], Any]] = {
 
 def described(value: Any) -> str:
     """The beginning of a value, as JSON writes it."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(json.dumps(value, ensure_ascii=False), 60)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names of fields, or the beginning of the list."""
+    return shortened(", ".join(names), 300) or "(none)"
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most - 3] + "..."

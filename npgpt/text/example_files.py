@@ -106,7 +106,7 @@ def read_heading(cells: list[str], where: str) -> list[str]:
     heading = [cell.strip() for cell in cells]
     (name, count), = Counter(heading).most_common(1)
     if count > 1:
-        raise InputError(f"{where}: the heading has {name!r} twice")
+        raise InputError(f"{where}: the heading has {described(name)} twice")
     kind_of(heading, where)
     return heading
 

@@ -173,7 +173,7 @@ def test_a_wrong_line_is_named(read, second, complaint):
 
 @pytest.mark.parametrize("table, line, complaint", [
     ("text,lable\na,b\n", 1, "text, label were expected, found text, lable"),
-    ("text,label,text\n", 1, "the heading has 'text' twice"),
+    ("text,label,text\n", 1, 'the heading has "text" twice'),
     ("text,label\na,x\n\nb\n", 4, "has 1 cells, but the heading has 2"),
     ("text,label\n,x\n", 2, "text is empty"),
     ("text,label\na,1\nb,inf\n", 3, "label must be a finite number"),
@@ -186,6 +186,20 @@ def test_a_wrong_line_is_named(read, second, complaint):
 def test_what_is_wrong_in_a_table_is_named_with_the_line_that_its_row_starts_in(read, table, line, complaint):
     with pytest.raises(InputError, match=rf"data\.csv: line {line}: .*{complaint}"):
         read(table, "data.csv")
+
+
+HUGE = "x" * 100_000
+
+
+@pytest.mark.parametrize("name, content", [
+    ("data.jsonl", json_lines({HUGE: 1})), ("data.jsonl", json_lines({**TEXT, HUGE: 1})),
+    ("data.jsonl", json_lines({f"{HUGE}{i}": i for i in range(5)})), ("data.jsonl", f'{{"{HUGE}": 1, "{HUGE}": 2}}'),
+    ("data.jsonl", json_lines({**TEXT, "label": [HUGE]})), ("data.csv", f"text,{HUGE}\n"), ("data.csv", f"{HUGE},{HUGE}\n"),
+    ("data.csv", f'tokens,tags\n{HUGE},"[""O""]"\n')], ids=range(8))
+def test_a_message_quotes_the_beginning_of_a_huge_value_only(read, name, content):
+    with pytest.raises(InputError) as raised:
+        read(content, name)
+    assert "line" in str(raised.value) and len(str(raised.value)) < 1000
 
 
 @pytest.mark.parametrize("name, content", [
