@@ -1,7 +1,9 @@
-"""How many examples hypothesis draws, by NPGPT_TESTS: quick, default, thorough, or mutants, which does not shrink them.
+"""How many examples hypothesis draws, and what is computed in the background.
 
-They are the same in every run, unless --hypothesis-seed is given: then they are drawn from that seed.
+NPGPT_TESTS is quick, default, thorough, or mutants, which does not shrink the examples. They are the same in every run, unless
+--hypothesis-seed is given: then they are drawn from that seed.
 """
+import contextlib
 import os
 
 import pytest
@@ -14,8 +16,35 @@ settings.register_profile("thorough", max_examples=250, **SHARED)
 settings.register_profile("mutants", max_examples=25, phases=[Phase.explicit, Phase.generate], **SHARED)
 settings.load_profile(os.environ.get("NPGPT_TESTS", "default"))
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)      # or each of the hundred processes that tests start would compile npgpt
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--hypothesis-seed") is not None:
         settings.register_profile("seeded", settings(), derandomize=False, database=None)
         settings.load_profile("seeded")
+
+
+def asks_for_results(item: pytest.Item) -> bool:
+    return "results" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is computed in the background is asked for last."""
+    items.sort(key=asks_for_results)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def background(request, tmp_path_factory):
+    """Begins what the tests that were selected need of their modules' function `in_background`: a context manager, whose
+    processes run on the cores that the other tests leave free.
+    """
+    modules = dict.fromkeys(item.module for item in request.session.items if asks_for_results(item))
+    with contextlib.ExitStack() as stack:
+        yield {module: stack.enter_context(module.in_background(tmp_path_factory)) for module in modules}
+
+
+@pytest.fixture
+def results(request, background):
+    """What the module's in_background gives."""
+    return background[request.module]

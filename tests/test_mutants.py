@@ -13,12 +13,14 @@ import pytest
 from mutants import MUTANTS
 
 PROJECT = Path(__file__).parent.parent
-ENVIRONMENT = {"NPGPT_TESTS": "mutants", "OPENBLAS_NUM_THREADS": "1"}
 # Imports what all tests need, then runs a test in each folder that it is told, in a process of its own: a new interpreter
 # for every mutant would take most of the time. Answers with pytest's exit status.
 RUNNER = """
-import os, sys
-import hypothesis.strategies, numpy, pytest
+import contextlib, gc, os, sys
+import hypothesis.strategies, numpy.testing, pytest
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    pytest.main(["--version", "--noconftest"])
+gc.freeze()
 for line in sys.stdin:
     folder, test = line.rstrip("\\n").split("\\t")
     child = os.fork()
@@ -36,46 +38,59 @@ for line in sys.stdin:
 """
 
 
-def mutated(mutant, folder):
-    """A copy of the project with the mutant. Unchanged files are links, which is faster."""
+def compiled_copy(folder):
+    """Copy to a folder what a mutant needs, and compile the source there, so that only what it changes is compiled again."""
     for part in ("npgpt", "tests"):
-        shutil.copytree(PROJECT / part, folder / part, copy_function=link_or_copy)
-    link_or_copy(PROJECT / "setup.cfg", folder / "setup.cfg")
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "setup.cfg", folder)
+    subprocess.run(["nice", sys.executable, "-m", "compileall", "-q", folder / "npgpt"], check=True)
+
+
+def apply(mutant, project, folder):
+    """A folder like the project's copy, of which it has links, with the mutant."""
+    shutil.copytree(project / "npgpt", folder / "npgpt", copy_function=os.link)
+    for part in ("tests", "setup.cfg"):
+        (folder / part).symlink_to(project / part)
     path = folder / "npgpt" / mutant.file
     source = path.read_text(encoding="utf-8")
     path.unlink()
     path.write_text(source.replace(mutant.right, mutant.wrong), encoding="utf-8")
 
 
-def link_or_copy(source, target):
-    with contextlib.suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.copy2(source, target)
+@contextlib.contextmanager
+def in_background(tmp_path_factory):
+    """Runs all mutants, one after the other on each core that is left by the tests  ->  a function that gives the result of
+    one, pytest's exit status and its output. A mutant that is asked for before its turn is run at once.
+    """
+    project = tmp_path_factory.mktemp("project")
+    environment = {**os.environ, "NPGPT_TESTS": "mutants", "OPENBLAS_NUM_THREADS": "1",
+                   "HYPOTHESIS_STORAGE_DIRECTORY": str(project / ".hypothesis")}       # what hypothesis finds out once for all
+    idle: queue.Queue = queue.Queue()
+    cores = os.cpu_count()
 
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """All mutants, as many at a time as there are cores  ->  {mutant: (pytest's exit status, its output)}"""
-    with contextlib.ExitStack() as stack:
-        runners: queue.Queue = queue.Queue()
-        for _ in range(os.cpu_count()):
-            runners.put(stack.enter_context(subprocess.Popen([sys.executable, "-c", RUNNER], env={**os.environ, **ENVIRONMENT},
-                                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)))
-
-        def run(mutant):
-            folder = tmp_path_factory.mktemp("mutant")
-            mutated(mutant, folder)
-            runner = runners.get()
+    def run(mutant):
+        copied.result()
+        folder = tmp_path_factory.mktemp("mutant")
+        apply(mutant, project, folder)
+        runner = idle.get()
+        try:
             print(folder, mutant.caught_by, sep="\t", file=runner.stdin, flush=True)
             status = int(runner.stdout.readline())
-            runners.put(runner)
-            output = (folder / "output.txt").read_text(encoding="utf-8", errors="replace")
-            shutil.rmtree(folder)
-            return status, output
+        finally:
+            idle.put(runner)
+        output = (folder / "output.txt").read_text(encoding="utf-8", errors="replace")
+        shutil.rmtree(folder)
+        return status, output
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return dict(zip(MUTANTS, pool.map(run, MUTANTS)))
+    with contextlib.ExitStack() as stack:
+        for _ in range(cores):
+            idle.put(stack.enter_context(subprocess.Popen(["nice", sys.executable, "-c", RUNNER], env=environment,
+                                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)))
+        pool = stack.enter_context(ThreadPoolExecutor(max(cores - 1, 1)))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        copied = pool.submit(compiled_copy, project)
+        futures = {mutant: pool.submit(run, mutant) for mutant in MUTANTS}
+        yield lambda mutant: run(mutant) if futures[mutant].cancel() else futures[mutant].result()
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug)
@@ -89,7 +104,7 @@ def test_the_mutant_changes_one_place_and_names_a_test(mutant):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug)
 def test_the_mutant_is_caught(mutant, results):
     """By a test that fails (exit status 1), not by one that is missing or cannot be run."""
-    status, output = results[mutant]
+    status, output = results(mutant)
     assert status == 1, output
 
 

@@ -2,6 +2,7 @@
 
 All of it happens in a copy of the project, in the order of the pages, so that later commands find what earlier ones left.
 """
+import contextlib
 import math
 import os
 import re
@@ -9,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
@@ -46,6 +48,8 @@ NOT_RUN = {
     r"(\.venv/bin/)?python -m benchmarks.*": "takes minutes; its arguments are parsed in benchmarks/test_benchmarks.py",
 }
 OTHERS_LIBRARIES = "import torch"        # examples that import it are compiled, not run: the tests need NumPy alone
+
+NICE = ["nice"] * (os.name == "posix")      # the tests in the foreground go before; some of them measure time
 
 BLOCK = re.compile(r"```(\w*)\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 BREAK = re.compile(r"^\| (\w+\.py) \| `([^`]+)` \| `([^`]+)` \| (\w+): (.*) \|$", re.MULTILINE)
@@ -104,22 +108,23 @@ BREAKS = [(Command(f"npgpt gradcheck {layer} --method complex",
           for file, right, wrong, layer, arguments in BREAK.findall(TEXT)]
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory):
-    """The copy of the project in which the commands that do not change the source are run."""
-    return tmp_path_factory.mktemp("readme")
+class Results(NamedTuple):
+    finished: Callable                   # command  ->  its finished process
+    together: Path                       # the copy of the project in which the commands that do not change the source are run
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory, together):
-    """The finished process of every command, as futures. One thread runs them one after the other in one copy of the
-    project; a second one runs those that change the source, each in a copy of its own.
+@contextlib.contextmanager
+def in_background(tmp_path_factory):
+    """Runs every command. One thread runs them one after the other in one copy of the project; a second one runs those that
+    change the source, each in a copy of its own.
     """
+    together = tmp_path_factory.mktemp("readme")
     with ThreadPoolExecutor(1) as in_order, ThreadPoolExecutor(1) as beside:
         in_order.submit(copy_project, together)
-        yield {command: beside.submit(run_alone, command, tmp_path_factory.mktemp("experiment")) if command.changes
-               else in_order.submit(run, command, together)
-               for command in [*COMMANDS, *(command for command, _ in BREAKS)]}
+        futures = {command: beside.submit(run_alone, command, tmp_path_factory.mktemp("experiment")) if command.changes
+                   else in_order.submit(run, command, together)
+                   for command in [*COMMANDS, *(command for command, _ in BREAKS)]}
+        yield Results(lambda command: futures[command].result(), together)
         in_order.shutdown(cancel_futures=True)
         beside.shutdown(cancel_futures=True)
 
@@ -145,29 +150,29 @@ def run(command, project):
     environment = {**{name: value for name, value in os.environ.items() if name not in CHANGES_THE_OUTPUT},
                    "PYTHONPATH": str(project), "PYTHONIOENCODING": "utf-8", "COLUMNS": "80",
                    "NPGPT_TESTS": "quick", "OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *["-m", "npgpt"] * (program == "npgpt"), *arguments], cwd=project,
+    return subprocess.run([*NICE, sys.executable, *["-m", "npgpt"] * (program == "npgpt"), *arguments], cwd=project,
                           env=environment, input=typed, capture_output=True, encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.line[:60])
 def test_the_command_runs_and_prints_what_is_shown(command, results):
-    result = results[command].result()
+    result = results.finished(command)
     assert result.returncode == (1 if command.fails else 0), result.stdout + result.stderr
     assert first_line_missing(command.shown, PATH.sub("", result.stdout)) is None, result.stdout
 
 
 @pytest.mark.skipif(not (PROJECT / ".gitignore").exists(), reason="this is no clone of the repository")
-def test_git_ignores_what_the_commands_make(results, together):
+def test_git_ignores_what_the_commands_make(results):
     for command in COMMANDS:
-        results[command].result()
+        results.finished(command)
     ignored = [line.strip("/") for line in (PROJECT / ".gitignore").read_text().splitlines()]
-    made = {path.name for path in together.iterdir()} - set(PARTS)
+    made = {path.name for path in results.together.iterdir()} - set(PARTS)
     assert len(made) >= 5 and {name for name in made if not any(fnmatch(name, pattern) for pattern in ignored)} == set()
 
 
 def test_a_debugger_can_be_left_quietly(results):
     left, = (command for command in COMMANDS if "(Pdb) q" in command.shown)
-    assert "Traceback" not in results[left].result().stderr
+    assert "Traceback" not in results.finished(left).stderr
 
 
 def first_line_missing(shown, printed):
@@ -215,7 +220,7 @@ def test_lines_are_compared_by_what_they_say():
 
 @pytest.mark.parametrize("command, arguments", BREAKS)
 def test_the_break_is_found_where_it_is_said(command, arguments, results):
-    printed = results[command].result().stdout.splitlines()
+    printed = results.finished(command).stdout.splitlines()
     assert {line[27:53].strip() for line in printed if line.endswith("WRONG")} == set(arguments.split(", "))
 
 
@@ -223,7 +228,7 @@ def test_training_says_what_is_shown_with_other_numbers(results):
     training = next(command for command in COMMANDS if command.line == ".venv/bin/npgpt train")
     listing = re.search(r"```\n(text .*?)```", PAGES["README.md"], re.DOTALL)[1]
     shown = re.findall(r"^(?:text|model|steps?) .*$", listing, re.MULTILINE)
-    printed = results[training].result().stderr.splitlines()
+    printed = results.finished(training).stderr.splitlines()
     said = [[words(NUMBER.split(line.replace("threads", "thread"))) for line in lines] for lines in (shown, printed)]
     assert len(shown) >= 4 and all(line in said[1] for line in said[0])
 
