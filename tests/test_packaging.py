@@ -14,7 +14,8 @@ FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
 def files_below(folder):
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in files if "__pycache__" not in name}
 
 
 @pytest.fixture(scope="module")
