@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from npgpt.__main__ import main
+from npgpt.commands import materials
 from npgpt.interop.huggingface import WEIGHTS, load_model
 from npgpt.runs.checkpoint import MOMENTS, RECORD, newest_checkpoint
 from npgpt.runs.metrics import METRICS_FILE
@@ -95,6 +95,7 @@ def in_a_fork(*arguments, limit=None):
         status = 99
         try:
             import resource
+            materials.SAMPLE_TOKENS = 10
             os.dup2(writing, 2)
             sys.stdout, sys.stderr = open(os.devnull, "w"), open(2, "w", closefd=False)
             if limit is not None:

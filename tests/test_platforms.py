@@ -27,6 +27,8 @@ for module in pkgutil.walk_packages(npgpt.__path__, "npgpt."):
 """
 RUN = """
 from npgpt.__main__ import main
+from npgpt.training import duration
+duration.SECONDS = 0
 small = ["--n-layer", "1", "--n-head", "1", "--n-embd", "4", "--n-positions", "4", "--batch-size", "2"]
 for command in (["train", "--data", "text.txt", *small, "--steps", "2"], ["train", "--data", "text.txt", *small, "--dry-run"],
                 ["train", "--resume", "out", "--steps", "3"], ["generate", "--max-new-tokens", "3"], ["plot"]):

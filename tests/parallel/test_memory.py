@@ -9,7 +9,7 @@ import resource, numpy as np
 from npgpt.parallel import memory
 
 
-def faults(work, rounds=20):
+def faults(work, rounds=10):
     seen = [resource.getrusage(resource.RUSAGE_SELF).ru_minflt]
     for _ in range(rounds):
         work()
