@@ -23,9 +23,16 @@ def cast(arguments: Sequence, dtype: type) -> list:
 def call(forward: Forward, arguments: Sequence, settings: dict) -> tuple[np.ndarray, object]:
     """forward(*arguments, **settings), with a copy of every random generator, so that each call draws the same."""
     def fresh(value: object) -> object:
-        return copy.deepcopy(value) if isinstance(value, np.random.Generator) else value
+        return copied(value) if isinstance(value, np.random.Generator) else value
 
     return forward(*map(fresh, arguments), **{name: fresh(value) for name, value in settings.items()})
+
+
+def copied(rng: np.random.Generator) -> np.random.Generator:
+    """A generator that draws the same; a third of copy.deepcopy's time."""
+    bits = type(rng.bit_generator)(0)
+    bits.state = rng.bit_generator.state
+    return np.random.Generator(bits)
 
 
 def call_backward(backward: Backward, dy: np.ndarray, cache: object) -> list[np.ndarray]:
