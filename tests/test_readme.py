@@ -131,7 +131,10 @@ def in_background(tmp_path_factory):
 
 def copy_project(folder):
     for part in PARTS:
-        (shutil.copytree if (PROJECT / part).is_dir() else shutil.copy2)(PROJECT / part, folder / part)
+        if (PROJECT / part).is_dir():
+            shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(PROJECT / part, folder / part)
 
 
 def run_alone(command, project):
