@@ -1,7 +1,7 @@
 """How many examples hypothesis draws, and what is computed in the background.
 
-NPGPT_TESTS is quick, default, thorough, or mutants, which does not shrink the examples. They are the same in every run, unless
---hypothesis-seed is given: then they are drawn from that seed.
+NPGPT_TESTS is quick, default, thorough, or mutants, which does not shrink the examples. They are the same in every run,
+unless --hypothesis-seed is given: then they are drawn from that seed.
 """
 import contextlib
 import os

@@ -13,14 +13,14 @@ import pytest
 from mutants import MUTANTS
 
 PROJECT = Path(__file__).parent.parent
-# Imports what all tests need, then runs a test in each folder that it is told, in a process of its own: a new interpreter
-# for every mutant would take most of the time. Answers with pytest's exit status.
+# Imports what all tests need, pytest's plugins too, then runs a test in each folder that it is told, in a process of its
+# own: a new interpreter for every mutant would take most of the time. Answers with pytest's exit status.
 RUNNER = """
 import contextlib, gc, os, sys
 import hypothesis.strategies, numpy.testing, pytest
 with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
     pytest.main(["--version", "--noconftest"])
-gc.freeze()
+gc.freeze()                     # the garbage collector of the processes leaves alone what they share
 for line in sys.stdin:
     folder, test = line.rstrip("\\n").split("\\t")
     child = os.fork()
@@ -47,7 +47,7 @@ def compiled_copy(folder):
 
 
 def apply(mutant, project, folder):
-    """A folder like the project's copy, of which it has links, with the mutant."""
+    """Make a folder with the mutant and, for all that it does not change, links to the project's copy."""
     shutil.copytree(project / "npgpt", folder / "npgpt", copy_function=os.link)
     for part in ("tests", "setup.cfg"):
         (folder / part).symlink_to(project / part)
@@ -62,9 +62,12 @@ def in_background(tmp_path_factory):
     """Runs all mutants, one after the other on each core that is left by the tests  ->  a function that gives the result of
     one, pytest's exit status and its output. A mutant that is asked for before its turn is run at once.
     """
+    if not hasattr(os, "fork"):                     # its tests are skipped
+        yield None
+        return
     project = tmp_path_factory.mktemp("project")
     environment = {**os.environ, "NPGPT_TESTS": "mutants", "OPENBLAS_NUM_THREADS": "1",
-                   "HYPOTHESIS_STORAGE_DIRECTORY": str(project / ".hypothesis")}       # what hypothesis finds out once for all
+                   "HYPOTHESIS_STORAGE_DIRECTORY": str(project / ".hypothesis")}      # what hypothesis caches is shared
     idle: queue.Queue = queue.Queue()
     cores = os.cpu_count()
 

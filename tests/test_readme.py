@@ -110,7 +110,7 @@ BREAKS = [(Command(f"npgpt gradcheck {layer} --method complex",
 
 class Results(NamedTuple):
     finished: Callable                   # command  ->  its finished process
-    together: Path                       # the copy of the project in which the commands that do not change the source are run
+    together: Path                       # the copy of the project in which commands that do not change the source are run
 
 
 @contextlib.contextmanager
