@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npgpt.commands.materials import read_data, recorded_paths
+from npgpt.commands.text_data import read_data, recorded_paths
 from npgpt.interop.huggingface import load
 from npgpt.layers.cross_entropy import IGNORED, cross_entropy
 from npgpt.runs.checkpoint import recorded_settings

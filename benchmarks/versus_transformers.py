@@ -19,8 +19,8 @@ from npgpt.model.model import Model
 CONTEXT = 1024               # of both models
 NEW_TOKENS = 32              # of decoding, after a prompt of as many
 EFFORT, SHORT_EFFORT = Rounds(2, 11, 1, 0.5), Rounds(1, 3, 1, 0.2)
-COLUMNS = (("work, tokens", -20), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5), ("quartiles", 11),
-           ("npgpt MB", 8), ("torch MB", 8))
+COLUMNS = (("work, tokens", -20), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5),
+           ("quartiles", 11), ("npgpt MB", 8), ("torch MB", 8))
 
 
 class Work(NamedTuple):

@@ -24,7 +24,7 @@ from npgpt.text.corpus import encode_corpus, read_text
 from npgpt.text.tokenizer import Tokenizer
 from npgpt.training import trainer
 from npgpt.training.evaluation import evaluate
-from npgpt.training.settings import TrainingSettings, default_settings
+from npgpt.training.settings import default_settings
 
 __all__ = ["generate", "load", "save", "train"]
 REPORTS = 10

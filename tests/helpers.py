@@ -60,6 +60,14 @@ def write_tokens(folder: Path, train: np.ndarray, validation: np.ndarray) -> Non
     validation.astype("<u2").tofile(folder / "val.bin")
 
 
+def damaged(content: bytes, data: st.DataObject) -> bytes:
+    """The content of a file with up to four bytes replaced."""
+    content = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    return bytes(content)
+
+
 def unwritten_cache(config: GPTConfig, texts: int, dtype: np.dtype) -> KeyValueCache:
     """A cache that is NaN wherever nothing was written yet, so that whoever reads there computes NaN."""
     cache = empty_cache(config, texts, config.n_positions, dtype)

@@ -5,6 +5,7 @@ import os
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import damaged
 from npgpt.errors import InputError
 from npgpt.json_files import JSON_LIMIT, NESTING, parse_json, read_json, write_json
 
@@ -92,11 +93,9 @@ def test_a_duplicate_among_many_keys_is_found_quickly():
 
 @given(objects, st.data())
 def test_damaged_json_is_an_object_or_an_input_error(value, data):
-    text = bytearray(json.dumps(value).encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+    text = damaged(json.dumps(value).encode(), data)
     try:
-        assert isinstance(parse_json(bytes(text), "here"), dict)
+        assert isinstance(parse_json(text, "here"), dict)
     except InputError as error:
         assert str(error).startswith("here: ")
 

@@ -1,15 +1,13 @@
-"""Catalogue: every layer and every setting that `npgpt gradcheck` checks.
-
-All dimensions of a case differ from each other, so that a transposed array cannot pass.
-"""
+"""Catalogue: every layer and every setting that `npgpt gradcheck` checks."""
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from npgpt.checking.draws import B, C, Draw, H, I, S, T, V, gain, ids, normal, parameters, some_ignored
 from npgpt.checking.layer import check_layer
-from npgpt.checking.model import check_model, unit_scale_parameters
+from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
 from npgpt.generation.kv_cache import CachedAttention
 from npgpt.layers.activations import (
@@ -20,7 +18,7 @@ from npgpt.layers.causal_attention import QUERY_TILE, causal_attention, causal_a
 from npgpt.layers.cross_attention import (
     attend_to_memory, attend_to_memory_backward, cross_attention, cross_attention_backward, memory_keys_values,
     memory_keys_values_backward)
-from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
+from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
 from npgpt.layers.dropout import dropout, dropout_backward
 from npgpt.layers.embedding import embedding, embedding_backward, unembedding, unembedding_backward
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
@@ -30,17 +28,16 @@ from npgpt.layers.mean_squared_error import mean_squared_error, mean_squared_err
 from npgpt.layers.pattern import bidirectional
 from npgpt.layers.self_attention import self_attention, self_attention_backward
 from npgpt.layers.softmax import softmax, softmax_backward
-from npgpt.model.bert import EmbeddingParameters, bert_table, embeddings, embeddings_backward
+from npgpt.model.bert import EmbeddingParameters, EmbeddingsCache, bert_table, embeddings, embeddings_backward
 from npgpt.model.bert_config import BertConfig
 from npgpt.model.block import block, block_backward
 from npgpt.model.config import GPTConfig
-from npgpt.model.decoder_block import DecoderBlockParameters, decoder_block, decoder_block_backward, decoder_block_table
-from npgpt.model.masked_head import MaskedHeadParameters, masked_head, masked_head_backward
-from npgpt.model.parameters import BlockParameters, block_table, groups
+from npgpt.model.decoder_block import decoder_block, decoder_block_backward, decoder_block_table
+from npgpt.model.masked_head import masked_head, masked_head_backward
+from npgpt.model.parameters import block_table
 from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 
-B, T, S, H, C, I, V = 4, 5, 8, 2, 6, 7, 9
 SMALL_GPT = GPTConfig(vocab_size=V, n_positions=T + 1, n_embd=C, n_layer=2, n_head=H, n_inner=I).without_dropout()
 DROPPING = {"embd_pdrop": 0.2, "attn_pdrop": 0.3, "resid_pdrop": 0.1}
 DROPPING_GPT = dataclasses.replace(SMALL_GPT, **DROPPING)
@@ -62,7 +59,7 @@ class Case(NamedTuple):
     setting: str
     forward: Callable
     backward: Callable
-    draws: tuple[Callable[[np.random.Generator], Any], ...]      # a function for each argument
+    draws: tuple[Draw, ...]                     # one for each argument
     settings: dict
 
     @property
@@ -77,59 +74,16 @@ class Case(NamedTuple):
         return [draw(rng) for draw in self.draws]
 
 
-def normal(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    return lambda rng: rng.standard_normal(shape)
-
-
-def gain(size: int) -> Callable[[np.random.Generator], np.ndarray]:
-    return lambda rng: 1 + 0.3 * rng.standard_normal(size)
-
-
-def ids(below: int, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
-    """Ids of which at least one occurs twice."""
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        drawn = rng.integers(below, size=shape)
-        drawn.flat[-1] = drawn.flat[0]
-        return drawn
-    return draw
-
-
-def case(setting: str, forward: Callable, backward: Callable, *draws: Callable, **settings) -> Case:
+def case(setting: str, forward: Callable, backward: Callable, *draws: Draw, **settings) -> Case:
     return Case(setting, forward, backward, draws, settings)
 
 
-def some_ignored(rng: np.random.Generator) -> np.ndarray:
-    targets = rng.integers(V, size=(B, T))
-    targets[0, 1] = targets[1, 0] = IGNORED
-    return targets
-
-
-def block_parameters(rng: np.random.Generator) -> BlockParameters:
-    table = block_table(C, I, 1.0, 1.0)
-    return groups(unit_scale_parameters(table, rng), table)
-
-
-def decoder_block_parameters(rng: np.random.Generator) -> DecoderBlockParameters:
-    table = decoder_block_table(C, I, 1.0)
-    return groups(unit_scale_parameters(table, rng), table)
-
-
-def embedding_parameters(rng: np.random.Generator) -> EmbeddingParameters:
-    table = bert_table(SMALL_BERT).embeddings
-    return groups(unit_scale_parameters(table, rng), table)
-
-
-def embeddings_backward_whole(dy: np.ndarray, cache: tuple) -> EmbeddingParameters:
+def embeddings_backward_whole(dy: np.ndarray, cache: EmbeddingsCache) -> EmbeddingParameters:
     """With the gradient of the whole table, and not of the rows that were read alone."""
     (ids_read, drows), *others = embeddings_backward(dy, cache)
     dwte = np.zeros((V, C), dy.dtype)
     dwte[ids_read] = drows
     return EmbeddingParameters(dwte, *others)
-
-
-def masked_head_parameters(rng: np.random.Generator) -> MaskedHeadParameters:
-    table = bert_table(SMALL_BERT).head
-    return groups(unit_scale_parameters(table, rng), table)
 
 
 def cached_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, tuple]:
@@ -157,6 +111,9 @@ CROSS_ATTENTION = (normal(B, T, C), normal(B, S, C), normal(C, C), normal(C), no
 MEMORY_PADDING = np.arange(S) < np.array([[8], [5], [2], [0]])
 WEIGHTS = np.arange(1.0, B * T + 1).reshape(B, T) / 7
 FEED_FORWARD = normal(B, T, C), normal(C, I), normal(I), normal(I, C), normal(C)
+BLOCK = normal(B, T, C), parameters(block_table(C, I, 1.0, 1.0))
+DECODER_BLOCK = normal(B, T, C), normal(2, B, H, S, 3), parameters(decoder_block_table(C, I, 1.0))
+BERT = bert_table(SMALL_BERT)
 
 CASES = [
     case("", linear, linear_backward, normal(B, T, C), normal(C, I), normal(I)),
@@ -200,19 +157,16 @@ CASES = [
     case("smoothed", cross_entropy, cross_entropy_backward, normal(B, T, V), some_ignored, smoothing=0.1),
     case("", binary_cross_entropy, binary_cross_entropy_backward, normal(B, V), ids(2, B, V)),
     case("", mean_squared_error, mean_squared_error_backward, normal(B, V), targets=WEIGHTS[:, :1] * np.arange(V)),
-    case("", block, block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
-    case("dropout", block, block_backward, normal(B, T, C), block_parameters, config=DROPPING_GPT,
+    case("", block, block_backward, *BLOCK, config=SMALL_GPT),
+    case("dropout", block, block_backward, *BLOCK, config=DROPPING_GPT, rng=np.random.default_rng(0)),
+    case("", post_ln_block, post_ln_block_backward, *BLOCK, config=SMALL_GPT),
+    case("dropout", post_ln_block, post_ln_block_backward, *BLOCK, config=DROPPING_GPT, rng=np.random.default_rng(0)),
+    case("", decoder_block, decoder_block_backward, *DECODER_BLOCK, config=SMALL_GPT),
+    case("padded", decoder_block, decoder_block_backward, *DECODER_BLOCK, config=DROPPING_GPT, mask=MEMORY_PADDING,
          rng=np.random.default_rng(0)),
-    case("", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters, config=SMALL_GPT),
-    case("dropout", post_ln_block, post_ln_block_backward, normal(B, T, C), block_parameters,
-         config=DROPPING_GPT, rng=np.random.default_rng(0)),
-    case("", decoder_block, decoder_block_backward, normal(B, T, C), normal(2, B, H, S, 3), decoder_block_parameters,
-         config=SMALL_GPT),
-    case("padded", decoder_block, decoder_block_backward, normal(B, T, C), normal(2, B, H, S, 3),
-         decoder_block_parameters, config=DROPPING_GPT, mask=MEMORY_PADDING, rng=np.random.default_rng(0)),
-    case("two segments", embeddings, embeddings_backward_whole, ids(V, B, T), embedding_parameters, config=SMALL_BERT,
+    case("two segments", embeddings, embeddings_backward_whole, ids(V, B, T), parameters(BERT.embeddings), config=SMALL_BERT,
          segments=np.arange(B * T).reshape(B, T) % 2),
-    case("", masked_head, masked_head_backward, normal(B, T, C), masked_head_parameters, normal(V, C), config=SMALL_BERT),
+    case("", masked_head, masked_head_backward, normal(B, T, C), parameters(BERT.head), normal(V, C), config=SMALL_BERT),
 ]
 NAMES = [*dict.fromkeys(c.layer for c in CASES), "gpt"]
 

@@ -20,8 +20,9 @@ def check_model(task: Task, batch: Batch, seed: int = 0, methods: Sequence[str] 
     """Compare a task's loss_and_gradients with the derivatives of its loss on a batch.
 
     Parameters are drawn from the seed. In models with at most `coordinates` parameters every entry is checked, in others
-    each parameter along random directions. Dropout has the same masks in every call. loss_and_gradients: by default the task's own. zero: names
-    of parameters on which the loss does not depend; errors of their gradients are relative to the largest gradient of all.
+    each parameter along random directions. Dropout has the same masks in every call. loss_and_gradients: by default the
+    task's own. zero: names of parameters on which the loss does not depend; errors of their gradients are relative to the
+    largest gradient of all.
     """
     rng = np.random.default_rng(seed)
     parameters = unit_scale_parameters(task.table, rng)

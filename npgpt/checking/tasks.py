@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from npgpt.checking import catalogue
-from npgpt.checking.catalogue import V
+from npgpt.checking.draws import V
 from npgpt.checking.model import check_model
 from npgpt.checking.report import Report
 from npgpt.layers.cross_entropy import IGNORED

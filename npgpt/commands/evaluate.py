@@ -10,8 +10,8 @@ import numpy as np
 from npgpt.commands import evaluate_labelled, evaluate_pairs, evaluate_prompted
 from npgpt.commands.arguments import OUT, count, model_directory, output_file, path, require_model
 from npgpt.commands.evaluate_masked import show_masked
-from npgpt.commands.materials import described, read_data, recorded_paths, show_encoded
 from npgpt.commands.progress import Progress
+from npgpt.commands.text_data import described, read_data, recorded_paths, show_encoded
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_description, load_model
 from npgpt.model.bert_config import BertConfig

@@ -1,9 +1,7 @@
 """Language modelling on the command line: the text, a tokenizer, and a model to train."""
 import argparse
-import hashlib
 import sys
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from npgpt import library
 from npgpt.commands.arguments import for_shell, given
 from npgpt.commands.objective import Objective
-from npgpt.commands.progress import Progress
+from npgpt.commands.text_data import described, encode, read_data, recorded_paths
 from npgpt.commands.vocabularies import BPE_VOCABULARY, LEARNED
 from npgpt.errors import InputError
 from npgpt.interop.huggingface import load_model
@@ -23,11 +21,9 @@ from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.tasks.task import Batch, Task
 from npgpt.terminal import harmless
-from npgpt.text.base_tokenizer import PIECE
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.characters import CharacterTokenizer
-from npgpt.text.corpus import (Corpus, encode_corpus, holds_token_files, open_token_folder, python_documentation,
-                               read_text, require_length, split_text)
+from npgpt.text.corpus import Corpus, require_length, split_text
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import Tokenizer, holds_tokenizer, load_tokenizer
 from npgpt.text.word_bpe import WordBPETokenizer
@@ -154,34 +150,6 @@ def new_config(args: argparse.Namespace, tokenizer: Tokenizer | None, objective:
     return config
 
 
-def described(paths: Iterable | None) -> str:
-    return ", ".join(map(str, paths)) if paths else "the documentation that comes with Python"
-
-
-def recorded_paths(settings: RunSettings) -> list[Path] | None:
-    """Raises InputError for a device, a pipe or an empty file, as those of /proc are: a checkpoint from somebody else may
-    name them, and reading them may never end.
-    """
-    paths = settings.data and [Path(path) for path in settings.data]
-    for path in paths or ():
-        if path.exists() and not (path.is_dir() or path.is_file() and path.stat().st_size):
-            raise InputError(f"{path}, which the run was trained on, is not a file, or empty: name its data with --data")
-    return paths
-
-
-def read_data(paths: list[Path] | None) -> tuple[str | Corpus, str]:
-    """The text of files and folders, or the token ids of one folder; and their digest."""
-    if paths and len(paths) == 1 and holds_token_files(paths[0]):
-        data = parts = open_token_folder(paths[0])
-    else:
-        data = read_text(paths) if paths else python_documentation()
-        parts = (data[start:start + PIECE].encode() for start in range(0, len(data), PIECE))
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return data, digest.hexdigest()
-
-
 def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str | Corpus) -> Tokenizer | None:
     """The tokenizer beside token files, or None; for a text, a tokenizer of the kind that --tokenizer names."""
     if isinstance(data, Corpus):
@@ -197,17 +165,3 @@ def new_tokenizer(args: argparse.Namespace, paths: list[Path] | None, data: str 
         raise InputError(f"--vocab-size can be chosen with --tokenizer {' or '.join(LEARNED)}, or for token files without a "
                          "tokenizer")
     return ByteTokenizer() if args.tokenizer == "byte" else CharacterTokenizer.of_text(data)
-
-
-def encode(text: str, tokenizer: Tokenizer, args: argparse.Namespace) -> Corpus:
-    """Raises InputError for a character that the vocabulary of --init lacks."""
-    try:
-        with Progress() as progress:
-            return encode_corpus(text, tokenizer, partial(show_encoded, progress, len(text)))
-    except InputError as error:
-        raise InputError(f"{described(args.data)}: {error} of {args.init}: remove such characters from the text, or train "
-                         "a new model, without --init") from None
-
-
-def show_encoded(progress: Progress, total: int, characters: int) -> None:
-    progress.status(f"text: {characters:,} of {total:,} characters encoded")

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what to split (default: a line of different characters)")
     parser.add_argument("--file", type=path, metavar="FILE", help="split a UTF-8 text file instead; - is standard input")
     parser.add_argument("--model", "--tokenizer-dir", type=model_directory, metavar="DIR",
-                        help="use the tokenizer in DIR: tokenizer.json, or vocab.json and merges.txt, or vocab.txt; no model "
-                             f"is needed (default: {OUT}; where there is none, a BPE vocabulary is learned from the "
+                        help="use the tokenizer in DIR: tokenizer.json, or vocab.json and merges.txt, or vocab.txt; no "
+                             f"model is needed (default: {OUT}; where there is none, a BPE vocabulary is learned from the "
                              "documentation that comes with Python)")
 
 

@@ -4,9 +4,10 @@ import dataclasses
 import os
 
 from npgpt.commands.arguments import OUT, count, for_shell, given, model_directory, path
-from npgpt.commands.materials import GPT2_VOCABULARY, KINDS, described, gather_text
+from npgpt.commands.materials import GPT2_VOCABULARY, KINDS, gather_text
 from npgpt.commands.masked import gather_masked_text
 from npgpt.commands.objective import Objective
+from npgpt.commands.text_data import described
 from npgpt.commands.translation import gather_pairs
 from npgpt.commands.vocabularies import BPE_VOCABULARY, OTHER_TOKENS
 from npgpt.errors import InputError
@@ -58,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--overwrite", action="store_true", help="replace the model that is in DIR; other files stay")
     data.add_argument("--resume", type=path, metavar="DIR",
                       help="resume the run in DIR from its newest checkpoint, as if it had never been interrupted; settings "
-                           "given on the command line change, all others stay. With other --steps, the learning rate goes on "
-                           "from where it is, along a cosine to the new end, without a warm-up; with more steps, from at "
-                           f"least {FURTHER}, or the largest of the run if this is lower")
+                           "given on the command line change, all others stay. With other --steps, the learning rate goes "
+                           "on from where it is, along a cosine to the new end, without a warm-up; with more steps, from "
+                           f"at least {FURTHER}, or the largest of the run if this is lower")
     data.add_argument("--tokenizer", choices=tuple(KINDS.values()),
                       help="a token for every character (char, the default), for every byte, for frequent sequences of "
                            "bytes, which are learned from the text (bpe), or for frequent parts of its words, without line "
@@ -71,10 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     model, small = parser.add_argument_group("model"), preset("small")
     model.add_argument("--objective", choices=tuple(OBJECTIVES),
-                       help="what the model learns: to predict the next token (causal, the default), tokens that are masked, from "
-                            "those on both sides (masked), or a text from another one (translate): a translation, or a summary")
+                       help="what the model learns: to predict the next token (causal, the default), tokens that are "
+                            "masked, from those on both sides (masked), or a text from another one (translate): a "
+                            "translation, or a summary")
     model.add_argument("--preset", choices=tuple(ALL_PRESETS),
-                       help="a configuration by name (default: small; of masked, bert-small; of translate, transformer-small)")
+                       help="a configuration by name (default: small; of masked, bert-small; of translate, "
+                            "transformer-small)")
     for name, text in (("n_layer", "blocks"), ("n_head", "attention heads in each"), ("n_embd", "channels"),
                        ("n_positions", "context: how many tokens are seen at once")):
         model.add_argument(flag(name), type=count, metavar="N", help=f"{text} (default: {getattr(small, name)})")
@@ -89,8 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         training.add_argument(flag(name), type=float if not whole else int if name == "seed" else count,
                               metavar="N" if whole else "X", help=f"{text} (default: {DERIVED.get(name, default)})")
     training.add_argument("--schedule", choices=tuple(SCHEDULES),
-                          help="how the learning rate falls after the warm-up: along a cosine (the default) or a line, or as "
-                               f"that of Vaswani et al. 2017 ({INVERSE_SQRT})")
+                          help="how the learning rate falls after the warm-up: along a cosine (the default) or a line, or "
+                               f"as that of Vaswani et al. 2017 ({INVERSE_SQRT})")
     for name, text in PACE.items():
         training.add_argument(flag(name), type=count, metavar="N", help=text)
     training.add_argument("--any-memory", action="store_true",
@@ -133,7 +136,8 @@ def continued(origin: Checkpoint, asked: dict[str, object], config: GPTConfig) -
     reached by a finished run is 0. In terms of settings, the steps made are the warm-up, and this rate is the largest one.
     """
     was, steps = origin.settings, asked.get("steps", origin.settings.steps)
-    if steps == was.steps or origin.step < was.warmup or "warmup" in asked or INVERSE_SQRT in (was.schedule, asked.get("schedule")):
+    endless = INVERSE_SQRT in (was.schedule, asked.get("schedule"))            # does not depend on the number of steps
+    if steps == was.steps or origin.step < was.warmup or "warmup" in asked or endless:
         return asked
     rate = learning_rate(origin.step, was.steps, was.learning_rate, was.min_learning_rate, was.warmup)
     if steps > was.steps:

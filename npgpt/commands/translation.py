@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.commands.arguments import for_shell, given
-from npgpt.commands.materials import SIZES, described, properties, recorded_paths, require_agreement
+from npgpt.commands.materials import SIZES, properties, require_agreement
 from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress
+from npgpt.commands.text_data import described, recorded_paths
 from npgpt.commands.vocabularies import BPE_VOCABULARY, LEARNED
 from npgpt.errors import InputError
 from npgpt.generation.translate import translate
@@ -90,8 +91,9 @@ def gather_pairs(args: argparse.Namespace, origin: Checkpoint | None = None) -> 
     training, held_out = split(examples, seed)
     pairs = [encoded(some, tokenizer, config) for some in (training, held_out)]
     if longer := sum(count for _, count in pairs):
-        Progress().line(f"{longer:,} of {len(examples):,} pairs have a text of more than {config.n_positions:,} tokens, which"
-                        f" is cut{': --n-positions says how many may be read' * (start is None)}")
+        more = ": --n-positions says how many may be read" if start is None else ""
+        Progress().line(f"{longer:,} of {len(examples):,} pairs have a text of more than {config.n_positions:,} tokens, "
+                        f"which is cut{more}")
     task = Translation(config, *(some for some, _ in pairs), seed=seed)
     run = TranslationRun(task, tokenizer, start, dtype, paths, digest)
     run.held_out, run.defaults = held_out, default_settings(args, config, start is not None)

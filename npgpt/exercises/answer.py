@@ -1,4 +1,5 @@
 """The answer to a backward pass that the learner wrote: what is wrong with it, and what mistake that may be."""
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def checked(exercise: Exercise, case: Case, forward: Callable, backward: Callabl
 
 
 def leaves(exercise: Exercise, arguments: list) -> list[tuple[str, np.ndarray]]:
-    names = exercise.forward.__code__.co_varnames
+    names = inspect.signature(exercise.forward).parameters
     return [leaf for name, argument in zip(names, arguments) for leaf in named_leaves(argument, name)]
 
 

@@ -35,14 +35,14 @@ def generate(parameters: np.ndarray, config: GPTConfig, prompt: Sequence[int], r
 
 
 def generate_batch(parameters: np.ndarray, config: GPTConfig, prompts: Sequence[Sequence[int]],
-                   rngs: Sequence[np.random.Generator], greedy: bool = False, repetition_penalty: float = 1.0,
+                   rngs: Sequence[np.random.Generator | None], greedy: bool = False, repetition_penalty: float = 1.0,
                    end: Collection[int] = (), slide: int | None = None, **sampling) -> Iterator[list[Choice | None]]:
     """Each item holds the next token of every text, without end: take as many as you want. A text that has reached one
     of the tokens `end` gets None from then on, and when all texts have, the iteration ends.
 
-    greedy takes the likeliest token; otherwise next_token draws one with the settings `sampling`, for text b from
-    rngs[b]. repetition_penalty acts on all tokens of the text, those of the prompt too. The same prompt may be given
-    several times: if its copies are adjacent, it is computed once.
+    greedy takes the likeliest token, and each of rngs may be None; otherwise next_token draws one with the settings
+    `sampling`, for text b from rngs[b]. repetition_penalty acts on all tokens of the text, those of the prompt too. The same
+    prompt may be given several times: if its copies are adjacent, it is computed once.
 
     The model sees at most the last n_positions tokens. When a text has so many, its window slides: the first `slide`
     tokens (by default an eighth) are dropped, and those that remain are computed again, because their positions have
@@ -138,7 +138,7 @@ def first_columns(lengths: Sequence[int]) -> np.ndarray | None:
     return first if first.any() else None
 
 
-def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator, greedy: bool,
+def choose(logits: np.ndarray, text: Collection[int], rng: np.random.Generator | None, greedy: bool,
            repetition_penalty: float, sampling: dict) -> Choice:
     """The token after a text, by its logits (V,). Raises InputError if they are NaN or infinite."""
     normaliser = logsumexp(logits)

@@ -1,0 +1,1 @@
+"""Interop: model directories of Hugging Face's transformers, read and written."""

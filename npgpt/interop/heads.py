@@ -30,7 +30,7 @@ def head_fields(family: Family, heads: tuple[Head, ...]) -> dict[str, object]:
     if not heads:
         return {"architectures": [family.class_prefix + family.language_model]}
     first = heads[0]
-    found = {"architectures": [family.class_prefix + CLASSES[first.kind]]}
+    found: dict[str, object] = {"architectures": [family.class_prefix + CLASSES[first.kind]]}
     if first.kind in PROBLEMS:
         found["problem_type"] = PROBLEMS[first.kind]
     if first.kind == MULTIPLE_CHOICE:
@@ -81,13 +81,16 @@ def parse_several(stored: object) -> tuple[Head, ...]:
     try:
         heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"], head.get("both_orders", False))
                       for head in stored)
-        right = (all(head.kind in KINDS and all(isinstance(label, str) for label in head.labels)
-                     and (head.labels or head.kind not in (CLASSIFICATION, TAGGING))
-                     and isinstance(head.name, str) and isinstance(head.both_orders, bool) for head in heads)
-                 and 1 <= len(heads) <= MOST_LABELS and len({head.name for head in heads}) == len(heads))
     except (TypeError, KeyError, AttributeError):
-        right = False
-    if not right:
+        heads = ()
+    if not (1 <= len(heads) <= MOST_LABELS and all(map(is_right, heads)) and len({head.name for head in heads}) == len(heads)):
         raise InputError(f"{SEVERAL} must be a list of heads with kind ({', '.join(KINDS)}), labels, and a name of their "
                          "own")
     return heads
+
+
+def is_right(head: Head) -> bool:
+    """Whether the fields of a head from a file are of the right types, with labels where the kind needs them."""
+    return (head.kind in KINDS and isinstance(head.name, str) and isinstance(head.both_orders, bool)
+            and all(isinstance(label, str) for label in head.labels)
+            and (len(head.labels) > 0 or head.kind not in (CLASSIFICATION, TAGGING)))

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from npgpt.errors import InputError
 from npgpt.files import errors_named, move_together, temporary_folder
@@ -38,7 +39,7 @@ USES = {GPTConfig: "a GPT, which generates text: npgpt generate",
         EncoderDecoderConfig: "an encoder-decoder, which translates: npgpt translate"}
 
 
-def load(folder: Path | str, dtype: np.dtype | None = None) -> Model:
+def load(folder: Path | str, dtype: DTypeLike | None = None) -> Model:
     """Read a model directory: parameters, configuration, heads and, if present, the tokenizer.
 
     dtype: float32 or float64; by default float64 if the file has float64 tensors, otherwise float32.
@@ -52,7 +53,7 @@ def load(folder: Path | str, dtype: np.dtype | None = None) -> Model:
     return Model(parameters, config, load_tokenizer(folder) if holds_tokenizer(folder) else None, heads)
 
 
-def load_model(folder: Path | str, dtype: np.dtype | None = None,
+def load_model(folder: Path | str, dtype: DTypeLike | None = None,
                kinds: type | tuple[type, ...] = GPTConfig) -> tuple[np.ndarray, TransformerConfig]:
     """Read a language model, as load does  ->  the flat vector of its parameters, configuration
 
@@ -144,7 +145,7 @@ def require_folder(folder: Path | str) -> None:
 
 
 def load_parameters(folder: Path, config: TransformerConfig, heads: tuple[Head, ...],
-                    dtype: np.dtype | None) -> tuple[np.ndarray, TransformerConfig]:
+                    dtype: DTypeLike | None) -> tuple[np.ndarray, TransformerConfig]:
     """The flat vector of all parameters, and the configuration as the weights show it to be."""
     tensors = read_weights(folder)
     prefix = prefix_in_file(tensors, config)

@@ -37,6 +37,6 @@ def fields(config: GPTConfig) -> dict[str, object]:
 
 
 OPENAI_GPT = Family(
-    model_type="openai-gpt", class_prefix="OpenAIGPT", language_model="LMHeadModel", parse_config=parse_config, fields=fields,
-    prefix="transformer.", body=partial(gpt2.body, tokens=TABLE, positions="positions_embed.weight"), head=gpt2.head,
-    table=TABLE, unembedding=gpt2.UNEMBEDDING, template=labelled_template)
+    model_type="openai-gpt", class_prefix="OpenAIGPT", language_model="LMHeadModel", parse_config=parse_config,
+    fields=fields, prefix="transformer.", body=partial(gpt2.body, tokens=TABLE, positions="positions_embed.weight"),
+    head=gpt2.head, table=TABLE, unembedding=gpt2.UNEMBEDDING, template=labelled_template)

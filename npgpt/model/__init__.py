@@ -1,1 +1,1 @@
-"""The model: what a GPT is, how its parameters are stored, and its forward and backward pass."""
+"""Models: configurations, parameters, blocks, and the bodies and heads of GPT, BERT and the encoder-decoder."""

@@ -3,11 +3,12 @@ import dataclasses
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from npgpt.errors import InputError
 from npgpt.layers.feed_forward import ACTIVATIONS
 
+Config = TypeVar("Config", bound="TransformerConfig")
 POSITION_EMBEDDINGS = ("learned", "sinusoidal")
 # Far beyond any model, so that a damaged or hostile file cannot ask for huge arrays or endless lists of names.
 LIMITS = {"vocab_size": 2**24, "n_positions": 2**24, "n_embd": 2**20, "n_layer": 2**12, "n_head": 2**20}
@@ -69,11 +70,11 @@ class TransformerConfig:
     def dropout_fields(cls) -> list[str]:
         return [field.name for field in dataclasses.fields(cls) if field.name.endswith("_pdrop")]
 
-    def with_dropout(self, probability: float) -> "TransformerConfig":
+    def with_dropout(self: Config, probability: float) -> Config:
         """The same configuration with this probability in all places."""
         return dataclasses.replace(self, **dict.fromkeys(self.dropout_fields(), probability))
 
-    def without_dropout(self) -> "TransformerConfig":
+    def without_dropout(self: Config) -> Config:
         return self.with_dropout(0.0)
 
 

@@ -95,9 +95,9 @@ def gpt(ids: np.ndarray, p: GPTParameters, config: GPTConfig, rng: np.random.Gen
         x, block_cache = forward(x, block_parameters, config, pattern, rng, layers)
         if keep:
             blocks.append(block_cache)
-        del block_cache
+        del block_cache                             # so that the next block can use its memory, if it is not kept
 
-    y, ln_f = layer_norm(x, *p.ln_f, config.layer_norm_epsilon) if config.pre_layer_norm else (x, None)
+    y, ln_f = (x, None) if p.ln_f is None else layer_norm(x, *p.ln_f, config.layer_norm_epsilon)
     return y, GPTCache(tokens_cache, places_cache, dropout_cache, blocks, ln_f, backward)
 
 

@@ -57,10 +57,10 @@ def masked_head(x: np.ndarray, p: MaskedHeadParameters, table: np.ndarray, confi
 def masked_head_backward(dlogits: np.ndarray, cache: MaskedHeadCache,
                          out: tuple = (NO_OUT, None)) -> tuple[np.ndarray, MaskedHeadParameters, np.ndarray]:
     """dlogits (..., V)  ->  dx (..., C), the gradients of the parameters in the same groups, dtable (V, C)"""
-    out, dtable = out
+    p_out, table_out = out
     _, activate_backward = ACTIVATIONS[cache.activation_name]
-    dbias = np.sum(dlogits.reshape(-1, dlogits.shape[-1]), axis=0, out=out.bias)
-    dn, dtable = cache.layers.unembedding_backward(dlogits, cache.unembedding, (dtable,))
-    da, *dln = layer_norm_backward(dn, cache.ln, out.ln)
-    dx, dw, db = linear_backward(activate_backward(da, cache.activation), cache.linear, (out.w, out.b))
+    dbias = np.sum(dlogits.reshape(-1, dlogits.shape[-1]), axis=0, out=p_out.bias)
+    dn, dtable = cache.layers.unembedding_backward(dlogits, cache.unembedding, (table_out,))
+    da, *dln = layer_norm_backward(dn, cache.ln, p_out.ln)
+    dx, dw, db = linear_backward(activate_backward(da, cache.activation), cache.linear, (p_out.w, p_out.b))
     return dx, MaskedHeadParameters(dw, db, LayerNormParameters(*dln), dbias), dtable

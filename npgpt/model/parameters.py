@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 Group = Any                 # a named tuple or list of groups, a leaf, or None where a model has no such parameter
 Rows = tuple[np.ndarray, np.ndarray]       # N distinct ids, and the gradients (N, C) of their rows of an embedding
@@ -123,7 +124,7 @@ def named_views(vector: np.ndarray, table: Group) -> dict[str, np.ndarray]:
     return dict(named_leaves(groups(vector, table)))
 
 
-def initial_parameters(table: Group, seed: int = 0, dtype: np.dtype = np.float32) -> np.ndarray:
+def initial_parameters(table: Group, seed: int = 0, dtype: DTypeLike = np.float32) -> np.ndarray:
     """The flat vector that training starts from, drawn as the table says."""
     rng = np.random.default_rng(seed)
     vector = np.empty(parameter_count(table), dtype)

@@ -5,7 +5,6 @@ v as flat vectors in the layout of the parameters; training.json, the rest of th
 SHA256SUMS, the digest of each file, as `sha256sum -c` reads it. It is complete, or it does not exist.
 """
 import errno
-import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -18,37 +17,23 @@ from npgpt.errors import InputError
 from npgpt.files import errors_named, remove_folder, sha256, write_whole, write_whole_folder
 from npgpt.interop.huggingface import CONFIG, WEIGHTS, load, write_model
 from npgpt.interop.safetensors import read_safetensors, write_safetensors
-from npgpt.json_files import read_json, write_json
-from npgpt.model.config import is_integer, is_number
+from npgpt.json_files import write_json
 from npgpt.model.model import Model
-from npgpt.runs.settings import RunSettings, settings_of
+from npgpt.runs.record import RECORD, Best, read_record, record_of, restore
+from npgpt.runs.settings import RunSettings
 from npgpt.tasks.task import Task
-from npgpt.training.evaluation import Validation
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import TrainingState, initial_state
 
 CHECKPOINTS = "checkpoints"
-MOMENTS, RECORD, SUMS = "training.safetensors", "training.json", "SHA256SUMS"
-FORMAT = 2                   # in format 1, AdamW's moments lacked the factors 1 - beta
+MOMENTS, SUMS = "training.safetensors", "SHA256SUMS"
 NAME = re.compile(r"step-\d{8,}")
 SUM = re.compile(r"([0-9a-f]{64})  ([^/\\\0]+)")
 SUMS_LIMIT = 2**16           # bytes
-SECONDS_LIMIT = 2**31        # of training; beyond it, the duration of a step would be lost in rounding
 
 
 class Damaged(InputError):
     """A checkpoint differs from what was written."""
-
-
-class Best(NamedTuple):
-    """The best validation so far."""
-    step: int
-    validation_loss: float
-    score: float | None = None                  # as in Validation
-
-    @property
-    def validation(self) -> Validation:
-        return Validation(self.validation_loss, self.score)
 
 
 class Checkpoint(NamedTuple):
@@ -100,11 +85,7 @@ def write_checkpoint(run: Path, state: TrainingState, model: Model, settings: Ru
     with write_whole_folder(folder) as staging:
         write_model(staging, model)
         write_safetensors(staging / MOMENTS, {"m": state.optimiser.m, "v": state.optimiser.v}, {})
-        write_json(staging / RECORD, {
-            "format": FORMAT, "step": state.step, "updates": state.optimiser.t, "skipped": state.skipped,
-            "seconds": state.seconds, "norms": [norm if math.isfinite(norm) else None for norm in state.norms],
-            "generators": {"batches": state.batch_rng.bit_generator.state, "dropout": state.dropout_rng.bit_generator.state},
-            "best": best and best._asdict(), "replaced": dict(replaced), "settings": vars(settings)})
+        write_json(staging / RECORD, record_of(state, settings, best, replaced))
         sums = [f"{sha256(path)}  {path.name}\n" for path in sorted(staging.iterdir())]
         write_whole(staging / SUMS, ["".join(sums).encode()])
         before()
@@ -146,15 +127,6 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(folder, model, moments["m"], moments["v"], record, settings)
 
 
-def read_record(folder: Path) -> tuple[dict, RunSettings]:
-    """training.json of a checkpoint, and the settings in it. Raises InputError."""
-    record = checked_record(read_json(folder / RECORD), folder)
-    try:
-        return record, settings_of(record["settings"])
-    except (TypeError, InputError) as error:
-        raise InputError(f"{folder / RECORD} does not hold the settings of a run: {error}") from None
-
-
 def recorded_settings(folder: Path) -> RunSettings | None:
     """The settings of the run in a folder, or of the one that a checkpoint is from; None if the folder holds neither."""
     records = [place for place in (*checkpoint_folders(folder), folder) if (place / RECORD).is_file()]
@@ -175,56 +147,9 @@ def require_sums(folder: Path) -> None:
         raise Damaged(f"{folder} is damaged: {', '.join(wrong)} is missing, or not what was written (see {SUMS})")
 
 
-def checked_record(record: dict, folder: Path) -> dict:
-    """Check types and ranges in training.json; RunSettings checks the settings. Raises InputError."""
-    if record.get("format") == 1:
-        raise InputError(f"{folder} was written by an earlier version of npgpt: only that version can resume it, but a new "
-                         "run can start from its model")
-    rules = {
-        "format": lambda value: value == FORMAT,
-        "step": is_count, "updates": is_count, "skipped": is_count,
-        "seconds": lambda value: is_number(value) and 0 <= value < SECONDS_LIMIT,
-        "norms": lambda value: isinstance(value, list) and all(norm is None or is_number(norm) for norm in value),
-        "generators": lambda value: (isinstance(value, dict) and is_generator(value.get("batches"))
-                                     and is_generator(value.get("dropout"))),
-        "best": is_best,
-        "replaced": lambda value: isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values()),
-        "settings": lambda value: isinstance(value, dict)}
-    wrong = [name for name, holds in rules.items() if not holds(record.get(name))]
-    if wrong or record["updates"] + record["skipped"] != record["step"]:
-        raise InputError(f"{folder / RECORD} is not a record of training: wrong {', '.join(wrong or ['step'])}")
-    return record
-
-
-def is_best(value: object) -> bool:
-    if not isinstance(value, dict):
-        return value is None
-    value = {"score": None, **value}                           # runs of earlier versions have none
-    return (value.keys() == set(Best._fields) and is_integer(value["step"]) and is_number(value["validation_loss"])
-            and (value["score"] is None or is_number(value["score"])))
-
-
-def is_count(value: object) -> bool:
-    return is_integer(value) and 0 <= value < 2**53
-
-
-def is_generator(state: object) -> bool:
-    """Whether a state is one that NumPy's default generator accepts unchanged."""
-    generator = np.random.default_rng(0).bit_generator
-    try:
-        generator.state = state
-    except (TypeError, ValueError, KeyError, OverflowError, AttributeError):
-        return False
-    return generator.state == state
-
-
 def restored_state(checkpoint: Checkpoint, task: Task, settings: TrainingSettings, threads: int = 1) -> TrainingState:
     """The state as it was when the checkpoint was written."""
-    record = checkpoint.record
     state = initial_state(checkpoint.model.parameters, task, settings, threads)
-    state.optimiser.m[...], state.optimiser.v[...], state.optimiser.t = checkpoint.m, checkpoint.v, record["updates"]
-    state.batch_rng.bit_generator.state = record["generators"]["batches"]
-    state.dropout_rng.bit_generator.state = record["generators"]["dropout"]
-    state.step, state.skipped, state.seconds = record["step"], record["skipped"], record["seconds"]
-    state.norms = [math.nan if norm is None else norm for norm in record["norms"]]
+    state.optimiser.m[...], state.optimiser.v[...] = checkpoint.m, checkpoint.v
+    restore(state, checkpoint.record)
     return state

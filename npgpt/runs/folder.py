@@ -8,10 +8,11 @@ from npgpt.errors import InputError
 from npgpt.files import (errors_named, link_or_copy, move_together, remove_temporaries, same_content, sha256,
                          temporaries, temporary_folder)
 from npgpt.interop.huggingface import MODEL_FILES, WEIGHTS
-from npgpt.runs.checkpoint import (CHECKPOINTS, Best, Checkpoint, Damaged, checkpoint_folder, checkpoint_folders,
+from npgpt.runs.checkpoint import (CHECKPOINTS, Checkpoint, Damaged, checkpoint_folder, checkpoint_folders,
                                    newest_checkpoint, remove_old_checkpoints, require_sums)
 from npgpt.runs.lock import LOCK_FILE
 from npgpt.runs.metrics import METRICS_FILE
+from npgpt.runs.record import Best
 from npgpt.runs.settings import RunSettings
 
 TASK_FOLDERS = "tasks"                          # of a model with several heads: a model directory for each

@@ -6,10 +6,11 @@ from pathlib import Path
 from npgpt.files import remove_folder
 from npgpt.interop.huggingface import holds_model, load
 from npgpt.model.model import Model
-from npgpt.runs.checkpoint import (CHECKPOINTS, Best, Checkpoint, checkpoint_folders, remove_old_checkpoints, step_of,
+from npgpt.runs.checkpoint import (CHECKPOINTS, Checkpoint, checkpoint_folders, remove_old_checkpoints, step_of,
                                    write_checkpoint)
 from npgpt.runs.folder import publish, published, to_be_replaced
 from npgpt.runs.metrics import METRICS_FILE, Metrics
+from npgpt.runs.record import Best
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.task import Task
 from npgpt.training.evaluation import Validation

@@ -3,7 +3,7 @@
 Classes, entities, words of an answer and n-grams of a summary are all counted in this way.
 """
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def mean(each: Collection[Scores], weights: list[int]) -> Scores:
     return Scores(*np.average([one[:3] for one in each], axis=0, weights=weights).tolist(), support)
 
 
-def table(rows: Mapping[object, Scores]) -> Iterator[str]:
+def table(rows: Mapping[Any, Scores]) -> Iterator[str]:
     """A heading, and a line for each row: its name, precision, recall, F1 and support."""
     width = max(len(str(name)) for name in ["", *rows])
     yield f"{'':{width}}  precision   recall       F1  support"

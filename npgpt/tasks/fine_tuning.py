@@ -124,8 +124,8 @@ class FineTuning:
 
     def forward(self, batch: LabelledBatch, p: GPTParameters, rng: np.random.Generator | None, layers: Layers,
                 keep: bool = True) -> tuple[np.generic, np.ndarray, tuple]:
-        """The loss, the predictions, and what backward needs, of B examples with N sequences in all. Dropout has one mask for
-        all sequences of an example, as in the paper's code.
+        """The loss, the predictions, and what backward needs, of B examples with N sequences in all. Dropout has one mask
+        for all sequences of an example, as in the paper's code.
 
             loss = mean head_loss(state at [classify])  +  lm_weight * mean_examples mean_sequences mean_tokens lm_loss
         """

@@ -32,6 +32,7 @@ class MaskedLanguageModelling:
     def __init__(self, config: BertConfig, corpus: Corpus | None = None, masking: Masking | None = None) -> None:
         self.config, self.corpus, self.masking = config, corpus, masking
         self.table = model_table(config)
+        self.units_per_example, self.uniform_loss = config.n_positions, math.log(config.vocab_size)
         if masking is not None and self.length < 1:
             raise InputError(f"a context of {config.n_positions} has no room for a token between [CLS] and [SEP]")
         if corpus is not None:
@@ -41,14 +42,6 @@ class MaskedLanguageModelling:
     def length(self) -> int:
         """Of a window: how many tokens of the text it has."""
         return self.config.n_positions - len(self.masking.begin) - len(self.masking.end)
-
-    @property
-    def units_per_example(self) -> int:
-        return self.config.n_positions
-
-    @property
-    def uniform_loss(self) -> float:
-        return math.log(self.config.vocab_size)
 
     def with_config(self, config: BertConfig) -> "MaskedLanguageModelling":
         return MaskedLanguageModelling(config)

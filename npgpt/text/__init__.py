@@ -1,0 +1,1 @@
+"""Text: tokenizers, and the texts and examples that models are trained on."""

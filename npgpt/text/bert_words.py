@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from npgpt.text.pre_tokens import cut_before
 from npgpt.text.unicode_classes import character_class
 
 CHINESE = ("\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -81,9 +82,4 @@ def pattern(form: str, kind: str) -> re.Pattern:
 
 def pieces(text: str, size: int) -> Iterator[str]:
     """The text in pieces of `size` characters or a few more. Together, their words are those of the text."""
-    start = 0
-    while start < len(text):
-        found = SPACE.search(text, start + size)
-        stop = found.start() if found else len(text)
-        yield text[start:stop]
-        start = stop
+    return cut_before(SPACE, text, size)

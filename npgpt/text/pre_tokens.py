@@ -41,7 +41,11 @@ def chunks(text: str, size: int = CHUNK) -> Iterator[str]:
     The rule always splits there, whatever the other characters are, so that the words of the pieces are those of the text.
     """
     space = character_class("spaces")
-    boundary = re.compile(f"(?<=[^{space}])[{space}]")
+    return cut_before(re.compile(f"(?<=[^{space}])[{space}]"), text, size)
+
+
+def cut_before(boundary: re.Pattern, text: str, size: int) -> Iterator[str]:
+    """The text in pieces, each of at least `size` characters but the last, which end before the next boundary."""
     start = 0
     while start < len(text):
         found = boundary.search(text, start + size)

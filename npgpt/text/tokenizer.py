@@ -15,7 +15,7 @@ from npgpt.text.word_piece import VOCABULARY_TEXT, WordPieceTokenizer, read_voca
 __all__ = ["Tokenizer", "holds_tokenizer", "load_tokenizer"]
 
 
-def holds_tokenizer(folder: Path) -> bool:
+def holds_tokenizer(folder: Path | str) -> bool:
     """Whether a folder has tokenizer.json, or vocab.json and merges.txt, or vocab.txt."""
     return kind_of_files(Path(folder)) is not None
 
@@ -28,7 +28,7 @@ def kind_of_files(folder: Path) -> str | None:
     return next(iter(present), None)
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path | str) -> Tokenizer:
     """Read tokenizer.json, or else vocab.json and merges.txt, or vocab.txt. Raises InputError if npgpt does not support
     the tokenizer.
     """

@@ -2,14 +2,16 @@
 import copy
 import re
 from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
 
 from npgpt.errors import InputError
 from npgpt.text.base_tokenizer import Tokenizer
 
+AnyTokenizer = TypeVar("AnyTokenizer", bound=Tokenizer)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def with_special_tokens(tokenizer: Tokenizer, names: Iterable[str]) -> Tokenizer:
+def with_special_tokens(tokenizer: AnyTokenizer, names: Iterable[str]) -> AnyTokenizer:
     """The same tokenizer with more special tokens, whose ids follow the others in the order of the names. Special tokens
     that it has already keep their ids. Raises InputError for a name that is empty or one of the other tokens.
     """

@@ -11,7 +11,7 @@ from itertools import islice
 from npgpt.errors import InputError
 from npgpt.text import word_bpe, word_piece
 from npgpt.text.bert_words import BertNormalizer, pieces
-from npgpt.text.byte_pair_training import Pair, learn_pairs
+from npgpt.text.byte_pair_training import learn_pairs
 from npgpt.text.pre_tokens import CHUNK
 from npgpt.text.word_bpe import WordBPETokenizer
 from npgpt.text.word_piece import PREFIX, WordPieceTokenizer
@@ -52,8 +52,8 @@ def learn_tokens(text: str, symbols: Callable[[str], list[str]], join: Callable[
     tokens = [*special_tokens, *alphabet(words, symbols)]
     wanted = vocab_size - len(tokens)
     if wanted < 0:
-        raise InputError(f"a vocabulary of {vocab_size:,} tokens is too small: {len(tokens):,} are needed for the characters "
-                         f"of the text and {' '.join(special_tokens)}")
+        raise InputError(f"a vocabulary of {vocab_size:,} tokens is too small: {len(tokens):,} are needed for the "
+                         f"characters of the text and {' '.join(special_tokens)}")
     ids = {token: i for i, token in enumerate(tokens)}
     in_ids = (([ids[symbol] for symbol in symbols(word)], times) for word, times in words.items())
     pairs = []

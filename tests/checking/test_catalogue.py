@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from helpers import draw
-from npgpt.checking.catalogue import CASES, GPT_VARIANTS, T, V, check_case, check_variant, ids
+from npgpt.checking.catalogue import CASES, GPT_VARIANTS, check_case, check_variant
 from npgpt.checking.contract import call, is_differentiable
+from npgpt.checking.draws import T, V, ids
 from npgpt.layers.cross_entropy import IGNORED
 from npgpt.model.parameters import map_leaves, named_leaves
 

@@ -155,7 +155,8 @@ def test_shared_memory_is_reported():
 
 
 def test_a_wider_dtype_is_reported():
-    assert "float32 comes in, float64" in message_of(lambda dy, cache: dy * np.float64(2), lambda x: (x * np.float64(2), None), X)
+    assert "float32 comes in, float64" in message_of(lambda dy, cache: dy * np.float64(2),
+                                                     lambda x: (x * np.float64(2), None), X)
 
 
 def test_a_wider_dtype_of_a_gradient_is_reported():

@@ -25,7 +25,8 @@ def check_broken(task, parameter, change=too_large):
         loss, gradients = task.loss_and_gradients(batch, parameters, rng)
         change(named_views(gradients, task.table)[parameter])
         return loss, gradients
-    report = check_model(task, draw_tokens(task.config, B=2, T=2), methods=["complex"], loss_and_gradients=loss_and_gradients)
+    report = check_model(task, draw_tokens(task.config, B=2, T=2), methods=["complex"],
+                         loss_and_gradients=loss_and_gradients)
     return [comparison.argument for comparison in report.comparisons if not comparison.right]
 
 

@@ -113,7 +113,7 @@ def test_the_split_can_be_chosen(npgpt, run, tmp_path, split, part, data):
 
 
 def test_a_run_on_pythons_documentation_is_measured_on_it(npgpt, monkeypatch):
-    monkeypatch.setattr("npgpt.commands.materials.python_documentation", lambda: TEXT)
+    monkeypatch.setattr("npgpt.commands.text_data.python_documentation", lambda: TEXT)
     npgpt("train", *SMALL)
     outcome = npgpt("evaluate")
     assert outcome.out.startswith("text           the validation split of the documentation that comes with Python\n")

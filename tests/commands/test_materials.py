@@ -76,7 +76,7 @@ def test_the_validation_text_is_not_used(npgpt, tmp_path):
 
 def test_a_terminal_shows_how_the_vocabulary_grows(monkeypatch):
     seen = []
-    monkeypatch.setattr("npgpt.commands.materials.Progress.status", lambda self, line: seen.append(line))
+    monkeypatch.setattr("npgpt.commands.text_data.Progress.status", lambda self, line: seen.append(line))
     learn_vocabulary("ab ab ab", 258)
     assert seen == ["vocabulary: counting words", "vocabulary: 1 of 1 merges", ""]
 

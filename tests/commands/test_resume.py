@@ -167,7 +167,6 @@ def test_fewer_steps_than_were_made_are_refused(npgpt, run):
 def test_changed_settings_are_used_and_reported(npgpt, text, tmp_path, flag, given, line):
     npgpt(*RUN, "--keep-checkpoints", 9, "--threads", 1)
     forget(tmp_path / "out", 4)
-    before = end_state(tmp_path / "out")
     outcome = npgpt("train", "--resume", "out", flag, given)
     assert outcome.status == 0 and f"after step 4; changed: {line}\n" in outcome.err
     assert "; changed" not in npgpt("train", "--resume", "out").err    # it is how the run goes on from now on

@@ -60,7 +60,8 @@ def test_texts_end_at_an_end_token_or_at_the_limit_and_are_scored_by_their_lengt
     for beam in found:
         assert len(beam.tokens) == 4 or beam.tokens[-1] in end
         assert end.isdisjoint(beam.tokens[:-1])
-        assert beam.score == pytest.approx(log_probability(parameters, prompt, beam.tokens) / len(beam.tokens)**length_penalty, rel=1e-5)
+        expected = log_probability(parameters, prompt, beam.tokens) / len(beam.tokens)**length_penalty
+        assert beam.score == pytest.approx(expected, rel=1e-5)
     assert [beam.score for beam in found] == sorted((beam.score for beam in found), reverse=True)
 
 
@@ -128,7 +129,8 @@ def test_of_equal_scores_the_smaller_token_comes_first():
 def test_scores_are_compared_in_float32():
     """As in transformers, which would choose differently among near ones otherwise. Of equal ones the first is taken."""
     logits = np.array([[0.0, -1.0, 1e-6, -1.0]])
-    first, second = ([beam.tokens[-1] for _, beam in likeliest([Beam([1], score)], [[1]], logits, 2, 1.0)] for score in (-0.5, -1000.0))
+    first, second = ([beam.tokens[-1] for _, beam in likeliest([Beam([1], score)], [[1]], logits, 2, 1.0)]
+                     for score in (-0.5, -1000.0))
     assert first == [2, 0] and second == [0, 2]
 
 

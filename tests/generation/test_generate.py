@@ -298,7 +298,8 @@ def test_an_incomplete_character_at_the_end_becomes_a_replacement_character():
     assert "".join(stream_text("aé".encode()[:-1], BYTES)) == "a\ufffd"
 
 
-@given(st.text("abé", max_size=30), st.text("abé", min_size=1, max_size=4), st.sampled_from([BYTES, CharacterTokenizer("abé")]))
+@given(st.text("abé", max_size=30), st.text("abé", min_size=1, max_size=4),
+       st.sampled_from([BYTES, CharacterTokenizer("abé")]))
 def test_the_text_ends_before_the_stop_text_wherever_tokens_divide_it(text, stop, tokenizer):
     tokens = tokenizer.encode(text)
     assert "".join(stream_text(tokens, tokenizer, stop)) == text.split(stop)[0]

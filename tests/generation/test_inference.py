@@ -51,7 +51,8 @@ def test_however_a_text_is_divided_the_logits_are_those_of_the_whole(config, pre
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-12)])
-@pytest.mark.parametrize("split", [1, 2, QUERY_TILE - 1, QUERY_TILE, QUERY_TILE + 1, 2 * QUERY_TILE, 2 * QUERY_TILE + 1, 149])
+@pytest.mark.parametrize("split", [1, 2, QUERY_TILE - 1, QUERY_TILE, QUERY_TILE + 1,
+                                   2 * QUERY_TILE, 2 * QUERY_TILE + 1, 149])
 def test_a_prompt_and_its_continuation_token_by_token(split, dtype, tolerance):
     """A text of more than two tiles of queries."""
     parameters, p = model(dtype=dtype)

@@ -30,7 +30,8 @@ def test_an_empty_cache_has_room_for_the_columns_asked_for():
 def test_a_wider_cache_keeps_its_content():
     cache, before = filled(3), filled(3)
     cache.widen(CONFIG, 8)
-    assert cache.columns == 8 and {(array.shape, array.dtype) for array in cache.arrays()} == {((3, 3, 8, 2), np.dtype(float))}
+    assert cache.columns == 8
+    assert {(array.shape, array.dtype) for array in cache.arrays()} == {((3, 3, 8, 2), np.dtype(float))}
     assert all((array[:, :, :5] == old).all() for array, old in zip(cache.arrays(), before.arrays(), strict=True))
 
 
@@ -199,4 +200,5 @@ def test_the_patterns_of_a_cache_are_one_for_each_block():
     patterns = cache.patterns(dataclasses.replace(CONFIG, window_size=4), 3)
     assert [pattern.window for pattern in patterns] == [None, 4]
     assert [pattern.length for pattern in patterns] == [3] * CONFIG.n_layer
-    assert all(pattern.keys is keys and pattern.values is values for pattern, keys, values in zip(patterns, *cache, strict=True))
+    assert all(pattern.keys is keys and pattern.values is values
+               for pattern, keys, values in zip(patterns, *cache, strict=True))

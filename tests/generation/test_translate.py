@@ -89,6 +89,7 @@ def test_damaged_models_and_no_beams_are_refused():
     with pytest.raises(InputError, match="beams"):
         translate_by_beams([1, END], parameters, CONFIG, 0)
     parameters[0] = np.nan
-    for search in (lambda: translate_greedily([[1, END]], parameters, CONFIG), lambda: translate_by_beams([1], parameters, CONFIG, 2)):
+    for search in (lambda: translate_greedily([[1, END]], parameters, CONFIG),
+                   lambda: translate_by_beams([1], parameters, CONFIG, 2)):
         with pytest.raises(InputError, match="NaN"):
             search()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from helpers import seeds
+from helpers import damaged, seeds
 from npgpt.errors import InputError
 from npgpt.interop.safetensors import BFLOAT16, as_float, precision, read_safetensors, write_safetensors
 
@@ -242,10 +242,7 @@ def require_right_or_input_error(path):
 @given(st.data())
 def test_a_file_with_wrong_bytes_is_loaded_correctly_or_raises_input_error(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("st") / "file"
-    content = bytearray(small_file(path))
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(content)
+    path.write_bytes(damaged(small_file(path), data))
     require_right_or_input_error(path)
 
 

@@ -81,7 +81,8 @@ def test_values_follow_the_papers_equations(forward, textbook, seed):
 
 
 @both
-@given(T=st.sampled_from([2, 3, 5]), activation=st.sampled_from(["gelu_new", "relu"]), pattern=st.sampled_from([CAUSAL, PADDED]), seed=seeds)
+@given(T=st.sampled_from([2, 3, 5]), activation=st.sampled_from(["gelu_new", "relu"]),
+       pattern=st.sampled_from([CAUSAL, PADDED]), seed=seeds)
 def test_gradients(forward, backward, T, activation, pattern, seed):
     config = dataclasses.replace(CONFIG, activation_function=activation)
     check_layer(forward, backward, *draw_arguments(2, 5 if pattern is PADDED else T, seed), config=config, pattern=pattern,

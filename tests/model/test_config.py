@@ -53,7 +53,8 @@ def test_the_message_says_which_values_are_allowed():
         GPTConfig(activation_function="tanh")
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.none() | st.integers(1, 9), st.floats(0, 1, exclude_max=True))
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.none() | st.integers(1, 9),
+       st.floats(0, 1, exclude_max=True))
 def test_sizes_that_fit_are_accepted(n_head, width, others, n_inner, dropout):
     GPTConfig(vocab_size=others, n_positions=others, n_layer=others, n_head=n_head, n_embd=n_head * width, n_inner=n_inner,
               resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, initializer_range=0, bos_token_id=others - 1)

@@ -51,7 +51,8 @@ def test_an_untied_head_is_a_table_of_its_own():
 def test_a_head_may_be_a_group_of_any_parameters():
     table = gpt_table(CONFIG, heads=((weight(6, 4, deviation=0.02), Parameter((4,))),))
     shapes = shapes_of(table)
-    assert shapes == SHAPES | {"heads.0.0": (6, 4), "heads.0.1": (4,)} and parameter_count(table) == parameter_count(TABLE) + 28
+    assert shapes == SHAPES | {"heads.0.0": (6, 4), "heads.0.1": (4,)}
+    assert parameter_count(table) == parameter_count(TABLE) + 28
     w, b = groups(initial_parameters(table), table).heads[0]
     assert w.shape == (6, 4) and w.all() and not b.any()
 
@@ -77,7 +78,8 @@ def test_groups_are_the_same_views_in_the_tables_structure(config):
     nested = groups(vector, table)
     assert type(nested) is type(table) and len(nested.blocks) == config.n_layer
     assert shapes_of(nested) == shapes_of(table)
-    for number, ((name, leaf), (same_name, view)) in enumerate(zip(named_leaves(nested), named_views(vector, table).items())):
+    views = named_views(vector, table).items()
+    for number, ((name, leaf), (same_name, view)) in enumerate(zip(named_leaves(nested), views)):
         assert name == same_name and leaf.base is not None
         leaf[...] = number                                  # writing into a group writes into the vector
         assert (view == number).all()
@@ -117,7 +119,8 @@ def test_named_leaves_names_places_by_field_or_number_and_leaves_out_what_is_not
     x, y, z = np.zeros(1), np.zeros(2), np.zeros(3)
     named = dict(named_leaves({"no": "group"}, "leaf"))
     assert named == {"leaf": {"no": "group"}}
-    assert [(name, len(leaf)) for name, leaf in named_leaves([x, None, (y, z)], "p")] == [("p.0", 1), ("p.2.0", 2), ("p.2.1", 3)]
+    leaves = named_leaves([x, None, (y, z)], "p")
+    assert [(name, len(leaf)) for name, leaf in leaves] == [("p.0", 1), ("p.2.0", 2), ("p.2.1", 3)]
 
 
 def test_gains_start_at_1_biases_at_0_and_matrices_small():

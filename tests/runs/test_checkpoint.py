@@ -13,8 +13,9 @@ from npgpt.interop.safetensors import write_safetensors
 from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
-from npgpt.runs.checkpoint import (MOMENTS, RECORD, SUMS, Best, Damaged, checkpoint_folders, newest_checkpoint,
-                                   read_checkpoint, recorded_settings, restored_state, write_checkpoint)
+from npgpt.runs.checkpoint import (MOMENTS, SUMS, Damaged, checkpoint_folders, newest_checkpoint, read_checkpoint,
+                                   recorded_settings, restored_state, write_checkpoint)
+from npgpt.runs.record import RECORD, Best
 from npgpt.runs.settings import RunSettings
 from npgpt.tasks.language_modelling import LanguageModelling
 from npgpt.text.characters import CharacterTokenizer
@@ -22,7 +23,8 @@ from npgpt.text.corpus import Corpus
 from npgpt.training.trainer import initial_state, train
 
 CONFIG = GPTConfig(vocab_size=9, n_positions=8, n_embd=8, n_layer=1, n_head=2)
-SETTINGS = RunSettings(steps=6, batch_size=3, warmup=2, skip_bad_steps=1, threads=1, eval_every=2, data=["/text"], sha256="0")
+SETTINGS = RunSettings(steps=6, batch_size=3, warmup=2, skip_bad_steps=1, threads=1, eval_every=2,
+                       data=["/text"], sha256="0")
 TOKENS = np.random.default_rng(0).integers(9, size=300)
 TASK = LanguageModelling(CONFIG, Corpus(TOKENS, TOKENS))
 TOKENIZER = CharacterTokenizer("abcdefghi")
@@ -49,7 +51,8 @@ def write(run, steps=3, state=None, **more):
 
 def reseal(folder):
     """Digests that fit whatever is in the folder now."""
-    (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != SUMS))
+    others = sorted(path for path in folder.iterdir() if path.name != SUMS)
+    (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in others))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -134,7 +137,8 @@ def test_an_older_one_is_read_where_the_newest_is_damaged(tmp_path, name, damage
     else:
         path.write_bytes(content if damage == "flip" else content[:-1])
     checkpoint, damaged = newest_checkpoint(tmp_path)
-    assert checkpoint.step == 2 and len(damaged) == 1 and "step-00000005" in damaged[0] and (name in damaged[0] or SUMS in damaged[0])
+    assert checkpoint.step == 2 and len(damaged) == 1
+    assert "step-00000005" in damaged[0] and (name in damaged[0] or SUMS in damaged[0])
 
 
 def test_where_all_are_damaged_an_error_names_the_damage(tmp_path):
@@ -154,10 +158,13 @@ STATE = json.loads(json.dumps(np.random.default_rng(0).bit_generator.state))
 
 
 @pytest.mark.parametrize("changes", [
-    {"format": 3}, {"format": None}, {"step": -1}, {"step": 3.0}, {"step": "3"}, {"step": True}, {"step": 2**70}, {"step": 4}, {"updates": None},
-    {"skipped": 1}, {"seconds": -1}, {"seconds": 1e17}, {"seconds": 10**300}, {"seconds": "1"}, {"norms": 1.0}, {"norms": ["1"]}, {"norms": None}, {"replaced": None}, {"replaced": {"a": 1}},
+    {"format": 3}, {"format": None}, {"step": -1}, {"step": 3.0}, {"step": "3"}, {"step": True}, {"step": 2**70},
+    {"step": 4}, {"updates": None},
+    {"skipped": 1}, {"seconds": -1}, {"seconds": 1e17}, {"seconds": 10**300}, {"seconds": "1"}, {"norms": 1.0},
+    {"norms": ["1"]}, {"norms": None}, {"replaced": None}, {"replaced": {"a": 1}},
     {"settings": None}, {"settings": []}, {"settings": {}},
-    {"best": 1.0}, {"best": {"step": 1}}, {"best": {"step": 1, "validation_loss": "1"}}, {"best": {"step": 1, "validation_loss": 1, "x": 1}},
+    {"best": 1.0}, {"best": {"step": 1}}, {"best": {"step": 1, "validation_loss": "1"}},
+    {"best": {"step": 1, "validation_loss": 1, "x": 1}},
     {"generators": None}, {"generators": {"batches": STATE}}, {"generators": {"batches": STATE, "dropout": None}},
     *({"generators": {"batches": STATE, "dropout": {**STATE, **change}}} for change in (
         {"bit_generator": "MT19937"}, {"state": None}, {"state": {"state": 1}}, {"state": {"state": -1, "inc": 1}},

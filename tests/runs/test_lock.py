@@ -18,7 +18,8 @@ HOLDER = "import sys; from npgpt.runs.lock import only_run\nwith only_run(__impo
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds the folder."""
-    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as process:
         process.stdout.readline()
         yield process
         process.kill()

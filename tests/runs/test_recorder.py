@@ -39,7 +39,8 @@ def recorder(tmp_path):
     def make(origin=None, tokenizer=None, every=None, keep=2, bits_per_nat=None):
         state = restored_state(origin, TASK, SETTINGS) if origin else initial_state(initial_parameters(TASK.table), TASK, SETTINGS)
         settings = dataclasses.replace(SETTINGS, checkpoint_every=every, keep_checkpoints=keep)
-        recorders.append(Recorder(tmp_path, state, Model(state.parameters, CONFIG, tokenizer), settings, TASK, origin, bits_per_nat))
+        recorders.append(Recorder(tmp_path, state, Model(state.parameters, CONFIG, tokenizer), settings,
+                                  TASK, origin, bits_per_nat))
         return recorders[-1]
     yield make
     for each in recorders:
@@ -140,7 +141,8 @@ def test_the_newest_checkpoint_is_the_model_and_takes_no_extra_space(recorder, t
         made.save()
     assert (load_model(tmp_path)[0] == 2).all()
     assert (tmp_path / WEIGHTS).samefile(tmp_path / "checkpoints" / "step-00000002" / WEIGHTS)
-    assert {path.name for path in tmp_path.iterdir()} == {CONFIG_FILE, WEIGHTS, TOKENIZER_FILE, TOKENIZER_CONFIG, "metrics.jsonl", "checkpoints"}
+    assert {path.name for path in tmp_path.iterdir()} == {CONFIG_FILE, WEIGHTS, TOKENIZER_FILE,
+                                                          TOKENIZER_CONFIG, "metrics.jsonl", "checkpoints"}
 
 
 def test_files_that_the_user_adds_stay(recorder, tmp_path):
@@ -221,7 +223,8 @@ def test_it_tells_which_step_is_on_the_disk(recorder):
 
 
 @pytest.mark.parametrize("moment", range(60))
-def test_a_write_that_fails_at_any_moment_leaves_a_whole_checkpoint_and_a_whole_model(recorder, tmp_path, monkeypatch, moment):
+def test_a_write_that_fails_at_any_moment_leaves_a_whole_checkpoint_and_a_whole_model(recorder, tmp_path,
+                                                                                      monkeypatch, moment):
     """Every call that changes the disk fails in turn, as on a full one; the models have different sizes."""
     larger = GPTConfig(vocab_size=9, n_positions=8, n_embd=16, n_layer=1, n_head=2)
     save(tmp_path, Model(np.full_like(initial_parameters(language_model_table(larger)), 7), larger, None))

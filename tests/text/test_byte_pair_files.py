@@ -4,6 +4,7 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import damaged
 from npgpt.errors import InputError
 from npgpt.text.byte_pair_files import ADDED_FILE, MERGES_FILE, VERSION, VOCABULARY_FILE, read_merges
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
@@ -66,7 +67,8 @@ def test_tokenizer_json_describes_splitting_merging_and_joining(folder):
 @pytest.mark.parametrize("alter", [
     lambda description: description["model"].update(merges=[merge.split(" ") for merge in description["model"]["merges"]]),
     lambda description: description["model"].pop("type"),
-    lambda description: description["model"].update(unk_token="not in it", fuse_unk=True, continuing_subword_prefix="", dropout=0.0),
+    lambda description: description["model"].update(unk_token="not in it", fuse_unk=True,
+                                                    continuing_subword_prefix="", dropout=0.0),
     lambda description: description["model"]["vocab"].pop("<|endoftext|>"),
     lambda description: description["pre_tokenizer"].pop("use_regex"),
     lambda description: description["pre_tokenizer"].update(trim_offsets=False),
@@ -176,10 +178,7 @@ def test_damaged_files_are_loaded_or_raise_input_error(tmp_path_factory, data):
     name = data.draw(st.sampled_from([TOKENIZER_FILE, VOCABULARY_FILE, MERGES_FILE]))
     if name != TOKENIZER_FILE:
         (folder / TOKENIZER_FILE).unlink()
-    text = bytearray((folder / name).read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
-    (folder / name).write_bytes(text)
+    (folder / name).write_bytes(damaged((folder / name).read_bytes(), data))
     try:
         tokenizer = load_tokenizer(folder)
     except InputError:

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import damaged
 from npgpt.errors import InputError
 from npgpt.text.example_files import FILE_LIMIT, LINE_LIMIT, read_examples
 from npgpt.text.examples import (LABELS, Answer, ChoiceExample, OpenQuestionExample, PairExample, PassageExample,
@@ -224,11 +225,8 @@ def test_a_file_without_end_is_not_read_for_ever(read, monkeypatch):
 
 @given(st.sampled_from(KINDS), st.data())
 def test_a_damaged_file_is_examples_or_an_input_error(tmp_path_factory, kind, data):
-    content = bytearray(json_lines(kind[0], kind[0]).encode())
-    for _ in range(data.draw(st.integers(1, 3))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.mktemp("damaged") / data.draw(st.sampled_from(["data.jsonl", "data.csv"]))
-    path.write_bytes(content)
+    path.write_bytes(damaged(json_lines(kind[0], kind[0]).encode(), data))
     try:
         assert read_examples(path)
     except InputError as error:

@@ -4,6 +4,7 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import damaged
 from npgpt.errors import InputError
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
 from npgpt.text.byte_pair_training import tokenizer_of_merges
@@ -11,7 +12,8 @@ from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.raw_bytes import ByteTokenizer
 from npgpt.text.tokenizer import TOKENIZER_FILE, holds_tokenizer, load_tokenizer
 
-FIELDS = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"]
+FIELDS = ["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
+          "post_processor", "decoder", "model"]
 
 
 def test_a_character_tokenizer_is_recognised(tmp_path):
@@ -75,10 +77,7 @@ def test_unsupported_tokenizers_are_refused(tmp_path, model):
 def test_a_damaged_file_is_loaded_or_raises_input_error(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("tokenizer")
     CharacterTokenizer("abé").save(folder)
-    text = bytearray((folder / TOKENIZER_FILE).read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
-    (folder / TOKENIZER_FILE).write_bytes(text)
+    (folder / TOKENIZER_FILE).write_bytes(damaged((folder / TOKENIZER_FILE).read_bytes(), data))
     try:
         assert load_tokenizer(folder).vocab_size == 3
     except InputError:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import damaged
 from npgpt.errors import InputError
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
@@ -117,7 +118,8 @@ def test_a_wrong_or_unsupported_tokenizer_json_is_refused(folder, alter, complai
     assert str(error.value).startswith(f"{folder / TOKENIZER_FILE}: ") and complaint in str(error.value)
 
 
-@pytest.mark.parametrize("merge, complaint", [(("l", "x"), "'x' is not in the vocabulary"), (("o", "l"), "'ol' is not in the vocabulary"),
+@pytest.mark.parametrize("merge, complaint",
+                         [(("l", "x"), "'x' is not in the vocabulary"), (("o", "l"), "'ol' is not in the vocabulary"),
                                               (("<unk>", "l"), "'<unk>' is a special token")])
 def test_a_merge_of_other_tokens_is_refused(merge, complaint):
     with pytest.raises(InputError, match=complaint):
@@ -128,10 +130,7 @@ def test_a_merge_of_other_tokens_is_refused(merge, complaint):
 def test_damaged_files_are_loaded_or_raise_input_error(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("tokenizer")
     small().save(folder)
-    text = bytearray((folder / TOKENIZER_FILE).read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
-    (folder / TOKENIZER_FILE).write_bytes(text)
+    (folder / TOKENIZER_FILE).write_bytes(damaged((folder / TOKENIZER_FILE).read_bytes(), data))
     try:
         tokenizer = load_tokenizer(folder)
     except InputError:

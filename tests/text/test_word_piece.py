@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+from helpers import damaged
 from npgpt.errors import InputError
 from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.tokenizer import holds_tokenizer, load_tokenizer
@@ -140,10 +141,7 @@ def test_a_vocabulary_that_is_too_large_is_not_read(folder, monkeypatch):
 def test_damaged_files_are_loaded_or_raise_input_error(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("tokenizer")
     small().save(folder)
-    text = bytearray((folder / TOKENIZER_FILE).read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
-    (folder / TOKENIZER_FILE).write_bytes(text)
+    (folder / TOKENIZER_FILE).write_bytes(damaged((folder / TOKENIZER_FILE).read_bytes(), data))
     try:
         tokenizer = load_tokenizer(folder)
     except InputError:
