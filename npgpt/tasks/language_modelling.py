@@ -34,16 +34,9 @@ class LanguageModelling:
     def __init__(self, config: GPTConfig, corpus: Corpus | None = None) -> None:
         self.config, self.corpus = config, corpus
         self.table = language_model_table(config)
+        self.units_per_example, self.uniform_loss = config.n_positions, math.log(config.vocab_size)
         if corpus is not None:
             require_length(corpus.train, config.n_positions, "training text")
-
-    @property
-    def units_per_example(self) -> int:
-        return self.config.n_positions
-
-    @property
-    def uniform_loss(self) -> float:
-        return math.log(self.config.vocab_size)
 
     def with_config(self, config: GPTConfig) -> "LanguageModelling":
         return LanguageModelling(config)
