@@ -324,7 +324,7 @@ MUTANTS = [
            "example.answer >= len(example.choices)", "example.answer > len(example.choices)",
            "text/test_examples.py::test_wrong_fields_are_named_with_their_line_and_what_would_be_right"),
     Mutant("a long text divided where Python sees white space, and Unicode does not", OWN, "text/pre_tokens.py",
-           '    space = character_class("spaces")\n    boundary', '    space = r"\\s"\n    boundary',
+           '    space = character_class("spaces")\n    return', '    space = r"\\s"\n    return',
            "text/test_pre_tokens.py::test_splitting_into_chunks_does_not_change_the_words"),
     Mutant("a long text divided within words", OWN, "text/byte_pair.py", "return chunks(text, PIECE)",
            "return (text[start:start + PIECE] for start in range(0, len(text), PIECE))",
