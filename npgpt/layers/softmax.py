@@ -14,7 +14,8 @@ def softmax(x: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, 
         limit = np.full(mask.shape, np.finfo(x.dtype).max, x.dtype)     # an infinite score becomes finite
         limit[~mask] = -np.inf
         x = np.minimum(x, limit)                  # takes a third of np.where's time, or less
-    largest = x.real.max(axis=-1, keepdims=True)  # (..., 1)
+    scores = x.real
+    largest = np.take_along_axis(scores, scores.argmax(axis=-1, keepdims=True), axis=-1)      # (..., 1)
     largest[largest == -np.inf] = 0
     y = x - largest
     np.exp(y, out=y)

@@ -1,4 +1,6 @@
 """AdamW: Adam with decoupled weight decay."""
+import math
+
 import numpy as np
 
 
@@ -14,6 +16,9 @@ def adamw(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, t: int, le
         v_hat = v / (1 - beta2^t)                     the same for v
         p = p - learning_rate * (m_hat / (sqrt(v_hat) + eps) + weight_decay * p)
 
+    The corrections are the same for all entries, so they are taken out of the fraction (Kingma and Ba 2015, section 2):
+    with root = sqrt(1 - beta2^t), m_hat / (sqrt(v_hat) + eps) = root / (1 - beta1^t) * m / (sqrt(v) + eps * root).
+
     scratch (N,): an array for intermediate results; by default new ones are allocated.
     """
     scaled_g = np.multiply(g, scale * (1 - beta1), out=scratch)
@@ -23,11 +28,11 @@ def adamw(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, t: int, le
     g_squared *= (1 - beta2) / (1 - beta1) ** 2
     v *= beta2
     v += g_squared
-    v_hat = np.multiply(v, 1 / (1 - beta2**t), out=scratch)
-    denominator = np.sqrt(v_hat, out=scratch)
-    denominator += eps
+    root = math.sqrt(1 - beta2**t)
+    denominator = np.sqrt(v, out=scratch)
+    denominator += eps * root
     step = np.divide(m, denominator, out=scratch)
-    step *= learning_rate / (1 - beta1**t)                # m_hat's correction and the learning rate in one pass
+    step *= learning_rate * root / (1 - beta1**t)
     if weight_decay:
         p *= 1 - learning_rate * weight_decay
     p -= step
