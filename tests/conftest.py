@@ -37,11 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def background(request, tmp_path_factory):
     """Begins what the tests that were selected need of their modules' function `in_background`: a context manager, whose
-    processes run on the cores that the other tests leave free.
+    work is done by processes on the cores that the other tests leave free. In threads, it would meet what tests patch.
     """
-    modules = dict.fromkeys(item.module for item in request.session.items if asks_for_results(item))
+    items: dict = {}
+    for item in request.session.items:
+        if asks_for_results(item):
+            items.setdefault(item.module, []).append(item)
     with contextlib.ExitStack() as stack:
-        yield {module: stack.enter_context(module.in_background(tmp_path_factory)) for module in modules}
+        yield {module: stack.enter_context(module.in_background(tmp_path_factory, own)) for module, own in items.items()}
 
 
 @pytest.fixture
