@@ -131,13 +131,16 @@ def relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     return dy * positive
 
 
-def in_slices(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
+def in_slices(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """The entries of the arrays, SLICE of them at a time: what is computed from a slice in several passes stays in the
     caches. On arrays of a million entries and more this saves a fifth of the time.
     """
+    if arrays[0].size <= SLICE:
+        yield arrays
+        return
     flat = [array.reshape(-1) for array in arrays]
     for start in range(0, flat[0].size, SLICE):
-        yield [array[start:start + SLICE] for array in flat]
+        yield tuple(array[start:start + SLICE] for array in flat)
 
 
 def sigmoid_of_minus(minus_x: np.ndarray) -> np.ndarray:
