@@ -3,7 +3,8 @@ from collections.abc import Mapping
 
 from npgpt.errors import InputError
 from npgpt.interop.family import Family, Stored, plain, transposed
-from npgpt.model.heads import CLASSIFICATION, KINDS, MULTIPLE_CHOICE, REGRESSION, SPAN, TAGGING, Head, HeadParameters
+from npgpt.model.heads import (CLASSIFICATION, EXPONENTS, KINDS, MULTIPLE_CHOICE, REGRESSION, SPAN, TAGGING, Head,
+                               HeadParameters)
 
 LAYERS = {CLASSIFICATION: "score", REGRESSION: "score", MULTIPLE_CHOICE: "multiple_choice_head.summary",
           TAGGING: "classifier", SPAN: "qa_outputs"}
@@ -11,6 +12,7 @@ CLASSES = {CLASSIFICATION: "ForSequenceClassification", REGRESSION: "ForSequence
            MULTIPLE_CHOICE: "DoubleHeadsModel", TAGGING: "ForTokenClassification", SPAN: "ForQuestionAnswering"}
 PROBLEMS = {CLASSIFICATION: "single_label_classification", REGRESSION: "regression"}
 MOST_LABELS = 2**16
+SCALES = {2.0**exponent for exponent in range(EXPONENTS[0], EXPONENTS[1] + 1)}
 SEVERAL = "npgpt_heads"                         # describes all heads, where they need more than transformers has
 
 
@@ -19,7 +21,7 @@ def head_tensors(heads: tuple[Head, ...], parameters: tuple[HeadParameters, ...]
     stored = {}
     for i, (head, p) in enumerate(zip(heads, parameters, strict=True)):
         layer = f"{head.name}.{LAYERS[head.kind]}" if i else LAYERS[head.kind]
-        stored[f"{layer}.weight"] = transposed(p.w)
+        stored[f"{layer}.weight"] = transposed(p.w)._replace(factor=head.scale)
         if p.b is not None:
             stored[f"{layer}.bias"] = plain(p.b)
     return stored
@@ -40,7 +42,7 @@ def head_fields(family: Family, heads: tuple[Head, ...]) -> dict[str, object]:
     if labels:
         found["id2label"] = {str(i): label for i, label in enumerate(labels)}
         found["label2id"] = {label: i for i, label in enumerate(labels)}
-    if len(heads) > 1 or first.both_orders:
+    if len(heads) > 1 or first.both_orders or first.scale != 1:
         found[SEVERAL] = [head._asdict() for head in heads]
     return found
 
@@ -79,8 +81,8 @@ def parse_labels(stored: object) -> tuple[str, ...]:
 def parse_several(stored: object) -> tuple[Head, ...]:
     """Raises InputError unless each is {"kind", "labels", "name"}, and no name occurs twice."""
     try:
-        heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"], head.get("both_orders", False))
-                      for head in stored)
+        heads = tuple(Head(head["kind"], tuple(head["labels"]), head["name"], head.get("both_orders", False),
+                           head.get("scale", 1.0)) for head in stored)
     except (TypeError, KeyError, AttributeError):
         heads = ()
     if not (1 <= len(heads) <= MOST_LABELS and all(map(is_right, heads)) and len({head.name for head in heads}) == len(heads)):
@@ -93,4 +95,5 @@ def is_right(head: Head) -> bool:
     """Whether the fields of a head from a file are of the right types, with labels where the kind needs them."""
     return (head.kind in KINDS and isinstance(head.name, str) and isinstance(head.both_orders, bool)
             and all(isinstance(label, str) for label in head.labels)
-            and (len(head.labels) > 0 or head.kind not in (CLASSIFICATION, TAGGING)))
+            and (len(head.labels) > 0 or head.kind not in (CLASSIFICATION, TAGGING))
+            and isinstance(head.scale, float) and head.scale in (SCALES if head.kind == REGRESSION else {1.0}))

@@ -14,6 +14,7 @@ from npgpt.model.parameters import Group, bias, weight
 
 KINDS = CLASSIFICATION, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN = (
     "classification", "regression", "multiple-choice", "tagging", "span")
+EXPONENTS = -60, 60                             # the smallest and the largest scale as powers of two: float32 holds these
 
 
 class Head(NamedTuple):
@@ -22,6 +23,7 @@ class Head(NamedTuple):
     labels: tuple[str, ...] = ()                # of classification and tagging, in the order of their logits
     name: str = ""                              # of its task, where a model has several
     both_orders: bool = False                   # of two texts, whose states are added (similarity)
+    scale: float = 1.0                          # of regression: the number is so many times what the linear layer gives
 
 
 class HeadParameters(NamedTuple):

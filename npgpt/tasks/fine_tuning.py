@@ -98,7 +98,7 @@ class FineTuning:
         index, ids, last = sequences(batch)
         x, _ = gpt(ids, p, self.config, keep=False)
         states = states_at(last, x, index, batch.ends.shape)
-        return head_logits(states, batch, p.heads[batch.head[0]], self.kind(batch))[0]
+        return self.scale(batch) * head_logits(states, batch, p.heads[batch.head[0]], self.kind(batch))[0]
 
     def loss_and_predictions(self, batch: LabelledBatch, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         """As loss and predictions, in one pass."""
@@ -108,8 +108,13 @@ class FineTuning:
     def kind(self, batch: LabelledBatch) -> str:
         return self.heads[batch.head[0]].kind
 
+    def scale(self, batch: LabelledBatch) -> float:
+        return self.heads[batch.head[0]].scale
+
     def loss(self, batch: LabelledBatch, parameters: np.ndarray, rng: np.random.Generator | None = None) -> np.generic:
-        """The mean loss of the examples, plus lm_weight times the language model's."""
+        """The mean loss of the examples, plus lm_weight times the language model's. Errors of numbers are in units of the
+        head's scale.
+        """
         return self.forward(LabelledBatch(*batch), groups(parameters, self.table), rng, PLAIN, keep=False)[0]
 
     def loss_and_gradients(self, batch: LabelledBatch, parameters: np.ndarray, rng: np.random.Generator | None = None,
@@ -138,7 +143,8 @@ class FineTuning:
             states = states * kept
         logits, head = head_logits(states, batch, p.heads[batch.head[0]], self.kind(batch))
         if self.kind(batch) == REGRESSION:
-            loss, loss_cache = mean_squared_error(logits[:, 0], batch.targets)
+            loss, loss_cache = mean_squared_error(logits[:, 0], batch.targets / self.scale(batch))
+            logits = self.scale(batch) * logits
         else:
             loss, loss_cache = cross_entropy(logits, batch.targets)
         lm = None
@@ -226,7 +232,7 @@ def lm_weights(ends: np.ndarray) -> np.ndarray:
 def uniform_loss(head: Head, examples: Sequence[Inputs]) -> float:
     """The mean loss of examples where all labels or choices are as likely, or 0 is predicted for all numbers."""
     if head.kind == REGRESSION:
-        return float(np.mean([example.target**2 for example in examples]))
+        return float(np.mean([(example.target / head.scale)**2 for example in examples]))
     if head.kind == MULTIPLE_CHOICE:
         return float(np.mean([math.log(len(example.sequences)) for example in examples]))
     return math.log(len(head.labels))

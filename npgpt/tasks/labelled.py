@@ -2,8 +2,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from npgpt.errors import InputError
-from npgpt.model.heads import CLASSIFICATION, MULTIPLE_CHOICE, REGRESSION, SPAN, TAGGING, Head
+from npgpt.model.heads import CLASSIFICATION, EXPONENTS, MULTIPLE_CHOICE, REGRESSION, SPAN, TAGGING, Head
 from npgpt.scoring.spans import split_tag
 from npgpt.tasks.inputs import Inputs, special_ids, transformed
 from npgpt.tasks.token_prediction import FIELDS, KINDS as TOKEN_KINDS
@@ -37,11 +39,22 @@ def head_for(examples: Sequence[Example], path: Path, task: str | None = None, n
         if isinstance(examples[0].label, str):
             raise InputError(f"{path}: --task {REGRESSION} needs numbers as labels, found {examples[0].label!r} in line "
                              f"{examples[0].line}")
-        return Head(REGRESSION, name=name, both_orders=task == SIMILARITY)
+        return Head(REGRESSION, name=name, both_orders=task == SIMILARITY,
+                    scale=scale_of([example.label for example in examples]))
     if fractions:
         raise InputError(f"{path}: the labels are fractions, such as {examples[0].label} in line {examples[0].line}: these "
                          f"are for --task {REGRESSION}")
     return Head(CLASSIFICATION, label_names(examples, path), name, task == SIMILARITY)
+
+
+def scale_of(numbers: Sequence[float]) -> float:
+    """The standard deviation of numbers, rounded to a power of two; 1 if they are equal. In this unit large numbers are
+    learned as well as small ones. A model's files hold the product of the scale and the parameters, which a power of two
+    leaves exact.
+    """
+    if min(numbers) == max(numbers):
+        return 1.0
+    return 2.0**round(float(np.clip(np.log2(np.std(np.asarray(numbers, np.float64))), *EXPONENTS)))
 
 
 def token_head(examples: Sequence[Example], path: Path, task: str | None, name: str) -> Head:

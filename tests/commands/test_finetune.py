@@ -150,6 +150,18 @@ def test_several_files_train_one_model_with_a_head_for_each(npgpt, pretrained, t
         assert (part["wte"] == whole["wte"]).all() and (part["heads.0.w"] == whole[f"heads.{index}.w"]).all()
 
 
+def test_numbers_are_learned_in_their_own_scale(npgpt, pretrained, numbers, tmp_path):
+    """Labels that are 1,024 times as large lead to the same parameters, and to answers that are as many times larger."""
+    large = write(tmp_path / "large.jsonl", *({**example, "label": 1024 * example["label"]}
+                                              for example in map(json.loads, numbers.read_text().splitlines())))
+    for data, out in ((numbers, "small"), (large, "large")):
+        assert npgpt("finetune", "--data", data, *QUICK, "--out", out).status == 0
+    assert load("small").parameters.tobytes() == load("large").parameters.tobytes()
+    small, large = (float(npgpt("classify", "--model", out, "--pair", "cat", "dog", "--json").out.split('"label": ')[1].rstrip("}\n"))
+                    for out in ("small", "large"))
+    assert large == 1024 * small != 0
+
+
 def test_similarity_reads_pairs_in_both_orders(npgpt, pretrained, tmp_path):
     pairs = write(tmp_path / "pairs.jsonl", *({"sentence1": a, "sentence2": b, "label": int(a == b)}
                                               for a in WORDS for b in WORDS[:3]))

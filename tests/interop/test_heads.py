@@ -60,8 +60,9 @@ def test_as_a_language_model_it_is_loaded_without_its_head(kind):
     groups(parameters, model_table(config))                        # raises ValueError for another length
 
 
-@given(st.sampled_from(sorted(FAMILIES)), heads, st.lists(heads, max_size=2), st.booleans())
-def test_heads_survive_the_description_in_config_json(model_type, first, others, both_orders):
+@given(st.sampled_from(sorted(FAMILIES)), heads, st.lists(heads, max_size=2), st.booleans(), st.sampled_from([0.25, 1.0, 4.0]))
+def test_heads_survive_the_description_in_config_json(model_type, first, others, both_orders, scale):
+    first = first._replace(scale=scale if first.kind == REGRESSION else 1.0)
     several = (first._replace(both_orders=both_orders), *(head._replace(name=f"task{i}") for i, head in enumerate(others)))
     stored = json.loads(json.dumps(head_fields(FAMILIES[model_type], several)))
     assert parse_heads(stored, FAMILIES[model_type]) == several
@@ -77,6 +78,19 @@ def test_the_tensors_of_further_heads_begin_with_the_names_of_their_tasks(tmp_pa
                       "answer.qa_outputs.bias": (2,)}
     loaded = load(tmp_path)
     assert loaded.heads == several and loaded.parameters.tobytes() == parameters.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_file_of_a_regression_has_the_weights_of_the_number_itself(tmp_path, dtype):
+    """As transformers knows no scale. The parameters are told exactly."""
+    plain, scaled = (Head(REGRESSION)._replace(scale=scale) for scale in (1.0, 2.0**-7))
+    parameters = initial_parameters(model_table(CONFIGURATION, (plain,)), 3, dtype)
+    for head in (plain, scaled):
+        save(tmp_path / str(head.scale), Model(parameters, CONFIGURATION, None, (head,)))
+    one, other = (read_safetensors(tmp_path / str(head.scale) / WEIGHTS)[0]["score.weight"] for head in (plain, scaled))
+    assert (other == one / 128).all()
+    loaded = load(tmp_path / str(scaled.scale))
+    assert loaded.heads == (scaled,) and loaded.parameters.tobytes() == parameters.tobytes()
 
 
 def test_a_model_without_further_heads_has_none():
@@ -115,7 +129,8 @@ ONE = {"kind": MULTIPLE_CHOICE, "labels": [], "name": "a"}
                                     [ONE, {**ONE, "name": "b", "kind": "poem"}], [ONE, {**ONE, "name": "b", "labels": [1]}],
                                     [ONE, {**ONE, "name": "b", "kind": [SPAN]}], [ONE, {**ONE, "name": "b", "labels": None}],
                                     [ONE, {**ONE, "name": "b", "both_orders": 1}], [ONE, "b"], [[ONE]],
-                                    [{**ONE, "kind": CLASSIFICATION}], [{**ONE, "kind": TAGGING}]])
+                                    [{**ONE, "kind": CLASSIFICATION}], [{**ONE, "kind": TAGGING}], [{**ONE, "scale": 2.0}],
+                                    *([{**ONE, "kind": REGRESSION, "scale": scale}] for scale in (0, -2.0, 3.0, 1e300, "2", [2.0], True))])
 def test_a_description_of_several_heads_that_makes_no_sense_is_refused(stored):
     with pytest.raises(InputError, match=f"{SEVERAL} must be a list of heads"):
         parse_heads({SEVERAL: stored}, GPT2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers import logits_of, seeds
-from npgpt.checking.model import unit_scale_parameters
+from npgpt.checking.model import check_model, unit_scale_parameters
 from npgpt.checking.tasks import CHOICE, LABELS, NUMBER, PAIRS, TASKS, check_task, draw_inputs
 from npgpt.interop.huggingface import load
 from npgpt.interop.safetensors import read_safetensors
@@ -219,6 +219,17 @@ def test_the_loss_of_a_uniform_guess():
     assert FineTuning(CONFIG, [CHOICE], [lengths], lm_weight=0.0).uniform_loss == pytest.approx(1.5 * math.log(2))
     numbers = [one._replace(target=target) for one, target in zip(lengths, (1.0, 3.0))]
     assert FineTuning(CONFIG, [LABELS, NUMBER], [lengths, numbers], lm_weight=0.0).uniform_loss == pytest.approx(5.0)
+
+
+def test_the_loss_of_a_regression_has_the_units_of_its_scale_and_its_answers_those_of_the_numbers():
+    rng = np.random.default_rng(0)
+    task, scaled = (FineTuning(CONFIG, [NUMBER._replace(scale=scale)], lm_weight=0.0) for scale in (1.0, 8.0))
+    batch, parameters = task.batch(0, draw_inputs(NUMBER, rng)), unit_scale_parameters(task.table, rng)
+    answers = scaled.predictions(batch, parameters)
+    np.testing.assert_allclose(answers, 8 * task.predictions(batch, parameters), rtol=1e-14)
+    loss, found = scaled.loss_and_predictions(batch, parameters)
+    assert loss == pytest.approx(np.mean((answers[:, 0] - batch.targets)**2) / 64, rel=1e-12) and (found == answers).all()
+    check_model(scaled, batch, methods=["complex"]).require()
 
 
 def golden(name):
