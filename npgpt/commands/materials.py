@@ -43,13 +43,12 @@ class LanguageModel(Objective):
     """Language modelling on a text. The tokenizer is None for token files that have none beside them."""
 
     task: LanguageModelling
+    kind = GPTConfig                           # of its models
+    preset = "small"                           # of a new one
 
     @property
     def bytes_in_memory(self) -> int:
         return self.task.corpus.bytes_in_memory
-
-    kind = GPTConfig                           # of its models
-    preset = "small"                           # of a new one
 
     @classmethod
     def tokenizer_for(cls, tokenizer: Tokenizer | None) -> Tokenizer | None:

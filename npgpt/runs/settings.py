@@ -21,9 +21,9 @@ class RunSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("threads", "eval_every", "checkpoint_every", "keep_checkpoints"):
-            if getattr(self, name) is not None or name != "checkpoint_every":
-                require(self, name, lambda value: is_integer(value) and 1 <= value <= LARGEST_COUNT, "1 or more")
+        for name in ("threads", "eval_every", "keep_checkpoints"):
+            require(self, name, is_positive, "1 or more")
+        require(self, "checkpoint_every", lambda value: value is None or is_positive(value), "1 or more")
         require(self, "threads", lambda value: value <= MOST_THREADS, f"at most {MOST_THREADS:,}")
         require_paths("data", self.data)
         require(self, "sha256", lambda value: isinstance(value, str), "a digest")
@@ -47,7 +47,7 @@ class FineTuningSettings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, "epochs", lambda value: is_integer(value) and 1 <= value <= LARGEST_COUNT, "1 or more")
+        require(self, "epochs", is_positive, "1 or more")
         require(self, "lm_weight", lambda value: is_number(value) and value >= 0, "0 or more")
         require(self, "evenly", lambda value: isinstance(value, bool), "true or false")
         require_paths("validation", self.validation)
@@ -58,6 +58,10 @@ class FineTuningSettings(RunSettings):
 
 
 OBJECTIVES = {"causal": RunSettings, "masked": RunSettings, "translate": RunSettings, "finetune": FineTuningSettings}
+
+
+def is_positive(count: object) -> bool:
+    return is_integer(count) and 1 <= count <= LARGEST_COUNT
 
 
 def settings_of(stored: dict) -> RunSettings:

@@ -22,7 +22,7 @@ class LastWordReport(NamedTuple):
 
 def last_word_report(found: Sequence[Likelihood]) -> LastWordReport:
     """The likelihoods of the last words of N texts."""
-    require_pairs(found, found)
+    require_pairs(found, found)                 # one at least
     mean = sum(one.log_probability for one in found) / len(found)
     return LastWordReport(sum(one.greedy for one in found) / len(found), math.exp(-mean) if mean > -700 else math.inf,
                           len(found))

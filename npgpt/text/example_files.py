@@ -128,8 +128,7 @@ def with_comparable_labels(examples: list[Example], path: Path, cells: bool) -> 
     be read as numbers.
     """
     labels = [example.label for example in examples]
-    numbers = [*map(number_in, labels)] if cells else [None]
-    if None not in numbers:
+    if cells and None not in (numbers := [*map(number_in, labels)]):
         labels = [read_label(f"{path}: line {example.line}: label", number) for example, number in zip(examples, numbers)]
     types = [*map(type, labels)]
     if str in types and {*types} != {str}:
