@@ -24,7 +24,7 @@ from npgpt.runs.checkpoint import Checkpoint
 from npgpt.tasks import masking
 from npgpt.tasks.fine_tuning import LM_WEIGHT, FineTuning
 from npgpt.tasks.inputs import SPECIAL
-from npgpt.tasks.labelled import cut_lines, head_for, inputs_of
+from npgpt.tasks.labelled import cut_lines, far_from_zero, head_for, inputs_of
 from npgpt.tasks.token_fine_tuning import TokenFineTuning
 from npgpt.tasks.token_prediction import KINDS as TOKEN_KINDS, framing, inputs_of_tokens
 from npgpt.text.characters import UNKNOWN, CharacterTokenizer
@@ -105,6 +105,8 @@ def objective_of(model: Model, data: list[DataSet], paths: list[Path], sha256: s
                                        (one.validation, validation[-1], one.held_out)):
             if message := cut_lines(examples, inputs, context, path):
                 Progress().line(message)
+        if message := far_from_zero(one.training, head, one.path):
+            Progress().line(message)
     if of_tokens:
         task = TokenFineTuning(config, heads[0], training[0], validation[0], seed)
     else:

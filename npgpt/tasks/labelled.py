@@ -15,6 +15,7 @@ from npgpt.text.tokenizer import Tokenizer
 SIMILARITY = "similarity"                       # classification or regression of pairs in both orders
 TASKS = (CLASSIFICATION, SIMILARITY, REGRESSION, MULTIPLE_CHOICE, TAGGING, SPAN)
 SHOWN = 5                                       # lines, in a message
+FAR = 10                                        # standard deviations between 0 and the mean of numbers
 
 
 def head_for(examples: Sequence[Example], path: Path, task: str | None = None, name: str = "") -> Head:
@@ -55,6 +56,15 @@ def scale_of(numbers: Sequence[float]) -> float:
     if min(numbers) == max(numbers):
         return 1.0
     return 2.0**round(float(np.clip(np.log2(np.std(np.asarray(numbers, np.float64))), *EXPONENTS)))
+
+
+def far_from_zero(examples: Sequence[Example], head: Head, path: Path) -> str | None:
+    """A message: that the numbers differ little from their mean, which a head without a bias can hardly learn; or None."""
+    mean = float(np.mean([example.label for example in examples])) if head.kind == REGRESSION else 0.0
+    if abs(mean) <= FAR * head.scale:
+        return None
+    return (f"{path}: the labels are {mean:,.6g} on average, and differ from that by about {head.scale:,.6g}: their "
+            "differences from a fixed number near it would be learned better")
 
 
 def token_head(examples: Sequence[Example], path: Path, task: str | None, name: str) -> Head:

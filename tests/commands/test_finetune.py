@@ -162,6 +162,13 @@ def test_numbers_are_learned_in_their_own_scale(npgpt, pretrained, numbers, tmp_
     assert large == 1024 * small != 0
 
 
+def test_numbers_that_differ_little_from_their_mean_are_told(npgpt, pretrained, tmp_path):
+    for lowest, told in ((0, False), (1900, True)):
+        years = write(tmp_path / "years.jsonl", *({"text": word, "label": lowest + i} for i, word in enumerate(WORDS)))
+        err = npgpt("finetune", "--data", years, "--task", "regression", "--dry-run").err
+        assert ("would be learned better" in err) == told
+
+
 def test_similarity_reads_pairs_in_both_orders(npgpt, pretrained, tmp_path):
     pairs = write(tmp_path / "pairs.jsonl", *({"sentence1": a, "sentence2": b, "label": int(a == b)}
                                               for a in WORDS for b in WORDS[:3]))
