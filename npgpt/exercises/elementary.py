@@ -57,7 +57,7 @@ ELEMENTARY = [
         ("y = x sigmoid(u), where u is a polynomial in x: use the product rule, then the chain rule for the sigmoid.",
          "The derivative of the sigmoid s is s (1 - s), so y' = s + x s (1 - s) u'.",
          "u = SLOPE (x + CUBIC x^3). What is its derivative?"),
-        (Mistake("slope += sigmoid_", "slope += 0",
+        (Mistake("slope += sigmoid", "slope += 0",
                  "the product rule gives two terms; the one in which x itself is differentiated, the sigmoid, is missing."),
          Mistake("slope *= 3 * CUBIC", "slope *= CUBIC", "the derivative of x^3 is 3 x^2; the factor 3 is missing."),
          Mistake("slope *= 3 * CUBIC", "slope *= 0", "the derivative of the cubic term is missing in u'."),

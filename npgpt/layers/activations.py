@@ -1,6 +1,5 @@
 """Activations: the nonlinearities between two linear layers."""
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -8,7 +7,6 @@ from npgpt.layers.erf import normal_cdf
 
 CUBIC = 0.044715
 SLOPE = 2 * math.sqrt(2 / math.pi)
-SLICE = 2**16                                     # entries: few enough for the caches
 
 
 def gelu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
@@ -19,14 +17,12 @@ def gelu(x: np.ndarray) -> tuple[np.ndarray, tuple]:
         y = x/2 * (1 + tanh(u/2)),   u = 2 sqrt(2/pi) * (x + 0.044715 x^3)
           = x * sigmoid(u)           since 1 + tanh(u/2) = 2 sigmoid(u); one exp is cheaper than tanh
     """
-    y, sigmoid = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    for x_, y_, sigmoid_ in in_slices(x, y, sigmoid):
-        minus_u = np.multiply(x_, x_, out=sigmoid_)
-        minus_u *= -SLOPE * CUBIC
-        minus_u -= SLOPE
-        minus_u *= x_
-        np.multiply(x_, sigmoid_of_minus(minus_u), out=y_)
-    return y, (x, sigmoid)
+    minus_u = x * x
+    minus_u *= -SLOPE * CUBIC
+    minus_u -= SLOPE
+    minus_u *= x
+    sigmoid = sigmoid_of_minus(minus_u)
+    return x * sigmoid, (x, sigmoid)
 
 
 def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
@@ -37,19 +33,17 @@ def gelu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
         y' = sigmoid + x sigmoid (1 - sigmoid) u',   u' = 2 sqrt(2/pi) * (1 + 3 * 0.044715 x^2)
     """
     x, sigmoid = cache
-    dx = np.empty(x.shape, np.result_type(dy, x))
-    for x_, sigmoid_, dy_, dx_ in in_slices(x, sigmoid, dy, dx):
-        s = 1 - sigmoid_
-        s *= sigmoid_
-        s *= x_                                   # 0 for large |x|, so that x^2 cannot overflow below
-        slope = np.multiply(s, x_, out=dx_)
-        slope *= x_
-        slope *= 3 * CUBIC
-        slope += s
-        slope *= SLOPE                            # s u', where s = x sigmoid (1 - sigmoid)
-        slope += sigmoid_
-        slope *= dy_
-    return dx
+    s = 1 - sigmoid
+    s *= sigmoid
+    s *= x                                        # 0 for large |x|, so that x^2 cannot overflow below
+    slope = s * x
+    slope *= x
+    slope *= 3 * CUBIC
+    slope += s
+    slope *= SLOPE                                # s u', where s = x sigmoid (1 - sigmoid)
+    slope += sigmoid
+    slope *= dy
+    return slope
 
 
 def gelu_exact(x: np.ndarray) -> tuple[np.ndarray, tuple]:
@@ -129,18 +123,6 @@ def relu_backward(dy: np.ndarray, cache: tuple) -> np.ndarray:
     """dy (...)  ->  dx (...): dy where x was positive, else 0."""
     positive, = cache
     return dy * positive
-
-
-def in_slices(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """The entries of the arrays, SLICE of them at a time: what is computed from a slice in several passes stays in the
-    caches. On arrays of a million entries and more this saves a fifth of the time.
-    """
-    if arrays[0].size <= SLICE:
-        yield arrays
-        return
-    flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, SLICE):
-        yield tuple(array[start:start + SLICE] for array in flat)
 
 
 def sigmoid_of_minus(minus_x: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def taken(config, B, dtype, threads=1):
     (2, np.float32, {"n_positions": 500, "n_head": 16}),            # and here attention's weights
     (1, np.float32, {"n_positions": 1900, "n_head": 2}),            # longer than what is measured
     (2, np.float32, {"n_positions": 500, "n_head": 16, "n_layer": 5, "window_size": 50}),
-    (32, np.float32, {"n_inner": 1000}),                            # large beside the slices in which GELU is computed
+    (8, np.float32, {"n_inner": 1000}),
     (8, np.float32, {"n_inner": 16}),
     (8, np.float32, {"vocab_size": 9000}),                          # the loss, before the backward pass
     (1, np.float32, {"vocab_size": 9000}),
