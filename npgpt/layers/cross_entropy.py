@@ -43,7 +43,7 @@ def cross_entropy(logits: np.ndarray, targets: np.ndarray, ignored: int = IGNORE
     return losses.sum(), (exp, total, counted, chosen, weight, smoothing, logits.shape)
 
 
-def cross_entropy_backward(dloss: np.ndarray | float, cache: tuple, out: tuple = (None,)) -> np.ndarray:
+def cross_entropy_backward(dloss: np.ndarray | float, cache: tuple) -> np.ndarray:
     """dloss ()  ->  dlogits (..., V)
 
     The derivative of ln sum_w exp z_w with respect to z_v is exp z_v / sum_w exp z_w, the softmax; that of
@@ -55,11 +55,10 @@ def cross_entropy_backward(dloss: np.ndarray | float, cache: tuple, out: tuple =
     (1 - smoothing) onehot(target_r) + smoothing/V.
     """
     exp, total, counted, chosen, weight, smoothing, shape = cache
-    dlogits, = out
     dlosses = dloss * weight                                   # (N,), or one number for all
     scale = np.zeros_like(total)                               # (R,)
     scale[counted] = dlosses / total[counted]
-    dlogits = np.multiply(exp, scale[:, None], out=dlogits)    # (R, V)
+    dlogits = exp * scale[:, None]                             # (R, V)
     if smoothing:
         share = np.zeros_like(total)                           # (R,)
         share[counted] = dlosses * (smoothing / shape[-1])

@@ -1,9 +1,8 @@
-"""Which implementation of attention, feed-forward, head and loss to use: the plain one, except in tensor-parallel training
+"""Which implementation of attention, feed-forward and head to use: the plain one, except in tensor-parallel training
 and prefill (parallel/tensor_parallel.py)."""
 from collections.abc import Callable
 from typing import NamedTuple
 
-from npgpt.layers.cross_entropy import cross_entropy, cross_entropy_backward
 from npgpt.layers.embedding import unembedding, unembedding_backward
 from npgpt.layers.feed_forward import feed_forward, feed_forward_backward
 from npgpt.layers.self_attention import self_attention, self_attention_backward
@@ -17,9 +16,7 @@ class Layers(NamedTuple):
     feed_forward_backward: Callable
     unembedding: Callable
     unembedding_backward: Callable
-    cross_entropy: Callable
-    cross_entropy_backward: Callable
 
 
 PLAIN = Layers(self_attention, self_attention_backward, feed_forward, feed_forward_backward,
-               unembedding, unembedding_backward, cross_entropy, cross_entropy_backward)
+               unembedding, unembedding_backward)

@@ -1,16 +1,14 @@
-"""Tensor parallelism: the layers with matrices, and the loss, each computed by several threads (Shoeybi et al. 2019, section 3).
+"""Tensor parallelism: the layers with matrices, each computed by several threads (Shoeybi et al. 2019, section 3).
 
 A head has its own columns of w_qkv and rows of w_proj, a hidden channel of the feed-forward network its own column of
 w_up and row of w_down, a token's logit its own row of the table. So each thread runs the plain layer on its part of the
-matrices. The results of the parts add up, and each part writes its own slice of the gradients. The loss is divided by
-rows.
+matrices. The results of the parts add up, and each part writes its own slice of the gradients.
 """
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
 import numpy as np
 
-from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 from npgpt.layers.embedding import unembedding_backward
 from npgpt.layers.feed_forward import FeedForwardCache, feed_forward, feed_forward_backward
 from npgpt.layers.pattern import CAUSAL, Pattern
@@ -90,23 +88,6 @@ class TensorParallelLayers:
                  for tokens in partition(len(table), self.threads)]
         dxs = [dx for dx, _ in together(self.pool, unembedding_backward, calls)]
         return added(dxs), dtable
-
-    def cross_entropy(self, logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, tuple]:
-        """Each thread has some of the rows. Their losses add up, each weighted by the number of targets in all."""
-        rows, targets = logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)
-        weight = 1 / max(np.count_nonzero(targets != IGNORED), 1)
-        calls = [(rows[part], targets[part], IGNORED, weight) for part in partition(len(rows), self.threads)]
-        losses, caches = zip(*together(self.pool, cross_entropy, calls))
-        return sum(losses), (caches, logits.shape, logits.dtype)
-
-    def cross_entropy_backward(self, dloss: np.ndarray | float, cache: tuple) -> np.ndarray:
-        caches, shape, dtype = cache
-        dlogits = np.empty(shape, dtype)
-        rows = dlogits.reshape(-1, shape[-1])
-        together(self.pool, cross_entropy_backward,
-                 [(dloss, part_cache, (rows[part],))
-                  for part, part_cache in zip(partition(len(rows), len(caches)), caches)])
-        return dlogits
 
 
 def channels(heads: slice, D: int) -> slice:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npgpt.layers.cross_entropy import IGNORED, cross_entropy
+from npgpt.layers.cross_entropy import IGNORED, cross_entropy, cross_entropy_backward
 from npgpt.layers.embedding import unembedding
 from npgpt.model.config import GPTConfig
 from npgpt.model.gpt import gpt, gpt_backward
@@ -94,9 +94,9 @@ class LanguageModelling:
 
         x, cache = gpt(ids, p, self.config, rng, layers)                               # (B, T, C)
         logits, head_cache = layers.unembedding(x, language_model_head(p))             # (B, T, V)
-        loss, loss_cache = layers.cross_entropy(logits, targets)
+        loss, loss_cache = cross_entropy(logits, targets)
         del logits                                # with a large vocabulary, larger than all else
-        dlogits = layers.cross_entropy_backward(fraction, loss_cache)
+        dlogits = cross_entropy_backward(fraction, loss_cache)
         del loss_cache
 
         dx, _ = layers.unembedding_backward(dlogits, head_cache, (language_model_head(g),))

@@ -8,7 +8,6 @@ from hypothesis import given, strategies as st
 from helpers import draw, seeds
 from npgpt.checking.layer import check_layer
 from npgpt.generation.kv_cache import CachedAttention
-from npgpt.layers.cross_entropy import IGNORED
 from npgpt.layers.pattern import CAUSAL, bidirectional
 from npgpt.model.layers import PLAIN
 from npgpt.parallel.tensor_parallel import TensorParallelLayers
@@ -67,20 +66,6 @@ def padded(heads):
 @given(threads, st.integers(1, 3), seeds)
 def test_every_attention_pattern_may_be_divided_by_heads(pattern_of, threads, heads, seed):
     require_equal_to_plain("self_attention", threads, heads, seed, pattern=pattern_of(heads))
-
-
-@given(threads, st.integers(1, 6), seeds)
-def test_the_loss_and_its_gradient_are_the_plain_ones(threads, rows, seed):
-    """Some targets are ignored, so that the threads have different numbers of them."""
-    logits, = draw(seed, (rows, V))
-    targets = np.random.default_rng(seed).integers(V, size=rows)
-    targets[::3] = IGNORED
-    loss, cache = PLAIN.cross_entropy(logits, targets)
-    layers = TensorParallelLayers(pool, threads)
-    parallel_loss, parallel_cache = layers.cross_entropy(logits, targets)
-    assert parallel_loss == pytest.approx(loss, rel=1e-14)
-    np.testing.assert_allclose(layers.cross_entropy_backward(0.5, parallel_cache), PLAIN.cross_entropy_backward(0.5, cache),
-                               rtol=1e-14, atol=0)
 
 
 @every_layer
