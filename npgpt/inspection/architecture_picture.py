@@ -9,7 +9,7 @@ from npgpt.model.config import GPTConfig
 WIDTH, MARGIN = 716, 14
 MODEL, BLOCK = 170, 520                         # the middles of the two columns
 TOP = 54                                        # where the columns begin
-BOX, BESIDE, SKIP = 108, 10, 132                # half a box's width; from the middle: to the arrows, to the residual stream
+BOX, BESIDE, SKIP = 114, 10, 132                # half a box's width; from the middle: to the arrows, to the residual stream
 LINE = 21                                       # the height of a line of text
 EDGE, SUM, SPLIT = 46, 26, 20                   # heights of arrows, of a sum, and of where the residual stream leaves
 FRAME = BLOCK - SKIP - 46, MARGIN, WIDTH - MARGIN          # of the block: left, top, right
@@ -19,7 +19,7 @@ STYLE = """text { fill: var(--ink); font: 15px system-ui, sans-serif; }
 path, .box, circle, .frame { fill: none; stroke-width: 1.6; stroke: var(--quiet); }
 path.forward { stroke: var(--c0); fill: none; } path.gradient { stroke: var(--c1); fill: none; }
 .box, circle { fill: var(--card); } .frame, .zoom { stroke: var(--line); } .zoom { stroke-dasharray: 4 4; }
-@media (max-width: 36rem) { text { font-size: 19px; } }
+@media (max-width: 36rem) { text { font-size: 18px; } }
 """
 
 

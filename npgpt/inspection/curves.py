@@ -13,7 +13,7 @@ DIGIT = 11                                      # the width of a digit on a phon
 COLOURS = 6                                     # in colours.css; further runs use them again, with other dashes
 RAW, SMOOTHED = 1200, 400                       # the largest number of points drawn of one curve
 FRACTION = 50                                   # noisy curves are averaged over a fiftieth of the run
-APART = 0.1                                     # of the width, between the last tick and the one before it
+APART = 0.13                                    # of the width, between the last tick and the one before it
 UNDER = 3                                       # the number of curves that remain visible under one that coincides with them
 
 
@@ -85,10 +85,11 @@ def grid(where: Frame, label: str) -> list[str]:
              f'<text x="{left - 8}" y="{where.down(tick):.1f}" dy=".35em" text-anchor="end">{figure(tick)}</text>'
              for tick in where.y.ticks]
     for tick in where.x.ticks:
-        place = f"{where.across(tick):.1f}"
-        edge, anchor = (WIDTH - 2, "end") if where.x.place(tick) > 0.97 else (place, "middle")       # not beyond the edge
-        parts.append(f'<path class="tick" d="M{place} {bottom}v5"/>'
-                     f'<text x="{edge}" y="{bottom + 21}" text-anchor="{anchor}">{figure(tick)}</text>')
+        place, name = where.across(tick), figure(tick)
+        fits = place + DIGIT * len(name) / 2 <= WIDTH - 2
+        edge, anchor = (f"{place:.1f}", "middle") if fits else (WIDTH - 2, "end")
+        parts.append(f'<path class="tick" d="M{place:.1f} {bottom}v5"/>'
+                     f'<text x="{edge}" y="{bottom + 21}" text-anchor="{anchor}">{name}</text>')
     return [*parts, f'<path class="axis" d="M{left} {TOP}V{bottom}H{right}"/>'
                     f'<text x="{(left + right) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{label}</text>']
 

@@ -1,11 +1,13 @@
 """The picture of the architecture"""
 import dataclasses
 import xml.etree.ElementTree as tree
+from pathlib import Path
 
 import pytest
 
 from npgpt.inspection.architecture_picture import architecture_picture
 from npgpt.model.config import GPTConfig
+from npgpt.model.presets import preset
 
 CONFIG = GPTConfig(vocab_size=103, n_positions=64, n_embd=128, n_layer=4, n_head=4)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -22,6 +24,11 @@ def texts(root):
 def test_sizes_are_those_of_the_configuration():
     assert "B 12, T 64, C 128, H 4, D 32, I 512, V 103" in texts(drawn()) and "4 blocks" in texts(drawn())
     assert "1 block" in texts(drawn(n_layer=1))
+
+
+def test_the_picture_of_the_first_page_is_what_is_drawn_now():
+    file = Path(__file__).parents[2] / "npgpt/model/architecture.svg"
+    assert file.read_bytes() == architecture_picture(preset("gpt2"), B=4, T=64)
 
 
 @pytest.mark.parametrize("changes, parts, other", [

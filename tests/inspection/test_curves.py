@@ -23,6 +23,14 @@ def test_the_last_step_is_labelled_and_no_other_is_near_it(last, shown):
     assert across[-len(shown):] == shown
 
 
+@pytest.mark.parametrize("last, anchor", [(4, "middle"), (1250, "end")])
+def test_the_last_label_is_below_its_tick_where_it_has_room(last, anchor):
+    lines = [line([0, last], [2, 3])]
+    ticks = r'd="M([\d.]+) \d+v5"/><text x="([\d.]+)" y="\d+" text-anchor="(\w+)"'
+    tick, x, found = re.findall(ticks, "".join(panel(lines, frame(lines))))[-1]
+    assert found == anchor and (x == tick if anchor == "middle" else float(tick) < float(x) < WIDTH)
+
+
 def test_labels_have_room_at_the_left_and_no_more():
     short, long = (frame([line([1, 2], [0, high])]) for high in (5, 5e-9))
     assert short.left < long.left and short.left + short.width == long.left + long.width < WIDTH
