@@ -22,7 +22,9 @@ from npgpt.interop.huggingface import WEIGHTS, load_model
 from npgpt.runs.checkpoint import MOMENTS, RECORD, newest_checkpoint
 from npgpt.runs.metrics import METRICS_FILE
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and limits")
+if os.name != "posix":
+    pytest.skip("needs POSIX signals and limits", allow_module_level=True)
+
 THOROUGH, DEFAULT = 250, 25                                    # examples, as in conftest.py
 EXAMPLES = settings().max_examples
 KILLS = 50 if EXAMPLES >= THOROUGH else 3 if EXAMPLES >= DEFAULT else 1

@@ -1,17 +1,22 @@
 """Other systems: npgpt works where functions of this one do not exist."""
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+PROJECT = str(Path(__file__).resolve().parents[1])
+
 # What Windows and macOS lack, and that ctypes cannot open the process itself, or finds no mallopt in it.
 WITHOUT = """
-import ctypes, os, sys
+import ctypes, os, signal, sys
 for name in ("fcntl", "resource", "termios", "pwd", "grp"):
     sys.modules[name] = None
-for name in ("sched_getaffinity", "sysconf", "O_NOFOLLOW", "O_NONBLOCK", "fork", "mkfifo", "getuid"):
-    if hasattr(os, name):
-        delattr(os, name)
+for module, names in ((os, "sched_getaffinity sysconf getloadavg O_NOFOLLOW O_NONBLOCK fork mkfifo getuid killpg setsid"),
+                      (signal, "SIGKILL SIGHUP SIGPIPE SIGALRM setitimer pthread_sigmask")):
+    for name in names.split():
+        if hasattr(module, name):
+            delattr(module, name)
 
 def load(name, *arguments, original=ctypes.CDLL, **settings):
     if name is None:
@@ -19,11 +24,20 @@ def load(name, *arguments, original=ctypes.CDLL, **settings):
     return original(name, *arguments, **settings)
 ctypes.CDLL = load
 """
-EVERY_MODULE = """
-import importlib, pkgutil, npgpt
-for module in pkgutil.walk_packages(npgpt.__path__, "npgpt."):
-    if module.name != "npgpt.__main__":
-        importlib.import_module(module.name)
+# The peers of the benchmarks that need other libraries are imported up to there.
+EVERY_MODULE = f"""
+sys.path.insert(0, {PROJECT!r})
+sys.modules["torch"] = sys.modules["transformers"] = None
+import importlib, pkgutil, benchmarks, npgpt
+names = [module.name for package in (npgpt, benchmarks)
+         for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+for name in names:
+    if name != "npgpt.__main__":
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name not in ("torch", "transformers"):
+                raise
 """
 RUN = """
 from npgpt.__main__ import main
