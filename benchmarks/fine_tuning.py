@@ -22,17 +22,21 @@ from npgpt.errors import InputError
 from npgpt.text.example_files import read_examples
 from npgpt.text.examples import ChoiceExample, Example, PairExample, TextExample
 
-PRETRAINING = ("--tokenizer", "gpt1", "--vocab-size", "2048", "--n-layer", "2", "--batch-size", "24", "--steps", "1600")
+PRETRAINING = ("--tokenizer", "gpt1", "--vocab-size", "1024", "--n-layer", "3", "--n-positions", "96", "--dropout", "0.1",
+               "--batch-size", "16", "--steps", "2600")
 VARIANTS = {"from scratch": ("--from-scratch",), "pretrained": (), "without auxiliary loss": ("--lm-weight", "0")}
 
 
-def text_of(example: Example) -> str:
-    """The text of an example: a pair is read in its order, and a context goes on with the right choice."""
+def text_of(example: Example, rng: random.Random) -> str:
+    """The text of an example. Of two texts, a pair or a context and its right choice, one stands again after the other: so
+    the model learns to look back for what it has read before, which is what comparing two texts needs.
+    """
     if isinstance(example, TextExample):
         return example.text
-    if isinstance(example, PairExample):
-        return f"{example.sentence1} {example.sentence2}"
-    return f"{example.context} {example.choices[example.answer]}"
+    pair = isinstance(example, PairExample)
+    texts = [example.sentence1, example.sentence2] if pair else [example.context, example.choices[example.answer]]
+    rng.shuffle(texts)
+    return " ".join([*texts, texts[0]])
 
 
 def target_of(example: Example) -> object:
@@ -41,8 +45,9 @@ def target_of(example: Example) -> object:
 
 def pretraining_text(files: list[Path]) -> str:
     """An example a line. They are shuffled, because the last tenth of the text is for validation."""
-    lines = [text_of(example) + "\n" for file in files for example in read_examples(file)]
-    random.Random(0).shuffle(lines)
+    rng = random.Random(0)
+    lines = [text_of(example, rng) + "\n" for file in files for example in read_examples(file)]
+    rng.shuffle(lines)
     return "".join(lines)
 
 
@@ -100,6 +105,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("fine_tuning"), metavar="DIR", help="(default: fine_tuning)")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="runs of each (default: 5)")
     parser.add_argument("--tasks", nargs="+", metavar="NAME", help="(default: all in FOLDER)")
+    parser.add_argument("--variants", nargs="+", default=[*VARIANTS], choices=VARIANTS, metavar="NAME",
+                        help=f"columns of the table (default: {', '.join(map(repr, VARIANTS))})")
     parser.add_argument("--threads", default="2", metavar="N", help="(default: 2)")
     args = parser.parse_args()
     try:
@@ -115,12 +122,12 @@ def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     threads = ["--threads", args.threads]
     init = pretrained([train for train, _ in tasks.values()], args.out, threads)
-    table = Table(("task", -16), ("majority", 8), *((name, 22) for name in VARIANTS))
+    table = Table(("task", -16), ("majority", 8), *((name, 22) for name in args.variants))
     for task in args.tasks or tasks:
         cells = []
-        for name, options in VARIANTS.items():
+        for name in args.variants:
             found = [accuracy(*tasks[task], init, args.out / task / name.replace(" ", "-") / str(seed),
-                              [*options, "--seed", str(seed), *threads]) for seed in range(args.seeds)]
+                              [*VARIANTS[name], "--seed", str(seed), *threads]) for seed in range(args.seeds)]
             cells.append(f"{statistics.median(found):.3f} ({min(found):.3f}-{max(found):.3f})")
         table.row(task, f"{majority(tasks[task][1]):.3f}", *cells)
 

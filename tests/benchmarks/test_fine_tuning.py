@@ -32,9 +32,12 @@ def test_tasks_are_pairs_of_files_that_fine_tuning_is_for(folder):
     assert tasks["texts"] == [folder / "texts.train.jsonl", folder / "texts.test.jsonl"]
 
 
-def test_pretraining_sees_every_example_once_with_the_right_choice(folder):
-    text = pretraining_text([train for train, _ in tasks_in(folder).values()])
-    assert sorted(text.splitlines()) == ["four five", "one", "six eight", "three", "two"]
+def test_pretraining_sees_every_example_with_the_right_choice_and_one_of_two_texts_again_after_the_other(folder):
+    lines = pretraining_text([train for train, _ in tasks_in(folder).values()]).splitlines()
+    single = {"one", "two", "three"}
+    assert len(lines) == 5 and single < {*lines}
+    assert {frozenset(line.split()) for line in lines if line not in single} == {frozenset({"four", "five"}), frozenset({"six", "eight"})}
+    assert all(line.split()[0] == line.split()[2] for line in lines if line not in single)
 
 
 def test_the_majority_is_right_as_often_as_its_label_occurs(folder):
