@@ -87,10 +87,14 @@ def hint(analytic: np.ndarray, numeric: np.ndarray, tolerance: float) -> str:
         return "; identically zero by hand"
     if not numeric.any():
         return "; identically zero by numerical differentiation"
+    sure = tolerance * np.abs(numeric).max()
+    if (np.abs(numeric[~(np.abs(analytic - numeric) <= sure)]) <= sure).all():
+        return "; right except where it must be zero"
     firm = np.abs(numeric) > rough * np.abs(numeric).max()
     ratios = numeric[firm] / np.where(analytic[firm] == 0, np.nan, analytic[firm])
     if ratios.size > 1 and np.allclose(ratios, ratios[0], rtol=rough, atol=0):
-        return f"; numeric / analytic is {ratios[0]:.4g} everywhere"
+        if close(ratios[0] * analytic, numeric, rough):
+            return f"; numeric / analytic is {ratios[0]:.4g} everywhere"
     if analytic.ndim >= 2:
         *leading, rows, columns = analytic.shape
         if rows == columns and close(analytic.swapaxes(-1, -2), numeric, rough):

@@ -81,7 +81,10 @@ def problem_of_shapes(inputs: list[tuple[str, np.ndarray]], returned: list) -> s
 
 
 def cause(returned: tuple[int, ...], expected: tuple[int, ...]) -> str:
-    if len(returned) > len(expected) and returned[len(returned) - len(expected):] == expected:
+    extra = len(returned) - len(expected)
+    if extra > 0 and returned == (1,) * extra + expected:
+        return ": its first axes, of size 1, are too many. Was the cache, a tuple, used as an array?"
+    if extra > 0 and returned[extra:] == expected:
         return (": a sum over the leading axes is missing. What is used in every row "
                 "gets a gradient from every row, and they add up")
     if len(returned) == len(expected) and sorted(returned) == sorted(expected):
@@ -122,6 +125,9 @@ def general(comparison: Comparison) -> str:
         return "it has entries that are NaN or infinite."
     if comparison.vanishes:
         return "it is zero everywhere."
+    off = np.abs(numeric - analytic) > ALIKE * np.abs(numeric).max()
+    if not numeric[off].any():
+        return "it is right except where it must be 0: on these entries the result does not depend."
     factor = (numeric * analytic).sum() / (analytic * analytic).sum()
     if close(factor * analytic, numeric, ALIKE):
         if abs(factor + 1) < ALIKE:

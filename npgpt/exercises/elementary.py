@@ -131,6 +131,8 @@ ELEMENTARY = [
                  "y (1 - y) is the derivative of y_i with respect to x_i only; y_i depends on the other scores too."),
          Mistake('np.einsum("...i,...i->...", dy, y)[..., None]', "dy.sum(axis=-1, keepdims=True)",
                  "the sum over the row is of dy times y, not of dy."),
+         Mistake('np.einsum("...i,...i->...", dy, y)[..., None]', "(dy * y).sum()",
+                 "the sum must be over each row by itself, not over the whole array: axis=-1, keepdims=True."),
          Mistake('np.einsum("...i,...i->...", dy, y)[..., None]', "(dy * y).mean(axis=-1, keepdims=True)",
                  "there is a mean over the row where there must be a sum."))),
     Exercise(
@@ -166,6 +168,10 @@ ELEMENTARY = [
                  "the mean depends on x too: the term with the mean of dxhat is missing."),
          Mistake("    dx -= xhat * along_xhat\n    dx *= rstd", "    dx = dxhat * rstd",
                  "mean and standard deviation depend on x too: the two terms that come from them are missing."),
+         Mistake("    along_xhat = mean_of_product(dxhat, xhat)                      # (..., 1)\n"
+                 "    dx = dxhat - mean(dxhat)\n",
+                 "    along_xhat = (dxhat * xhat).mean()\n    dx = dxhat - dxhat.mean()\n",
+                 "the means must be over each vector by itself, not over the whole array: axis=-1, keepdims=True."),
          Mistake("    dx *= rstd\n", "", "the factor rstd is missing."),
          Mistake("    dxhat = dy * gain\n", "    dxhat = dy.copy()\n",
                  "the gain is missing: y = gain * xhat + bias, so dxhat = dy * gain."),

@@ -11,7 +11,7 @@ WIDTH = 110
 PAGE = '''"""Exercise {name}: write the backward pass.
 
 {task}
-
+{tuples}
     npgpt exercise --check {file}     compares your gradients with numerical ones
     npgpt exercise --hint {file}      gives a hint; once more, the next one
 """
@@ -21,7 +21,10 @@ PAGE = '''"""Exercise {name}: write the backward pass.
 {forward}
 
 def {name}_backward({upstream}, cache):
-    """{returns}"""
+    """{upstream} has the shape of {name}'s first result; cache is its second.
+
+    {returns}
+    """
     raise NotImplementedError
 '''
 
@@ -30,8 +33,12 @@ def exercise_file(exercise: Exercise, file: str) -> str:
     """The text of the file with this name. Forward's source is read from npgpt itself."""
     upstream, *_ = inspect.signature(exercise.backward).parameters
     results = ["d" + name for name in exercise.differentiable]
-    return PAGE.format(name=exercise.name, file=file, task=exercise.task, imports="\n".join(imports(exercise)),
-                       forward=inspect.getsource(exercise.forward), upstream=upstream, returns=described(results))
+    tuples = "".join(f"    {line}\n" for line in named_tuples(exercise))
+    if tuples:
+        tuples = f"\nNamed tuples, with their fields:\n\n{tuples}"
+    return PAGE.format(name=exercise.name, file=file, task=exercise.task, tuples=tuples, upstream=upstream,
+                       imports="\n".join(imports(exercise)), forward=inspect.getsource(exercise.forward),
+                       returns=described(results))
 
 
 def described(results: list[str]) -> str:
@@ -40,6 +47,14 @@ def described(results: list[str]) -> str:
         return "Return dx, and the gradients of the parameters in the same groups as p."
     shape = "which has the shape of" if len(results) == 1 else "each with the shape of"
     return f"Return {', '.join(results)}, {shape} the argument."
+
+
+def named_tuples(exercise: Exercise) -> Iterator[str]:
+    """The named tuples that the file imports, with their fields."""
+    for name in sorted(helpers_of(exercise)):
+        helper = exercise.forward.__globals__.get(name)
+        if isinstance(helper, type) and hasattr(helper, "_fields"):
+            yield f"{name}({', '.join(helper._fields)})"
 
 
 def imports(exercise: Exercise) -> Iterator[str]:

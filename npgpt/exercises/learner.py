@@ -5,6 +5,9 @@ from bdb import BdbQuit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+
+import numpy as np
 
 from npgpt.errors import InputError
 from npgpt.text.corpus import decode_text
@@ -54,13 +57,22 @@ def errors_in(path: Path) -> Iterator[None]:
             raise
         raise Unfinished(f"{path}, line {error.lineno}: {error.msg}\n    {(error.text or '').strip()}") from None
     except (Exception, SystemExit) as error:
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        places = [place for place in traceback.walk_tb(error.__traceback__) if place[0].f_code.co_filename == str(path)]
         if isinstance(error, (Unfinished, BdbQuit)):                       # q in a debugger
             raise
-        if not lines:                                                      # such as a function with too few arguments
+        if not places:                                                     # such as a function with too few arguments
             raise Unfinished(f"{path}: {type(error).__name__}: {error}") from None
-        last, source = lines[-1], source_of(path).splitlines()
+        frame, number = places[-1]
+        function = frame.f_code.co_name
         if isinstance(error, NotImplementedError):
-            raise Unfinished(f"{path}, line {last.lineno}: {last.name} is still to be written") from None
-        raise Unfinished(f"{path}, line {last.lineno}, in {last.name}:\n    {source[(last.lineno or 1) - 1].strip()}\n"
-                         f"{type(error).__name__}: {error}") from None
+            raise Unfinished(f"{path}, line {number}: {function} is still to be written") from None
+        line = source_of(path).splitlines()[number - 1].strip()
+        raise Unfinished(f"{path}, line {number}, in {function}:\n    {line}\n{type(error).__name__}: {error}"
+                         f"{shapes_in(line, frame)}") from None
+
+
+def shapes_in(line: str, frame: FrameType) -> str:
+    """A line with the shapes of the arrays that a line of source uses; empty if it uses none."""
+    values = {name: frame.f_locals.get(name) for name in re.findall(r"\w+", line)}
+    shapes = [f"{name} {value.shape}" for name, value in values.items() if isinstance(value, np.ndarray)]
+    return "\nthe shapes there: " + ", ".join(shapes) if shapes else ""

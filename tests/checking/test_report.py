@@ -32,6 +32,8 @@ def test_entries_are_counted_as_off_relative_to_the_scale():
     ([1.0, 2.0], [3.0, 6.0001], "complex", None),
     ([1.0, 2.0], [3.0, 6.0001], "central", "numeric / analytic is 3 everywhere"),
     ([1.0], [3.0], "complex", None),                       # one number does not show a factor
+    ([1.0, 2.0, 3.0], [1.0, 2.0, 0.0], "complex", "right except where it must be zero"),
+    ([1.0, 2.0, 3.0], [2.0, 4.0, 0.0], "complex", None),   # a factor, but not everywhere
     ([1.0, 2.0], [2.0, 1.0], "complex", "the same numbers in another order"),
     ([1.0, 2.0], [0.0, 0.0], "complex", "identically zero by numerical differentiation"),
     ([0.0, 0.0], [1.0, 2.0], "complex", "identically zero by hand"),

@@ -54,6 +54,12 @@ def test_the_file_has_the_forward_pass_the_task_and_no_answer(name):
     assert len(exercise.hints) >= 2 and exercise.mistakes and max(map(len, text.splitlines())) <= 125
 
 
+def test_the_file_names_the_fields_of_the_cache():
+    text = exercise_file(LAYERS["self_attention"], "FILE")
+    assert "SelfAttentionCache(qkv, attention, proj, n_head, pattern)\n" in text
+    assert "Named tuples" not in exercise_file(LAYERS["linear"], "FILE")
+
+
 def statements(source):
     return {line.strip() for line in source.splitlines() if re.match(r"\s+(\w+.* [-+*]?= |return )", line)}
 
@@ -101,7 +107,9 @@ RIGHT_DX = """    x, w, _ = cache
     ("return dx * np.abs(dy).sum(), rows.T @ dys, dys.sum(axis=0)", "linear in the upstream gradient"),
     ("return dx.astype(np.float64), rows.T @ dys, dys.sum(axis=0)", "another dtype"),
     ("return undefined", r"line 3\d, in linear_backward:\n    return undefined\nNameError: name 'undefined' is not defined"),
-    ("return dys @ dys, 0, 0", r"line 3\d, in linear_backward:\n    return dys @ dys, 0, 0\nValueError: "),
+    ("return dys @ dys, 0, 0", r"line 3\d, in linear_backward:\n    return dys @ dys, 0, 0\nValueError: .*\n"
+                               r"the shapes there: dys \(20, 7\)$"),
+    ("return dx, rows.T @ dys, dys.sum(axis=0, keepdims=True)", r"\(1, 7\); .*: its first axes, of size 1, are too many"),
     ("return (dx", r"line 3\d: '\(' was never closed\n    return \(dx"),
     ])
 def test_what_is_wrong_is_said_in_words(body, advice, check):
@@ -115,6 +123,14 @@ def test_the_other_gradients_of_a_wrong_one_are_shown_as_right(check):
     verdicts = {line.split()[1]: line.split()[-1] for line in said.splitlines()[1:4]}
     assert verdicts == {"x": "ok", "w": "ok", "b": "WRONG"}
     assert "The gradient of b: it is a mean over the rows, and must be their sum" in said
+
+
+def test_a_gradient_that_is_wrong_only_where_it_must_be_zero_is_told_so(check):
+    body = ("    exp, total, counted, chosen, weight, _, shape = cache\n    dlogits = exp / total[:, None]\n"
+            "    dlogits[counted, chosen] -= 1\n    return (dloss * weight * dlogits).reshape(shape)\n")
+    said = check("cross_entropy", body)[1]
+    assert "18 of 180 entries off; right except where it must be zero" in said
+    assert "The gradient of logits: it is right except where it must be 0" in said
 
 
 @pytest.mark.parametrize("forward, says", [
