@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from npgpt.errors import InputError
+from npgpt.model.bert_config import MOST_SEGMENTS, BertConfig
 from npgpt.model.config import GPTConfig
 
 NO_COUNTS = [0, -1, 1.0, 2.5, math.nan, True, None, "8", [8]]
@@ -44,6 +45,18 @@ def test_a_wrong_value_is_named_with_the_rule(name, value):
     culprit = "n_head" if (name, value) == ("n_embd", 770) else name
     with pytest.raises(InputError, match=f"^{culprit} must be "):
         GPTConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name, value", [
+    *(("type_vocab_size", value) for value in [*NO_COUNTS, MOST_SEGMENTS + 1]), ("tie_word_embeddings", 1), ("n_layer", 0)])
+def test_a_wrong_value_of_a_bert_is_named_with_the_rule(name, value):
+    with pytest.raises(InputError, match=f"^{name} must be "):
+        BertConfig(**{name: value})
+
+
+@pytest.mark.parametrize("segments", [1, MOST_SEGMENTS])
+def test_a_bert_may_have_one_segment_or_many(segments):
+    assert BertConfig(type_vocab_size=segments).type_vocab_size == segments
 
 
 def test_the_message_says_which_values_are_allowed():

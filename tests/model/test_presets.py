@@ -5,9 +5,9 @@ import tracemalloc
 import pytest
 
 from npgpt.errors import InputError
-from npgpt.model.heads import language_model_table
+from npgpt.model.heads import language_model_table, model_table
 from npgpt.model.parameters import parameter_count
-from npgpt.model.presets import PRESETS, preset
+from npgpt.model.presets import BERT_PRESETS, PRESETS, TRANSLATION_PRESETS, preset
 
 
 @pytest.mark.parametrize("name, count", [("gpt2", 124_439_808), ("gpt2-medium", 354_823_168),
@@ -47,15 +47,36 @@ def test_gpt1_has_post_ln_blocks_and_the_published_shape():
     assert not config.pre_layer_norm and config.resid_pdrop == config.embd_pdrop == config.attn_pdrop == 0.1
 
 
+@pytest.mark.parametrize("name, n_layer, n_head, n_embd, count", [("bert-base", 12, 12, 768, 109_514_298),
+                                                                  ("bert-large", 24, 16, 1024, 335_174_458)])
+def test_bert_has_the_shape_of_its_paper_and_as_many_parameters_as_in_transformers(name, n_layer, n_head, n_embd, count):
+    config = preset(name)
+    assert (config.n_layer, config.n_head, config.n_embd, config.inner) == (n_layer, n_head, n_embd, 4 * n_embd)
+    assert (config.vocab_size, config.n_positions, config.type_vocab_size, config.pad_token_id) == (30522, 512, 2, 0)
+    assert (config.activation_function, config.layer_norm_epsilon) == ("gelu", 1e-12)
+    assert config.resid_pdrop == config.attn_pdrop == 0.1 and parameter_count(model_table(config)) == count
+
+
+@pytest.mark.parametrize("name, n_head, n_embd, dropout, millions", [("transformer-base", 8, 512, 0.1, 65),
+                                                                     ("transformer-big", 16, 1024, 0.3, 213)])
+def test_the_first_transformers_have_the_shapes_of_their_paper(name, n_head, n_embd, dropout, millions):
+    """Vaswani et al. 2017, table 3 and section 5.4: dropout acts on the branches and on the embeddings."""
+    config = preset(name)
+    assert (config.n_layer, config.decoder_layers, config.n_head, config.n_embd) == (6, 6, n_head, n_embd)
+    assert (config.vocab_size, config.inner, config.activation_function) == (37000, 4 * n_embd, "relu")
+    assert (config.resid_pdrop, config.attn_pdrop) == (dropout, 0.0) and config.n_positions >= 512
+    assert parameter_count(model_table(config)) == pytest.approx(millions * 1e6, rel=0.04)
+
+
 def test_the_small_siblings_differ_from_small_only_as_their_models_do_from_gpt2():
     assert preset("gpt1-small") == preset("small", pre_layer_norm=False)
     assert preset("gpt3-small") == preset("small", window_size=16, qkv_bias=False)
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "gpt1-small", "gpt3-small"])
+@pytest.mark.parametrize("name", ["tiny", "small", "gpt1-small", "gpt3-small", "bert-small", "transformer-small"])
 def test_small_ones_have_fewer_than_a_million_parameters_and_no_dropout(name):
     config = preset(name)
-    assert parameter_count(language_model_table(config)) < 10**6
+    assert parameter_count(model_table(config)) < 10**6
     assert config == config.without_dropout()
 
 
@@ -68,7 +89,7 @@ def test_some_fields_may_be_changed():
 def test_an_unknown_name_is_refused_with_a_list_of_the_known_ones():
     with pytest.raises(InputError, match="'gpt3'") as error:
         preset("gpt3")
-    assert all(name in str(error.value) for name in PRESETS)
+    assert all(name in str(error.value) for name in [*PRESETS, *BERT_PRESETS, *TRANSLATION_PRESETS])
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"])
