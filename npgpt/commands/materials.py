@@ -35,6 +35,7 @@ KINDS = {CharacterTokenizer: "char", ByteTokenizer: "byte", BytePairTokenizer: "
          WordPieceTokenizer: "wordpiece"}
 SAMPLE_TOKENS = 400
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions")
+CHOSEN = (*SIZES, "initializer_range")                         # fields of a configuration that arguments of train choose
 FORM = ("pre_layer_norm", "window_size", "qkv_bias")           # of a GPT's blocks, which a preset has, too
 GPT2_VOCABULARY = 50257
 
@@ -121,7 +122,9 @@ def gather_text(args: argparse.Namespace, origin: Checkpoint | None = None,
 def properties(model: Model) -> dict[str, object]:
     """A model's properties that arguments of the same names or a preset ask for."""
     kind = KINDS.get(type(model.tokenizer), "none")
-    return {**sizes_and_form(model.config), "tokenizer": kind, "vocab_size": model.config.vocab_size}
+    config = model.config
+    return {**sizes_and_form(config), "tokenizer": kind, "vocab_size": config.vocab_size,
+            "initializer_range": config.initializer_range}
 
 
 def require_agreement(args: argparse.Namespace, own: Mapping[str, object], folder: Path) -> None:
@@ -142,7 +145,7 @@ def new_config(args: argparse.Namespace, tokenizer: Tokenizer | None, objective:
     """Raises InputError for a preset of another kind of model."""
     vocab_size = tokenizer.vocab_size if tokenizer else GPT2_VOCABULARY if args.vocab_size is None else args.vocab_size
     name = args.preset or objective.preset
-    config = preset(name, vocab_size=vocab_size, **objective.special_ids(tokenizer), **given(args, SIZES))
+    config = preset(name, vocab_size=vocab_size, **objective.special_ids(tokenizer), **given(args, CHOSEN))
     if not isinstance(config, objective.kind):
         raise InputError(f"--preset {name} is not for --objective {objective.name}: choose --preset {objective.preset}, for "
                          "example")

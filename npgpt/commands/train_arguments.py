@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (("n_layer", "blocks"), ("n_head", "attention heads in each"), ("n_embd", "channels"),
                        ("n_positions", "context: how many tokens are seen at once")):
         model.add_argument(flag(name), type=count, metavar="N", help=f"{text} (default: {getattr(small, name)})")
+    model.add_argument("--initializer-range", type=float, metavar="X",
+                       help="the standard deviation of a new model's weights: with a larger one, attention begins sharper "
+                            "(default: 0.8 / sqrt(n_embd); 0.02 from 768 channels on)")
     model.add_argument("--dropout", type=float, metavar="P", help="dropout probability (default: the preset's)")
     model.add_argument("--init", type=model_directory, metavar="DIR", help="start from the model in DIR, with its tokenizer")
     model.add_argument("--dtype", choices=("float32", "float64"), help="(default: float32)")

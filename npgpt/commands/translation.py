@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from npgpt.commands.arguments import for_shell, given
-from npgpt.commands.materials import SIZES, properties, require_agreement
+from npgpt.commands.materials import CHOSEN, properties, require_agreement
 from npgpt.commands.objective import Objective
 from npgpt.commands.progress import Progress
 from npgpt.commands.text_data import described, recorded_paths
@@ -164,7 +164,7 @@ def new_tokenizer(args: argparse.Namespace, examples: Sequence[TranslationExampl
 def new_config(args: argparse.Namespace, tokenizer: Tokenizer) -> EncoderDecoderConfig:
     name = args.preset or PRESET
     special = {"pad_token_id": tokenizer.special_tokens[PAD], "eos_token_id": tokenizer.special_tokens[END]}
-    config = preset(name, vocab_size=tokenizer.vocab_size, **special, **given(args, SIZES))
+    config = preset(name, vocab_size=tokenizer.vocab_size, **special, **given(args, CHOSEN))
     if not isinstance(config, EncoderDecoderConfig):
         raise InputError(f"--preset {name} is not for --objective translate: choose --preset {PRESET}, for example")
     return config

@@ -6,7 +6,8 @@ import pytest
 
 from helpers import write_tokens
 from npgpt.commands.vocabularies import learn_vocabulary
-from npgpt.interop.huggingface import load_config
+from npgpt.interop.huggingface import load, load_config
+from npgpt.model.parameters import groups
 from npgpt.text.byte_pair import BytePairTokenizer
 from npgpt.text.byte_pair_training import count_words, learn_merges, tokenizer_of_merges
 from npgpt.text.characters import CharacterTokenizer
@@ -59,6 +60,18 @@ def test_a_vocabulary_of_word_pieces_keeps_capitals(npgpt, tmp_path):
     assert [*tokenizer.special_tokens.values()] == [*range(5)]                       # none was added
     again = "--init", "out", "--tokenizer", "wordpiece", "--objective", "masked", "--steps", 1, "--out", "next"
     assert npgpt("train", "--data", "text", *again).status == 0
+
+
+@pytest.mark.parametrize("objective", ["causal", "masked"])
+def test_the_deviation_of_a_new_models_weights_can_be_chosen(npgpt, refused, text, objective):
+    run = "train", "--data", text, "--objective", objective, "--n-layer", 1, "--n-embd", 8, "--n-head", 2, "--steps", 1
+    assert npgpt(*run, "--n-positions", 8, "--learning-rate", 1e-6, "--initializer-range", 0.5).status == 0
+    model = load("out")
+    parameters = groups(model.parameters, model.table)
+    table = parameters.wte if objective == "causal" else parameters.embeddings.wte
+    assert model.config.initializer_range == 0.5 and 0.4 < table.std() < 0.6
+    assert "initializer_range 0.1 was asked for" in refused(*run, "--init", "out", "--initializer-range", 0.1, "--out", "next")
+    assert "initializer_range must be" in refused(*run, "--initializer-range", -1, "--out", "next")
 
 
 def test_a_text_with_few_pairs_has_a_smaller_vocabulary_than_was_asked_for(npgpt, text):
