@@ -36,6 +36,19 @@ def test_a_case_is_checked_with_the_seed_and_the_methods_that_are_asked_for():
     assert linear.layer == "linear" and list(one.numeric) == ["central"] and not np.array_equal(one.analytic, other.analytic)
 
 
+def has_dropout(case):
+    parameters = inspect.signature(case.forward).parameters
+    return "rng" in parameters and isinstance(parameters["p"].default, float)
+
+
+@pytest.mark.parametrize("case", {case.layer: case for case in filter(has_dropout, CASES)}.values(), ids=lambda case: case.layer)
+def test_a_generator_alone_drops_nothing(case):
+    arguments = case.draw(np.random.default_rng(0))
+    settings = {name: value for name, value in case.settings.items() if name not in ("p", "rng")}
+    y, _ = case.forward(*arguments, **settings)
+    assert (case.forward(*arguments, **settings, rng=np.random.default_rng(0))[0] == y).all()
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_ids_are_repeated(seed):
     drawn = ids(10**9, 3, 4)(np.random.default_rng(seed))

@@ -5,6 +5,7 @@ from hypothesis import given, strategies as st
 
 from helpers import draw, require_gradients, seeds
 from npgpt.layers.attention import attention
+from npgpt.layers import pattern as patterns
 from npgpt.layers.pattern import CAUSAL, bidirectional
 
 B, H, T, D = 3, 2, 5, 4
@@ -45,6 +46,12 @@ def test_a_padded_sequence_has_the_outputs_and_gradients_that_it_has_alone(lengt
         np.testing.assert_allclose(y[b:b + 1, :, :length], expected, rtol=1e-12, atol=1e-14)
         for d, d_alone in zip(gradients, bidirectional().backward(dy[b:b + 1, :, :length], expected_cache)):
             np.testing.assert_allclose(d[b:b + 1, :, :length], d_alone, rtol=0, atol=1e-13)
+
+
+def test_the_padding_mask_is_false_for_the_pad_token_alone():
+    ids = np.array([[1, 2, 3], [3, 1, 2]])
+    assert patterns.padding_mask(ids, 2).tolist() == [[True, False, True], [True, True, False]]
+    assert patterns.padding_mask(ids, 0) is None and patterns.padding_mask(ids, None) is None
 
 
 @given(lengths, seeds)

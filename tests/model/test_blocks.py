@@ -15,7 +15,7 @@ from npgpt.model.config import GPTConfig
 from npgpt.model.parameters import block_table, groups
 from npgpt.model.post_ln_block import post_ln_block, post_ln_block_backward
 
-CONFIG = GPTConfig(n_embd=4, n_head=2, n_inner=7).without_dropout()
+CONFIG = GPTConfig(n_embd=4, n_head=2, n_inner=7, layer_norm_epsilon=0.1).without_dropout()
 TABLE = block_table(CONFIG.n_embd, CONFIG.inner, 1.0, 1.0)
 DROPPING = dataclasses.replace(CONFIG, resid_pdrop=0.2, attn_pdrop=0.2)
 PADDED = bidirectional(np.arange(5) < np.array([[5], [2]]))
@@ -36,7 +36,7 @@ def without_branches(p):
 
 
 def textbook_layer_norm(x, gain, bias):
-    return gain * (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5) + bias
+    return gain * (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + CONFIG.layer_norm_epsilon) + bias
 
 
 def textbook_attention(x, w_qkv, b_qkv, w_proj, b_proj):

@@ -15,7 +15,7 @@ from npgpt.layers.feed_forward import feed_forward
 from npgpt.layers.layer_norm import layer_norm
 from npgpt.layers.self_attention import self_attention
 from npgpt.model.decoder_block import decoder_block, decoder_block_backward, decoder_block_table
-from npgpt.model.encoder_decoder import embedded, encoder_decoder, encoder_decoder_table
+from npgpt.model.encoder_decoder import decoder, embedded, encoder, encoder_decoder, encoder_decoder_table
 from npgpt.model.encoder_decoder_config import EncoderDecoderConfig
 from npgpt.model.parameters import groups
 
@@ -36,13 +36,14 @@ def draw_model(seed=0, config=CONFIG):
     return groups(unit_scale_parameters(table, np.random.default_rng(seed)), table)
 
 
-@given(seeds)
-def test_the_decoder_block_normalises_after_each_of_its_three_additions(seed):
+@given(st.sampled_from([1e-5, 0.1]), st.sampled_from(["relu", "gelu"]), seeds)
+def test_the_decoder_block_normalises_after_each_of_its_three_additions(eps, activation, seed):
+    config = dataclasses.replace(CONFIG, layer_norm_epsilon=eps, activation_function=activation)
     x, keys_values, p = draw_block(seed=seed)
-    n = layer_norm(x + self_attention(x, *p.attn, CONFIG.n_head)[0], *p.ln_1)[0]
-    m = layer_norm(n + attend_to_memory(n, keys_values, *p.attend)[0], *p.ln_2)[0]
-    expected = layer_norm(m + feed_forward(m, *p.mlp, "relu")[0], *p.ln_3)[0]
-    np.testing.assert_array_equal(decoder_block(x, keys_values, p, CONFIG)[0], expected)
+    n = layer_norm(x + self_attention(x, *p.attn, CONFIG.n_head)[0], *p.ln_1, eps)[0]
+    m = layer_norm(n + attend_to_memory(n, keys_values, *p.attend)[0], *p.ln_2, eps)[0]
+    expected = layer_norm(m + feed_forward(m, *p.mlp, activation)[0], *p.ln_3, eps)[0]
+    np.testing.assert_array_equal(decoder_block(x, keys_values, p, config)[0], expected)
 
 
 @settings(max_examples=5)
@@ -58,6 +59,55 @@ def test_the_three_branches_have_dropout_masks_of_their_own():
     _, cache = decoder_block(*arguments, p, CONFIG.with_dropout(0.5), rng=np.random.default_rng(0))
     masks = [kept for kept, _ in (cache.attn_dropout, cache.attend_dropout, cache.mlp_dropout)]
     assert all(0.4 < (one == other).mean() < 0.6 for one, other in zip(masks, masks[1:] + masks[:1]))
+
+
+@pytest.mark.parametrize("rate", ["resid_pdrop", "attn_pdrop"])
+def test_each_dropout_rate_acts_in_its_own_place(rate):
+    *arguments, p = draw_block(20, 5)
+    _, cache = decoder_block(*arguments, p, dataclasses.replace(CONFIG, **{rate: 0.6}), rng=np.random.default_rng(0))
+    caches = {"resid_pdrop": [cache.attn_dropout, cache.attend_dropout, cache.mlp_dropout],
+              "attn_pdrop": [cache.attn.attention[0].dropout, cache.attend.attention.dropout]}
+    assert all((one is None) == (rate != place) for place, several in caches.items() for one in several)
+    for keep, scale in caches[rate]:
+        assert keep.mean() == pytest.approx(0.4, abs=0.1) and scale == 1 / 0.4
+
+
+def test_the_embeddings_of_source_and_target_have_dropout_masks_of_their_own():
+    p, ids = draw_model(), np.zeros((40, 4), int)
+    for config in (dataclasses.replace(CONFIG, resid_pdrop=0.6), dataclasses.replace(CONFIG, attn_pdrop=0.6)):
+        _, cache = encoder_decoder(ids, ids, p, config, np.random.default_rng(0))
+        masks = [dropped for *_, dropped in (cache.encoder.tokens, cache.decoder.tokens)]
+        assert [one is None for one in masks] == [config.resid_pdrop == 0] * 2
+        if config.resid_pdrop:
+            (one, _), (other, scale) = masks
+            assert other.mean() == pytest.approx(0.4, abs=0.1) and scale == 1 / 0.4 and (one != other).any()
+
+
+def test_without_a_generator_nothing_is_dropped():
+    p, ids = draw_model(), np.zeros((2, 4), int)
+    dropping = CONFIG.with_dropout(0.5)
+    assert (encoder_decoder(ids, ids, p, dropping)[0] == encoder_decoder(ids, ids, p, CONFIG)[0]).all()
+    *arguments, block = draw_block()
+    assert (decoder_block(*arguments, block, dropping)[0] == decoder_block(*arguments, block, CONFIG)[0]).all()
+
+
+def test_the_caches_of_all_blocks_are_kept_unless_told():
+    p, ids = draw_model(), np.zeros((1, 4), int)
+    for keep in (True, False):
+        settings = {} if keep else {"keep": False}
+        (memory, alone), (_, cache) = encoder(ids, p, CONFIG, **settings), encoder_decoder(ids, ids, p, CONFIG, **settings)
+        _, second = decoder(ids, [np.zeros((2, 1, CONFIG.n_head, 4, 3))] * 3, p, CONFIG, **settings)
+        assert [len(one.blocks) for one in (alone, cache.encoder)] == [2 * keep] * 2
+        assert [len(one.blocks) for one in (second, cache.decoder)] == [3 * keep] * 2
+
+
+def test_every_position_of_the_source_sees_those_on_both_sides():
+    p, source = draw_model(), np.array([[1, 2, 3, 4]])
+    before, _ = encoder(source, p, CONFIG)
+    for changed in (0, 3):
+        other = source.copy()
+        other[0, changed] = 5
+        assert (encoder(other, p, CONFIG)[0] != before).any(axis=-1).all()
 
 
 @pytest.mark.parametrize("channels", [6, 7])
