@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stories", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR")
-    parser.add_argument("--train", type=int, default=10_000, metavar="N", help="stories to train on (default: 10,000)")
+    parser.add_argument("--train", type=int, default=30_000, metavar="N", help="stories to train on (default: 30,000)")
     parser.add_argument("--test", type=int, default=1_000, metavar="N", help="stories to measure with (default: 1,000)")
     args = parser.parse_args(arguments)
     rng, stories = np.random.default_rng(0), {}
