@@ -36,7 +36,8 @@ KEYS = VALUES = 8
 PAIRS = 16
 CONFIG = GPTConfig(vocab_size=KEYS + VALUES, n_positions=2 * PAIRS, n_embd=64, n_layer=2, n_head=4,
                    initializer_range=0.2).without_dropout()
-SETTINGS = TrainingSettings(steps=1500, batch_size=64, learning_rate=1e-3, min_learning_rate=5e-4, warmup=100)
+SETTINGS = TrainingSettings(steps=1500, batch_size=64, learning_rate=1e-3, min_learning_rate=5e-4, warmup=100,
+                            schedule="cosine")
 BAND = 4                                        # positions: the last two pairs
 MODELS = {"two layers": CONFIG,
           "one layer": dataclasses.replace(CONFIG, n_layer=1),

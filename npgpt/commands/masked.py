@@ -32,7 +32,7 @@ class MaskedLanguageModel(LanguageModel):
     task: MaskedLanguageModelling
     name, kind, preset = "masked", BertConfig, "bert-small"
     # A seventh of the tokens are targets: so more of them in a batch, and more batches.
-    defaults = MappingProxyType({"batch_size": 32, "steps": 2000})
+    defaults = MappingProxyType({"batch_size": 32, "steps": 2000, "schedule": "cosine"})
     bits_per_nat, step_seconds = Objective.bits_per_nat, Objective.step_seconds
 
     @classmethod

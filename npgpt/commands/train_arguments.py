@@ -17,7 +17,7 @@ from npgpt.parallel.threads import available_cores
 from npgpt.runs.checkpoint import CHECKPOINTS, Checkpoint
 from npgpt.runs.recorder import MINUTES
 from npgpt.runs.settings import RunSettings
-from npgpt.training.schedule import INVERSE_SQRT, SCHEDULES, learning_rate
+from npgpt.training.schedule import INVERSE_SQRT, SCHEDULES
 from npgpt.training.settings import PRETRAINED, RATE_TIMES_WIDTH, TrainingSettings, default_settings
 
 TRAINING = {                                    # the fields of TrainingSettings
@@ -25,7 +25,7 @@ TRAINING = {                                    # the fields of TrainingSettings
     "batch_size": "sequences in a batch",
     "accumulate": "batches for one update (gradient accumulation)",
     "learning_rate": "the largest one, after the warm-up",
-    "min_learning_rate": "the learning rate at the end of its cosine",
+    "min_learning_rate": "the learning rate at the end",
     "warmup": "steps in which the learning rate rises",
     "weight_decay": "weight decay of matrices and embeddings",
     "beta1": "decay of AdamW's first moment",
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--resume", type=path, metavar="DIR",
                       help="resume the run in DIR from its newest checkpoint, as if it had never been interrupted; settings "
                            "given on the command line change, all others stay. With other --steps, the learning rate goes "
-                           "on from where it is, along a cosine to the new end, without a warm-up; with more steps, from "
+                           "on falling from where it is, to the new end, without a warm-up; with more steps, from "
                            f"at least {FURTHER}, or the largest of the run if this is lower")
     data.add_argument("--tokenizer", choices=tuple(KINDS.values()),
                       help="a token for every character (char, the default), for every byte, for frequent sequences of "
@@ -95,8 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         training.add_argument(flag(name), type=float if not whole else int if name == "seed" else count,
                               metavar="N" if whole else "X", help=f"{text} (default: {DERIVED.get(name, default)})")
     training.add_argument("--schedule", choices=tuple(SCHEDULES),
-                          help="how the learning rate falls after the warm-up: along a cosine (the default) or a line, or "
-                               f"as that of Vaswani et al. 2017 ({INVERSE_SQRT})")
+                          help="how the learning rate falls after the warm-up: along a line (the default; of masked and "
+                               f"translate, along a cosine), or as that of Vaswani et al. 2017 ({INVERSE_SQRT})")
     for name, text in PACE.items():
         training.add_argument(flag(name), type=count, metavar="N", help=text)
     training.add_argument("--any-memory", action="store_true",
@@ -134,15 +134,15 @@ def resolve(args: argparse.Namespace, objective: Objective, origin: Checkpoint |
 
 
 def continued(origin: Checkpoint, asked: dict[str, object], config: GPTConfig) -> dict[str, object]:
-    """The settings that a resumed run changes. If the number of steps changes after the warm-up, the cosine goes on from
-    the learning rate that it has reached, or, with more steps, from that of a pretrained model if this is larger: the rate
-    reached by a finished run is 0. In terms of settings, the steps made are the warm-up, and this rate is the largest one.
+    """The settings that a resumed run changes. If the number of steps changes after the warm-up, the learning rate goes on
+    from what it has reached, or, with more steps, from that of a pretrained model if this is larger: the rate reached by a
+    finished run is 0. In terms of settings, the steps made are the warm-up, and this rate is the largest one.
     """
     was, steps = origin.settings, asked.get("steps", origin.settings.steps)
     endless = INVERSE_SQRT in (was.schedule, asked.get("schedule"))            # does not depend on the number of steps
     if steps == was.steps or origin.step < was.warmup or "warmup" in asked or endless:
         return asked
-    rate = learning_rate(origin.step, was.steps, was.learning_rate, was.min_learning_rate, was.warmup)
+    rate = SCHEDULES[was.schedule](origin.step, was.steps, was.learning_rate, was.min_learning_rate, was.warmup)
     if steps > was.steps:
         rate = max(rate, min(was.learning_rate, default_settings(config, pretrained=True).learning_rate))
     return {"learning_rate": float(f"{rate:.3g}"), "warmup": origin.step, **asked}
@@ -156,5 +156,5 @@ def changes(origin: Checkpoint, objective: Objective, settings: RunSettings) -> 
     falls = ""
     if "warmup" in names and settings.warmup == origin.step:
         names.remove("warmup")
-        falls = f"; from here, the learning rate falls from {settings.learning_rate:g} along a cosine, without a warm-up"
+        falls = f"; from here, the learning rate falls from {settings.learning_rate:g}, without a warm-up"
     return f"; changed: {', '.join(f'{name} {before[name]} -> {after[name]}' for name in names)}{falls}" if names else ""

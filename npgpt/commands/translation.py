@@ -109,7 +109,7 @@ def default_settings(args: argparse.Namespace, config: EncoderDecoderConfig, pre
         steps = TrainingSettings.steps if args.steps is None else args.steps
         warmup = int(WARMUP * steps) if args.warmup is None else args.warmup
         rate = (config.n_embd * min(max(warmup, 1), LARGEST_COUNT)) ** -0.5
-    return {"batch_size": BATCH_SIZE, "learning_rate": rate}
+    return {"batch_size": BATCH_SIZE, "learning_rate": rate, "schedule": "cosine"}
 
 
 def read_pairs(paths: Sequence[Path] | None) -> list[TranslationExample]:

@@ -39,7 +39,6 @@ class RunSettings(TrainingSettings):
 class FineTuningSettings(RunSettings):
     """The settings of `npgpt finetune`."""
     objective: str = "finetune"
-    schedule: str = "linear"
     epochs: int                                 # of which the number of steps follows
     validation: list[str] | None                # absolute paths; None: a tenth of the data
     lm_weight: float                            # of the auxiliary language-model loss

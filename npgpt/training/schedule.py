@@ -1,28 +1,31 @@
-"""Learning rate: a linear warm-up, then down along half a cosine, along a straight line, or as one over a square root."""
+"""Learning rate: a linear warm-up, then down along a straight line, along half a cosine, or as one over a square root."""
 import math
 
 
-def learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
-    """The learning rate of step 0 .. steps - 1 (Loshchilov and Hutter 2017, eq. 5, with a warm-up).
+def linear_learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
+    """The learning rate of step 0 .. steps - 1, as in Radford et al. 2018, section 4.1.
 
         step < warmup:  peak * (step + 1) / (warmup + 1)
-        after that:     floor + (peak - floor) * (1 + cos(pi * progress)) / 2
+        after that:     floor + (peak - floor) * (1 - progress),    progress = (step - warmup) / (steps - warmup)
     """
     if step < warmup:
         return peak * (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(steps - warmup, 1)
-    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2
+    return floor + (peak - floor) * (1 - progress(step, steps, warmup))
 
 
-def linear_learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
-    """The learning rate of step 0 .. steps - 1, as in the code of Radford et al. (2018).
+def cosine_learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
+    """The same with half a cosine in the place of the line (Loshchilov and Hutter 2017, eq. 5):
 
-        min(step / warmup, 1) * (floor + (peak - floor) * (1 - step / steps))
-
-    So it is 0 in the first step of a warm-up.
+        floor + (peak - floor) * (1 + cos(pi * progress)) / 2
     """
-    rate = floor + (peak - floor) * (1 - step / steps)
-    return rate * step / warmup if step < warmup else rate
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    return floor + (peak - floor) * (1 + math.cos(math.pi * progress(step, steps, warmup))) / 2
+
+
+def progress(step: int, steps: int, warmup: int) -> float:
+    """The part of the steps after the warm-up that have been made."""
+    return (step - warmup) / max(steps - warmup, 1)
 
 
 def inverse_sqrt_learning_rate(step: int, steps: int, peak: float, floor: float, warmup: int) -> float:
@@ -38,4 +41,4 @@ def inverse_sqrt_learning_rate(step: int, steps: int, peak: float, floor: float,
 
 
 INVERSE_SQRT = "inverse-sqrt"
-SCHEDULES = {"cosine": learning_rate, "linear": linear_learning_rate, INVERSE_SQRT: inverse_sqrt_learning_rate}
+SCHEDULES = {"linear": linear_learning_rate, "cosine": cosine_learning_rate, INVERSE_SQRT: inverse_sqrt_learning_rate}

@@ -19,7 +19,7 @@ class TrainingSettings:
     learning_rate: float = 3e-3                 # the largest, after the warm-up; suits 128 channels
     min_learning_rate: float = 0.0
     warmup: int = 160                           # steps
-    schedule: str = "cosine"                    # one of SCHEDULES: how the learning rate falls
+    schedule: str = "linear"                    # one of SCHEDULES: how the learning rate falls
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99

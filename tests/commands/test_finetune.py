@@ -221,7 +221,7 @@ def test_validation_files_and_a_schedule_that_falls_to_0(npgpt, pretrained, text
     err = npgpt("finetune", "--data", texts, "--validation", held_out, *QUICK, "--epochs", 2, "--learning-rate", 0.5, "--lm-weight", 0).err
     assert "40 examples to train on, 2 to validate on" in err and f"over 2 examples of {held_out}" in err
     rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "finetuned" / METRICS_FILE).read_text().splitlines()]
-    assert rates == pytest.approx([0.0] + [0.5 * (1 - step / 20) for step in range(1, 20)])
+    assert rates == pytest.approx([0.25] + [0.5 * (1 - step / 19) for step in range(19)])
     assert npgpt("finetune", "--resume", "finetuned").err.endswith("--epochs 4\n")
 
 

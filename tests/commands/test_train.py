@@ -349,7 +349,7 @@ def test_init_starts_from_a_model_with_its_tokenizer(npgpt, text, model):
 
 
 def test_the_default_learning_rate_decreases_with_the_width_and_is_a_tenth_for_a_pretrained_model(npgpt, text, model, tmp_path):
-    """Without a warm-up, the cosine starts at the learning rate itself."""
+    """Without a warm-up, it starts at the learning rate itself."""
     def rates(*arguments):
         assert npgpt("train", "--data", text, "--steps", 2, "--warmup", 0, "--overwrite", *arguments).status == 0
         return [json.loads(line)["learning_rate"] for line in (tmp_path / "out" / METRICS_FILE).read_text().splitlines()]

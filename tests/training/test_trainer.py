@@ -13,7 +13,7 @@ from npgpt.model.parameters import named_views
 from npgpt.training.optimiser import Optimiser
 from npgpt.tasks.language_modelling import LanguageModelling, TokenBatch
 from npgpt.text.corpus import Corpus
-from npgpt.training.schedule import learning_rate
+from npgpt.training.schedule import linear_learning_rate
 from npgpt.training.settings import TrainingSettings
 from npgpt.training.trainer import Diverged, Step, initial_state, train
 
@@ -92,7 +92,7 @@ def test_a_step_is_a_batch_a_clipped_gradient_and_an_update():
     for i, step in enumerate(steps):
         loss, gradients = task.loss_and_gradients(task.training_batch(0, 4, rng), expected)
         norm = np.linalg.norm(gradients)
-        rate = learning_rate(i, 5, 0.01, 0.002, 2)
+        rate = linear_learning_rate(i, 5, 0.01, 0.002, 2)
         optimiser.update(expected, gradients * min(1, 0.5 / norm), rate)
         assert norm > 0.5
         assert step == Step(i + 1, pytest.approx(float(loss), rel=1e-12), pytest.approx(norm, rel=1e-12), rate)
