@@ -219,6 +219,7 @@ def test_the_loss_of_a_uniform_guess():
     assert FineTuning(CONFIG, [CHOICE], [lengths], lm_weight=0.0).uniform_loss == pytest.approx(1.5 * math.log(2))
     numbers = [one._replace(target=target) for one, target in zip(lengths, (1.0, 3.0))]
     assert FineTuning(CONFIG, [LABELS, NUMBER], [lengths, numbers], lm_weight=0.0).uniform_loss == pytest.approx(5.0)
+    assert FineTuning(CONFIG, [NUMBER._replace(scale=0.5)], [numbers], lm_weight=0.0).uniform_loss == pytest.approx(20.0)
 
 
 def test_the_loss_of_a_regression_has_the_units_of_its_scale_and_its_answers_those_of_the_numbers():

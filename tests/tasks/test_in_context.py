@@ -42,6 +42,8 @@ def test_mappings_that_are_measured_are_never_trained_on(held_out):
 
 def test_the_validation_data_are_the_same_each_time():
     first, second = ([*InContext(CONFIG, 3, 4, 5).validation_batches()] for _ in range(2))
+    whole = [found for batch in first for found in map(mapping, *batch) if len(found) == 3]
+    assert len(whole) > 100 and {sum(value - 3 for value in found.values()) % 4 for found in whole} == {0}      # held out
     assert len(first) == 8 and all(np.array_equal(a, b) for one, other in zip(first, second) for a, b in zip(one, other))
 
 

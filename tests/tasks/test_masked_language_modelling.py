@@ -119,6 +119,12 @@ def test_training_windows_are_framed_and_masked_afresh_in_every_batch():
     np.testing.assert_array_equal(again.ids, batches[0].ids)               # the run's generator decides, nothing else
 
 
+def test_training_and_validation_read_their_own_texts():
+    task = MaskedLanguageModelling(CONFIG, Corpus(np.zeros(50, np.int64), np.ones(50, np.int64)), MASKING)
+    train, validation = task.training_batch(0, 9, np.random.default_rng(0)), next(iter(task.validation_batches()))
+    assert [{*batch.targets[batch.targets != IGNORED].tolist()} for batch in (train, validation)] == [{0}, {1}]
+
+
 def test_the_masks_of_validation_are_the_same_at_every_call_and_for_every_batch_size():
     task = MaskedLanguageModelling(CONFIG, CORPUS, MASKING)
     rows = [[row.tolist() for batch in task.validation_batches(size) for row in batch.targets] for size in (2, 2, 3, None)]

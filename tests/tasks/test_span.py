@@ -84,3 +84,19 @@ def test_the_space_in_a_token_is_no_part_of_the_answer():
     found = question_inputs(QUESTION, CONTEXT, ANSWER, tokenizer, None, 20, False)
     assert tokenizer.decode(found.ids[found.targets[0]:found.targets[1] + 1]) == " dd"
     assert answer_of(logits_for(found, *found.targets), found, CONTEXT)[:2] == ("dd", 2)
+
+
+@given(seeds)
+def test_an_answer_is_found_where_its_two_logits_have_a_larger_sum_than_those_of_no_answer(seed):
+    found = question_inputs(QUESTION, CONTEXT, None, CHARACTERS, SPECIAL, 20, False)
+    logits, = draw(seed, (2, len(IDS)))
+    places = range(found.start, found.start + len(found.offsets))
+    i, j = max(((i, j) for i in places for j in places if i <= j), key=lambda span: logits[0, span[0]] + logits[1, span[1]])
+    logits[:, 0] += (logits[0, i] + logits[1, j] - logits[:, 0].sum()) / 2         # now the two sums are equal
+    for more, is_answer in ((-1e-9, True), (1e-9, False)):
+        logits[seed % 2, 0] += more
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        answer = answer_of(logits, found, CONTEXT)
+        assert (answer.start >= 0) == is_answer
+        assert answer.probability == pytest.approx(shares[0, i if is_answer else 0] * shares[1, j if is_answer else 0])
+        logits[seed % 2, 0] -= more

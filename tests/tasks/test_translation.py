@@ -1,4 +1,5 @@
 """Translation: batches of pairs, their loss and every gradient."""
+import dataclasses
 import math
 
 import numpy as np
@@ -12,7 +13,7 @@ from npgpt.layers.cross_entropy import IGNORED
 from npgpt.layers.embedding import unembedding
 from npgpt.model.encoder_decoder import encoder_decoder
 from npgpt.model.parameters import groups, initial_parameters
-from npgpt.tasks.translation import BUCKET, Pair, PairBatch, Translation, token_ids
+from npgpt.tasks.translation import BUCKET, Pair, PairBatch, Translation, cut, token_ids
 from npgpt.text.characters import CharacterTokenizer
 from npgpt.text.vocabulary import with_special_tokens
 
@@ -108,6 +109,22 @@ def test_all_pairs_are_validated_once():
 def test_a_text_ends_with_the_end_token():
     tokenizer = with_special_tokens(CharacterTokenizer("abcdefg"), ["</s>", "<pad>"])
     assert token_ids("cab", tokenizer, CONFIG).tolist() == [2, 0, 1, END]
+
+
+@pytest.mark.parametrize("length", [1, 5, 6, 7, 9])
+def test_a_text_that_is_too_long_is_cut_before_its_end_token(length):
+    ids = np.append(np.arange(length - 1), END)
+    found = cut(ids, CONFIG)
+    assert len(found) == min(length, CONFIG.n_positions) and found[-1] == END
+    assert (found[:-1] == np.arange(len(found) - 1)).all()
+
+
+def test_a_model_of_another_size_has_the_same_loss_and_shorter_texts_where_it_must():
+    task = Translation(CONFIG, draw_pairs((6, 4), (3, 5)), smoothing=0.3)
+    assert task.units_per_example == round(4.5) and [array.shape for array in task.largest_batch(2)] == [(2, 6), (2, 5), (2, 5)]
+    smaller = task.with_config(dataclasses.replace(CONFIG, n_positions=5))
+    assert smaller.smoothing == 0.3 and smaller.config.n_positions == 5
+    assert [array.shape for array in smaller.largest_batch(2)] == [(2, 5)] * 3
 
 
 def test_the_initial_loss_is_about_that_of_a_uniform_guess():
