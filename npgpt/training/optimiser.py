@@ -11,7 +11,7 @@ from npgpt.model.parameters import Group, named_leaves
 from npgpt.training.adamw import adamw
 
 SLICE = 2**16       # entries: few enough for the caches, enough that threads seldom wait for the GIL
-PER_THREAD = 2**18  # entries; with fewer, another thread costs more than it saves
+PER_THREAD = 2**20  # entries; with fewer, another thread costs more than it saves
 
 
 class Optimiser:
