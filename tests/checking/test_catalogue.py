@@ -41,7 +41,10 @@ def has_dropout(case):
     return "rng" in parameters and isinstance(parameters["p"].default, float)
 
 
-@pytest.mark.parametrize("case", {case.layer: case for case in filter(has_dropout, CASES)}.values(), ids=lambda case: case.layer)
+DROPPING = {case.layer: case for case in filter(has_dropout, CASES)}.values()
+
+
+@pytest.mark.parametrize("case", DROPPING, ids=lambda case: case.layer)
 def test_a_generator_alone_drops_nothing(case):
     arguments = case.draw(np.random.default_rng(0))
     settings = {name: value for name, value in case.settings.items() if name not in ("p", "rng")}

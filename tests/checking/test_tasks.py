@@ -73,7 +73,8 @@ def test_tokens_are_in_several_segments(name):
 
 @several
 def test_choices_differ_in_number_and_pairs_have_both_orders(seed):
-    (_, choices), (_, pairs), (_, labels) = (drawn(f"fine_tuning, {name}", seed) for name in ("choices", "both orders", "labels"))
+    names = ("choices", "both orders", "labels")
+    choices, pairs, labels = (drawn(f"fine_tuning, {name}", seed)[1] for name in names)
     assert len({*(choices.ends != ABSENT).sum(axis=1)}) > 1
     assert pairs.ends.shape[1] == 2 and labels.ends.shape[1] == 1 and (pairs.ends != ABSENT).all()
 

@@ -70,6 +70,7 @@ def test_a_model_learns_answers_and_is_measured(npgpt, pretrained, texts, tmp_pa
     assert re.search(r"examples/s .*\n", err) and out == "validation: accuracy 1.0000, macro F1 1.0000\n"
     assert "finetuned holds the model of step" in err and "next: npgpt classify --model finetuned --text '" in err
     model = load("finetuned")
+    assert model.config == model.config.without_dropout()                   # which was asked for
     assert [head.kind for head in model.heads] == [CLASSIFICATION] and model.heads[0].labels == ("no", "yes")
     assert set(SPECIAL) <= set(model.tokenizer.special_tokens) and model.config.pad_token_id == model.tokenizer.id_of("_pad_")
 

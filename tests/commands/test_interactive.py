@@ -1,4 +1,5 @@
 """npgpt generate --interactive"""
+import dataclasses
 import io
 import itertools
 import os
@@ -11,7 +12,8 @@ import pytest
 from npgpt.commands import interactive
 from npgpt.generation import inference
 from npgpt.generation.conversation import Conversation
-from npgpt.interop.huggingface import load_model
+from npgpt.interop.huggingface import load_model, save
+from npgpt.model.model import Model
 from npgpt.text.tokenizer import load_tokenizer
 
 
@@ -49,6 +51,22 @@ def test_every_line_continues_the_text_so_far(say, model, prompt, stop):
     stops = [] if stop == "\n" else ["--stop", stop]
     outcome = say("\n".join(lines), "--greedy", "--max-new-tokens", 2, "--prompt", prompt, *stops)
     assert (outcome.status, outcome.err) == (0, "") and outcome.out == expected(model, prompt, lines, 2, stop)
+
+
+def test_an_answer_that_ends_with_the_stop_text_is_not_given_a_second_one(say, model):
+    stop = expected(model, "", ["t"], 2)[1]                # the second character of the first answer
+    answers = expected(model, "", ["t", "q"], 9, stop)
+    assert len(answers.splitlines()[0]) < 2                # which ends there
+    assert say("t\nq", "--greedy", "--max-new-tokens", 9, "--stop", stop).out == answers
+
+
+def test_the_end_of_text_token_ends_an_answer_unless_that_is_ignored(say, model):
+    first = expected(model, "", ["t"], 1)[0]
+    parameters, config = load_model(model)
+    end = int(load_tokenizer(model).encode(first)[0])
+    save(model, Model(parameters, dataclasses.replace(config, eos_token_id=end), load_tokenizer(model)))
+    assert say("t", "--greedy", "--max-new-tokens", 3).out == "\n"
+    assert say("t", "--greedy", "--max-new-tokens", 3, "--ignore-end").out == expected(model, "", ["t"], 3)
 
 
 def test_a_second_answer_is_computed_from_the_cache(say, monkeypatch):

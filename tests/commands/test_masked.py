@@ -38,7 +38,8 @@ def test_training_learns_and_writes_a_model_directory(npgpt, text, tmp_path):
     assert losses[-1] < losses[0] - 0.2
     model, settings = load(tmp_path / "out"), read_json(tmp_path / "out" / "tokenizer_config.json")
     assert isinstance(model.config, BertConfig) and model.config.pad_token_id == model.tokenizer.special_tokens["[PAD]"]
-    assert settings["mask_token"] == "[MASK]" and "token_type_ids" in settings["model_input_names"]
+    assert [settings[f"{role}_token"] for role in ("pad", "unk", "cls", "sep", "mask")] == list(SPECIAL)
+    assert "token_type_ids" in settings["model_input_names"]
     steps = read_json(tmp_path / "out" / "tokenizer.json")["post_processor"]["single"]
     assert [list(step) for step in steps] == [["SpecialToken"], ["Sequence"], ["SpecialToken"]]
 
@@ -78,6 +79,7 @@ def test_evaluation_counts_masked_tokens(npgpt, bert, tmp_path):
     (tmp_path / "data.txt").write_text("c" * 60 + "a")
     out = npgpt("evaluate", "--model", bert, "--data", tmp_path / "data.txt").out
     assert "100.00%" in out and "over 60 tokens masked one at a time" in out
+    assert float(re.search(r"^loss +([\d.]+)", out, re.MULTILINE)[1]) == pytest.approx(np.log1p(np.exp(-1)), abs=0.02)
     assert 1.1 < float(re.search(r"pseudo-perplexity +([\d.]+)", out)[1]) < 1.8      # c has a probability of about 0.73
 
 

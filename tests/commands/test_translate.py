@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from npgpt.__main__ import main
+from npgpt.commands.translation import split
 from npgpt.interop.huggingface import load
 from npgpt.text.example_files import read_examples
 from npgpt.text.examples import TranslationExample
@@ -40,6 +41,13 @@ def trained(kept, npgpt, tmp_path):
     """A copy of it, in which commands are run."""
     shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
     return tmp_path / "model"
+
+
+def test_one_pair_in_ten_is_held_out_and_the_seed_chooses_which():
+    parts = [split(range(50), seed) for seed in (0, 0, 1)]
+    assert all(len(held_out) == 5 and sorted(training + held_out) == [*range(50)] for training, held_out in parts)
+    assert parts[0] == parts[1] and {*parts[0][1]} != {*parts[2][1]}
+    assert [len(split(range(count), 0)[1]) for count in (2, 19, 20, 10_000, 20_000)] == [1, 1, 2, 1000, 1000]
 
 
 def test_a_model_for_both_languages_is_trained(trained):

@@ -97,6 +97,8 @@ RIGHT_DX = """    x, w, _ = cache
     ("return dx, rows.T @ dys, 1.0", "returns db as float; an array of shape "),
     ("return 3 * dx, rows.T @ dys, dys.sum(axis=0)", "The gradient of x: all of it must be multiplied by 0.3333"),
     ("return -dx, rows.T @ dys, dys.sum(axis=0)", "The gradient of x: its sign is wrong"),
+    ("return dx, rows.T @ dys, 1.001 * dys.mean(axis=0)", "The gradient of b: all of it must be multiplied by 19.98"),
+    ("return -dx, -rows.T @ dys, -dys.sum(axis=0)", "The gradient of x: its sign is wrong"),
     ("return 0 * dx, rows.T @ dys, dys.sum(axis=0)", "The gradient of x: it is zero everywhere"),
     ("return dx * np.nan, rows.T @ dys, dys.sum(axis=0)", "The gradient of x: it has entries that are NaN or infinite"),
     ("return dx + dy.sum(axis=-1, keepdims=True), rows.T @ dys, dys.sum(axis=0)", "The gradient of x: .* same number for"),

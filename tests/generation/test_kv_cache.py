@@ -202,3 +202,9 @@ def test_the_patterns_of_a_cache_are_one_for_each_block():
     assert [pattern.length for pattern in patterns] == [3] * CONFIG.n_layer
     assert all(pattern.keys is keys and pattern.values is values
                for pattern, keys, values in zip(patterns, *cache, strict=True))
+
+
+@pytest.mark.parametrize("n_layer", [1, 2])
+def test_a_cache_with_rings_has_room_for_all_columns(n_layer):
+    config = GPTConfig(n_positions=9, n_embd=4, n_layer=n_layer, n_head=2, window_size=2)
+    assert empty_cache(config, 1, 7, np.float64).columns == 7

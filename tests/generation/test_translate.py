@@ -1,4 +1,5 @@
 """Translation: greedy and beam search with caches of source and target."""
+import dataclasses
 import itertools
 
 import numpy as np
@@ -10,10 +11,13 @@ from npgpt.checking.model import unit_scale_parameters
 from npgpt.checking.tasks import SMALL_ENCODER_DECODER
 from npgpt.errors import InputError
 from npgpt.generation.sampling import log_probabilities
-from npgpt.generation.translate import translate_by_beams, translate_greedily
+from npgpt.generation.translate import Decoding, most_tokens, translate, translate_by_beams, translate_greedily
 from npgpt.layers.embedding import unembedding
 from npgpt.model.encoder_decoder import encoder_decoder, encoder_decoder_table
+from npgpt.model.model import Model
 from npgpt.model.parameters import groups
+from npgpt.text.characters import CharacterTokenizer
+from npgpt.text.vocabulary import with_special_tokens
 
 CONFIG = SMALL_ENCODER_DECODER
 PAD, END = CONFIG.pad_token_id, CONFIG.eos_token_id
@@ -65,6 +69,33 @@ def test_with_enough_beams_the_likeliest_target_is_found(most, seed):
             scores[target] = sum(steps) / len(steps)
     best = max(scores, key=scores.get)
     assert translate_by_beams(source, parameters, CONFIG, CONFIG.vocab_size, most)[0] == list(best)
+
+
+def test_several_sources_have_limits_of_their_own(monkeypatch):
+    """A model that never ends: every target has fifty tokens more than its source (Vaswani et al. 2017, section 6.1)."""
+    config = dataclasses.replace(CONFIG, n_positions=60)
+    monkeypatch.setattr(Decoding, "next_logits", lambda self, tokens, length: np.tile(np.arange(9) == 1, (len(tokens), 1)))
+    sources = draw_sources(0, 1, 4, 30)
+    assert [len(target) for target in translate_greedily(sources, draw_parameters(0), config)] == [52, 55, 60]
+    assert [most_tokens(source, config) for source in sources] == [52, 55, 60]
+
+
+def test_a_target_that_has_ended_stays_ended(monkeypatch):
+    script = [[1, END, 2], [3, 4, END], [END, 5, 6]]
+    monkeypatch.setattr(Decoding, "next_logits", lambda self, tokens, length: np.eye(CONFIG.vocab_size)[script[length]])
+    assert translate_greedily(draw_sources(0, 2, 2, 2), draw_parameters(0), CONFIG) == [[1, 3], [], [2]]
+
+
+def test_texts_are_translated_with_the_beams_and_the_length_penalty_that_are_asked_for():
+    tokenizer, different = with_special_tokens(CharacterTokenizer("abcdefg"), ["</s>", "<pad>"]), 0
+    for seed in range(20):
+        parameters, found = draw_parameters(seed), []
+        for penalty in (-3.0, 3.0):
+            found += translate(Model(parameters, CONFIG, tokenizer, ()), ["bad"], 3, 4, penalty)
+            best = translate_by_beams([1, 0, 3, END], parameters, CONFIG, 3, 4, penalty)[0]
+            assert found[-1] == tokenizer.decode([token for token in best if token < END])
+        different += found[0] != found[1]
+    assert different
 
 
 def test_a_target_has_at_most_fifty_tokens_more_than_its_source_and_fits_the_positions():

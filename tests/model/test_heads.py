@@ -28,8 +28,8 @@ def test_all_matrices_start_with_the_deviation_of_the_configuration_except_the_l
 
 
 @pytest.mark.parametrize("head, outputs, has_bias", [
-    (HEADS[0], 3, False), (Head(REGRESSION), 1, False), (Head(MULTIPLE_CHOICE), 1, True), (Head(TAGGING, ("O", "B")), 2, True),
-    (Head(SPAN), 2, True)])
+    (HEADS[0], 3, False), (Head(REGRESSION), 1, False), (Head(MULTIPLE_CHOICE), 1, True),
+    (Head(TAGGING, ("O", "B")), 2, True), (Head(SPAN), 2, True)])
 def test_a_head_has_as_many_logits_as_it_has_answers_and_a_bias_where_transformers_has_one(head, outputs, has_bias):
     w, b = head_table(head, SMALL_GPT)
     assert w.shape == (SMALL_GPT.n_embd, outputs) and (b.shape == (outputs,) if has_bias else b is None)

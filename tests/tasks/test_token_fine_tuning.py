@@ -17,6 +17,8 @@ from npgpt.interop.tensors import tensors_as_in_file
 from npgpt.json_files import read_json
 from npgpt.layers.cross_entropy import IGNORED
 from npgpt.model.heads import SPAN
+from npgpt.model.layers import PLAIN
+from npgpt.model.parameters import groups
 from npgpt.parallel.data_parallel import parallel_gradients
 from npgpt.tasks.tagging import TaggedInputs
 from npgpt.tasks.token_fine_tuning import TokenBatch, TokenFineTuning, token_batch
@@ -154,3 +156,16 @@ def test_the_loss_of_a_uniform_guess_and_the_targets_of_an_example():
     task = TokenFineTuning(SMALL_BERT, TAGS, inputs(2, 4))
     assert task.uniform_loss == pytest.approx(math.log(3)) and task.units_per_example == 3
     assert TokenFineTuning(SMALL_BERT, ANSWER, inputs(2, 4)).uniform_loss == pytest.approx(math.log(8) / 2)
+
+
+@pytest.mark.parametrize("rate", ["resid_pdrop", "attn_pdrop"])
+def test_states_have_the_dropout_of_the_residual_stream_before_the_head(rate):
+    task = TokenFineTuning(dataclasses.replace(SMALL_BERT, **{rate: 0.6}), TAGS)
+    parameters = unit_scale_parameters(task.table, np.random.default_rng(0))
+    batch = draw_token_batch(TAGS, np.random.default_rng(0))
+    batch = TokenBatch(*(np.concatenate([array] * 10) for array in batch))
+    _, _, (_, dropped, *_) = task.forward(batch, groups(parameters, task.table), np.random.default_rng(0), PLAIN)
+    assert (dropped is None) == (rate == "attn_pdrop")
+    if dropped:
+        keep, scale = dropped
+        assert keep.mean() == pytest.approx(0.4, abs=0.1) and scale == 1 / 0.4

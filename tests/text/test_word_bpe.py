@@ -12,7 +12,7 @@ from npgpt.text.base_tokenizer import TOKENIZER_FILE
 from npgpt.text.byte_pair_files import MERGES_FILE, VOCABULARY_FILE
 from npgpt.text.corpus import encode_corpus
 from npgpt.text.tokenizer import load_tokenizer
-from npgpt.text.word_bpe import WordBPETokenizer
+from npgpt.text.word_bpe import WordBPETokenizer, is_of_words
 
 GOLDEN = Path(__file__).parent / "golden" / "gpt1"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
@@ -136,3 +136,11 @@ def test_damaged_files_are_loaded_or_raise_input_error(tmp_path_factory, data):
     except InputError:
         return
     assert tokenizer.encode("lower low").max() < tokenizer.vocab_size
+
+
+@pytest.mark.parametrize("vocabulary, merges, of_words", [
+    (["a", "a</w>", "ba</w>"], [("b", "a</w>")], True),
+    (["a", "there", "</w>x", "ba</w>"], [], False),                 # of bytes: a token may have any length, or these letters
+    (["a", "<", "/", "a</w>"], [("a", "</w>")], False)])
+def test_a_vocabulary_of_words_has_characters_at_their_ends_that_no_merge_makes(vocabulary, merges, of_words):
+    assert is_of_words(vocabulary, merges) == of_words
