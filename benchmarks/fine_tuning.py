@@ -22,8 +22,7 @@ from npgpt.errors import InputError
 from npgpt.text.example_files import read_examples
 from npgpt.text.examples import ChoiceExample, Example, PairExample, TextExample
 
-PRETRAINING = ("--tokenizer", "gpt1", "--vocab-size", "1024", "--n-layer", "3", "--n-positions", "96", "--dropout", "0.1",
-               "--batch-size", "16", "--steps", "2600")
+PRETRAINING = ("--tokenizer", "gpt1", "--vocab-size", "2048", "--n-layer", "2", "--batch-size", "24", "--steps", "1600")
 VARIANTS = {"from scratch": ("--from-scratch",), "pretrained": (), "without auxiliary loss": ("--lm-weight", "0")}
 
 
