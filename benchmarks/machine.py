@@ -107,6 +107,11 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def processor() -> str:
+    """The processor's name without what all names have, to end a row with."""
+    return " ".join(re.sub(r"\((R|TM)\)|\bCPU\b|@.*|\b\d+-Core\b|\bProcessor\b", " ", cpu_name()).split())
+
+
 def print_peaks(peaks: dict[int, Peak]) -> None:
     for n, peak in peaks.items():
         flops, bandwidth, reading = (number(value) for value in peak.figures().values())

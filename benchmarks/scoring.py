@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.machine import cpu_name
+from benchmarks.machine import processor
 from benchmarks.peer import Peer, PeerError
 from benchmarks.shapes import SHAPES, Plan, Shape
 from benchmarks.table import Table, milliseconds, paragraph, spread
@@ -21,7 +21,8 @@ from npgpt.scoring.likelihood import Continuation, Likelihood, likelihoods
 QUESTIONS, SHOTS, LENGTH, CHOICES = 4, 5, 50, 4                # LENGTH: tokens of a shot, and of a question
 ROUNDS, SHORT_ROUNDS = 5, 1
 TOLERANCE = 1e-3                                # of a log-probability, in nats a token
-COLUMNS = (("shape", -6), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5), ("quartiles", 11))
+COLUMNS = (("shape", -6), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5), ("quartiles", 11),
+           ("processor", -10))
 
 
 def run(plan: Plan) -> dict:
@@ -33,7 +34,7 @@ def run(plan: Plan) -> dict:
     paragraph(f"""{QUESTIONS} questions of {(SHOTS + 1) * LENGTH} tokens, {SHOTS} shots included, with {CHOICES} choices
         each, {plan.threads} threads. npgpt computes what sequences have in common once; transformers is given one
         sequence after the other, as usual. Both must find the same likelihoods. They take turns, for {rounds} rounds
-        after one that is not counted. Speed is the time of transformers over that of npgpt. Processor: {cpu_name()}.""")
+        after one that is not counted. Speed is the time of transformers over that of npgpt.""")
     print()
     table, results = Table(*COLUMNS), {}
     for shape in plan.shapes if plan.named or plan.short else SHAPES[-1:]:
@@ -69,7 +70,7 @@ def compare(shape: Shape, plan: Plan, rounds: int, table: Table) -> dict:
     times = [summarise(sum(side, [])) for side in seconds]
     ratio = speed(*seconds)
     table.row(shape.name, *(cell(one) for one in times for cell in (milliseconds, spread)), f"{ratio.median:.2f}",
-              f"{ratio.low:.2f}-{ratio.high:.2f}")
+              f"{ratio.low:.2f}-{ratio.high:.2f}", processor())
     return {"npgpt": times[0].figures(), "transformers": times[1].figures(),
             "npgpt over transformers": {"speed": ratio.median, "speed low": ratio.low, "speed high": ratio.high}}
 

@@ -1,4 +1,5 @@
-"""Tables in plain text, at most 100 columns wide, printed row by row as the figures come in."""
+"""Tables in plain text, printed row by row as the figures come in: 100 columns wide, or a little more where a row names the
+processor."""
 import textwrap
 
 from benchmarks.timing import Times

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import cpu_name
 from benchmarks.peer import PeerError
 from benchmarks.shapes import DTYPE, SETTINGS, Plan
 from benchmarks.table import Table, paragraph
@@ -58,7 +57,7 @@ def run(plan: Plan) -> dict:
     shapes, effort = (SHAPES[:1], SHORT_EFFORT) if plan.short else (SHAPES, EFFORT)
     paragraph(f"""Whole training steps of npgpt's encoder-decoder and of MarianMTModel, {plan.threads} threads on both sides:
         forward, loss with label smoothing, backward, clipping, AdamW (PyTorch's fused), in eager mode. {effort}. Speed and
-        quartiles are those of versus_torch. Processor: {cpu_name()}.""")
+        quartiles are those of versus_torch.""")
     print("\n" + "\n".join(shape.title for shape in shapes) + "\n")
     table, results = Table(("shape", -17), *COLUMNS[2:]), {}
     for one in shapes:

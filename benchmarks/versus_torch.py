@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.machine import cpu_name
+from benchmarks.machine import processor
 from benchmarks.peer import Peer, PeerError
 from benchmarks.shapes import SHAPES, Plan, write_problem
 from benchmarks.table import Table, megabytes, milliseconds, paragraph, spread
@@ -16,8 +16,8 @@ PAUSE = 0.2                  # seconds: a library's idle threads stay awake for 
 TOLERANCE = 1e-4             # largest difference of the first losses, relative
 MODES = {"eager": False, "compiled": True}
 EFFORT, SHORT_EFFORT = Rounds(WARMUP, 15, 1, 1.0), Rounds(WARMUP, 5, 1, 0.3)
-COLUMNS = (("shape", -6), ("PyTorch", -8), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5),
-           ("quartiles", 11), ("npgpt MB", 8), ("torch MB", 8))
+COLUMNS = (("shape", -6), ("PyTorch", -8), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6),
+           ("npgpt MB", 8), ("torch MB", 8), ("speed", 5), ("quartiles", 11), ("processor", -10))
 
 
 class DifferentLoss(RuntimeError):
@@ -37,8 +37,7 @@ def run(plan: Plan) -> dict:
         torch.compile of the model.""")
     paragraph(f"{effort}. The order changes from round to round, and one side waits while the other runs.")
     paragraph(f"""Speed is PyTorch's median step over npgpt's: above 1 npgpt is faster. Quartiles are those of the rounds'
-        ratios. MB is each process's peak resident memory, its libraries (and, compiled, the compiler) included.
-        Processor: {cpu_name()}.""")
+        ratios. MB is each process's peak resident memory, its libraries (and, compiled, the compiler) included.""")
     print("\n" + "\n".join(shape.title for shape in shapes) + "\n")
     table = Table(*COLUMNS)
     results: dict[str, dict] = {shape.name: {} for shape in shapes}
@@ -80,8 +79,8 @@ def compare(cells: Sequence[str], problem: dict, plan: Plan, effort: Rounds, tab
     seconds = [[[step["seconds"] for step in burst] for burst in side] for side in found]
     ours, theirs = (summarise(sum(side, [])) for side in seconds)
     ratio = speed(*seconds)
-    table.row(*cells, milliseconds(ours), spread(ours), milliseconds(theirs), spread(theirs), f"{ratio.median:.2f}",
-              f"{ratio.low:.2f}-{ratio.high:.2f}", *map(megabytes, peaks))
+    table.row(*cells, milliseconds(ours), spread(ours), milliseconds(theirs), spread(theirs),
+              *map(megabytes, peaks), f"{ratio.median:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}", processor())
     return {"npgpt": {**ours.figures(), "peak MB": peaks[0] and peaks[0] / 1e6},
             "torch": {**theirs.figures(), "peak MB": peaks[1] and peaks[1] / 1e6},
             "npgpt over torch": {"speed": ratio.median, "speed low": ratio.low, "speed high": ratio.high,

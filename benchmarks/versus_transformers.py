@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.machine import cpu_name
+from benchmarks.machine import processor
 from benchmarks.peer import Peer, PeerError
 from benchmarks.shapes import SHAPES, Plan
 from benchmarks.table import Table, megabytes, milliseconds, paragraph, spread
@@ -19,8 +19,8 @@ from npgpt.model.model import Model
 CONTEXT = 1024               # of both models
 NEW_TOKENS = 32              # of decoding, after a prompt of as many
 EFFORT, SHORT_EFFORT = Rounds(2, 11, 1, 0.5), Rounds(1, 3, 1, 0.2)
-COLUMNS = (("work, tokens", -20), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6), ("speed", 5),
-           ("quartiles", 11), ("npgpt MB", 8), ("torch MB", 8))
+COLUMNS = (("work, tokens", -20), ("npgpt ms", 8), ("spread", 6), ("torch ms", 8), ("spread", 6),
+           ("npgpt MB", 8), ("torch MB", 8), ("speed", 5), ("quartiles", 11), ("processor", -10))
 
 
 class Work(NamedTuple):
@@ -46,7 +46,7 @@ def run(plan: Plan) -> dict:
     effort = SHORT_EFFORT if plan.short else EFFORT
     paragraph(f"""generate() of both libraries for one text, greedy, with their key-value caches, {plan.threads} threads; the
         prefill of a prompt, and {NEW_TOKENS} tokens after a prompt of {NEW_TOKENS}. {effort}. Speed is the median time of
-        transformers over that of npgpt: above 1 npgpt is faster. Processor: {cpu_name()}.""")
+        transformers over that of npgpt: above 1 npgpt is faster.""")
     print()
     table, results = Table(*COLUMNS), {}
     names = {shape.name for shape in plan.shapes}
@@ -80,8 +80,8 @@ def compare(work: Work, plan: Plan, effort: Rounds, table: Table) -> dict:
     seconds = [[[step["seconds"] for step in burst] for burst in side] for side in found]
     ours, theirs = (summarise(sum(side, [])) for side in seconds)
     ratio = speed(*seconds)
-    table.row(work.title, milliseconds(ours), spread(ours), milliseconds(theirs), spread(theirs), f"{ratio.median:.2f}",
-              f"{ratio.low:.2f}-{ratio.high:.2f}", *map(megabytes, peaks))
+    table.row(work.title, milliseconds(ours), spread(ours), milliseconds(theirs), spread(theirs),
+              *map(megabytes, peaks), f"{ratio.median:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}", processor())
     return {"npgpt": ours.figures(), "transformers": theirs.figures(),
             "npgpt over transformers": {"speed": ratio.median, "speed low": ratio.low, "speed high": ratio.high}}
 
