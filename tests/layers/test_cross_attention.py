@@ -52,7 +52,9 @@ def test_each_head_takes_its_queries_from_x_and_its_keys_and_values_from_the_mem
 
 @given(sizes, several, several, sizes, several, seeds)
 def test_gradients(B, T, S, H, D, seed):
-    require_gradients(cross_attention, cross_attention_backward, *draw_arguments(seed, B, T, S, H, D), n_head=H, seed=seed)
+    """With scores so small that no weight is close to 1: the other weights' gradients would have lost their digits."""
+    arguments = [0.5 * argument for argument in draw_arguments(seed, B, T, S, H, D)]
+    require_gradients(cross_attention, cross_attention_backward, *arguments, n_head=H, seed=seed)
 
 
 @given(lengths, seeds)
