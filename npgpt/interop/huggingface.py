@@ -12,7 +12,7 @@ from npgpt.files import errors_named, move_together, temporary_folder
 from npgpt.interop.families import family_in_file, family_of
 from npgpt.interop.family import tokens_that_occur
 from npgpt.interop.heads import head_fields, parse_heads
-from npgpt.interop.safetensors import as_float, write_safetensors
+from npgpt.interop.safetensors import as_float, release, write_safetensors
 from npgpt.interop.tensors import (parameter_tensors, prefix_in_file, stored_tensors, tensors_to_save,
                                    with_changed_parameters)
 from npgpt.interop.tokenizer_files import tokenizer_config
@@ -163,7 +163,9 @@ def load_parameters(folder: Path, config: TransformerConfig, heads: tuple[Head, 
         view[...] = tensor.reshape(view.shape)
         if factor != 1:
             view *= 1 / factor
-        return not np.isfinite(tensor).all()
+        damaged = not np.isfinite(tensor).all()
+        release(tensors[name])                                     # or the model would be in memory twice
+        return damaged
 
     with ThreadPoolExecutor() as pool:                              # the first access to new memory takes most of the time
         damaged = [name for name, is_damaged in zip(places, pool.map(fill, places)) if is_damaged]

@@ -6,6 +6,7 @@ integer; the header, as JSON: {name: {"dtype", "shape", "data_offsets": [begin, 
 """
 import json
 import math
+import mmap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,6 +64,17 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     data = np.memmap(path, np.uint8, mode="r")
     return {name: data[start + begin:start + end].view(DTYPES[dtype]).reshape(shape)
             for name, (dtype, shape, begin, end) in layout.items()}, metadata
+
+
+def release(tensor: np.ndarray) -> None:
+    """Take a tensor of a memory-mapped file out of memory. It can still be used: the system reads it again."""
+    file = tensor
+    while isinstance(file, np.ndarray):
+        file = file.base
+    if tensor.nbytes and hasattr(file, "madvise"):                     # Windows has none
+        start = tensor.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
+        first = start - start % mmap.PAGESIZE
+        file.madvise(mmap.MADV_DONTNEED, first, start + tensor.nbytes - first)
 
 
 def checked_entry(entry: object, where: str) -> tuple[str, tuple[int, ...], int, int]:

@@ -1,5 +1,8 @@
 """safetensors: tensors are read as they were written, and files that violate the format are refused."""
 import json
+import mmap
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from helpers import damaged, seeds
 from npgpt.errors import InputError
-from npgpt.interop.safetensors import BFLOAT16, as_float, precision, read_safetensors, write_safetensors
+from npgpt.interop.safetensors import BFLOAT16, as_float, precision, read_safetensors, release, write_safetensors
 
 DTYPES = ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?"]
 FLOATS = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -260,3 +263,22 @@ def test_a_file_with_a_wrong_header_is_loaded_correctly_or_raises_input_error(tm
         claims[key] = data.draw(plausible | scalars | st.lists(scalars, max_size=3))
     path = write_raw(tmp_path_factory.mktemp("st") / "file", header, bytes(range(14)))
     require_right_or_input_error(path)
+
+
+def resident():
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux tells of a process")
+def test_a_tensor_that_is_released_leaves_memory_and_can_still_be_read(tmp_path):
+    size = 2**22
+    write_safetensors(tmp_path / "file", {"a": np.ones(3, np.float32), "b": np.full(size, 2, np.float32)}, {})
+    tensors, _ = read_safetensors(tmp_path / "file")
+    before = resident()
+    assert tensors["b"].sum() == 2 * size
+    assert resident() - before > 3 * size
+    release(tensors["b"])
+    assert resident() - before < size
+    assert tensors["b"].sum() == 2 * size and tensors["a"].tolist() == [1, 1, 1]
+    release(np.zeros((0, 3)))
