@@ -40,7 +40,7 @@ MUTANTS = [
            "scaled_q = q * (1 / math.sqrt(D))", "scaled_q = q * (1 / math.sqrt(D * q.shape[-3] if q.ndim > 3 else D))",
            "layers/test_self_attention.py::test_each_head_attends_by_itself_as_the_pattern_says"),
     Mutant("scores of zero treated as masked", PUBLISHED, "layers/softmax.py",
-           "    scores = x.real\n", "    x = np.where(x == 0, -np.inf, x)\n    scores = x.real\n",
+           "    scores = x.real ", "    x = np.where(x == 0, -np.inf, x)\n    scores = x.real ",
            "layers/test_softmax.py::test_a_score_of_zero_is_not_a_masked_one"),
     Mutant("dW[ids] += d, which keeps only the last of repeated ids", PUBLISHED, "layers/embedding.py",
            "dtable[distinct] = drows", "dtable[cache[0]] += dy",

@@ -67,11 +67,14 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
 
 
 def release(tensor: np.ndarray) -> None:
-    """Take a tensor of a memory-mapped file out of memory. It can still be used: the system reads it again."""
+    """Take a tensor of a memory-mapped file out of memory. It can still be used: the system reads it again.
+
+    Where the system has no madvise, as on Windows, and for other tensors, nothing happens.
+    """
     file = tensor
     while isinstance(file, np.ndarray):
         file = file.base
-    if tensor.nbytes and hasattr(file, "madvise"):                     # Windows has none
+    if tensor.nbytes and hasattr(file, "madvise"):
         start = tensor.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
         first = start - start % mmap.PAGESIZE
         file.madvise(mmap.MADV_DONTNEED, first, start + tensor.nbytes - first)
