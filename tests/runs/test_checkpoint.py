@@ -9,7 +9,7 @@ import pytest
 from npgpt.errors import InputError
 from npgpt.files import sha256
 from npgpt.interop.huggingface import load_model
-from npgpt.interop.safetensors import write_safetensors
+from npgpt.interop.safetensors import read_safetensors, write_safetensors
 from npgpt.model.config import GPTConfig
 from npgpt.model.model import Model
 from npgpt.model.parameters import initial_parameters
@@ -53,6 +53,14 @@ def reseal(folder):
     """Digests that fit whatever is in the folder now."""
     others = sorted(path for path in folder.iterdir() if path.name != SUMS)
     (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in others))
+
+
+def test_the_moments_that_are_written_are_the_optimisers(tmp_path):
+    state = state_after(3)
+    moments, _ = read_safetensors(write(tmp_path, state=state) / MOMENTS)
+    assert moments.keys() == {"m", "v"}
+    assert (moments["m"] == state.optimiser.m).all(), "m is not the first moment"
+    assert (moments["v"] == state.optimiser.v).all(), "v is not the second moment"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
